@@ -1,0 +1,51 @@
+# One word for each thing a person does with this project.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(STAMP): .venv/.runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: .venv/.runtime ## the virtual environment with what running needs
+
+demo: .venv/.runtime ## build the pretend county under var/demo and serve it on http://127.0.0.1:8080
+	$(BIN)/health-gateway demo
+
+check-demo: .venv/.runtime ## walk the whole road through the public doors, in a temporary county
+	$(BIN)/health-gateway demo --check
+
+test: $(STAMP) lint ## everything: style, types, import directions, all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, import directions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## write the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+crash: $(STAMP) ## the long kill tests
+	$(BIN)/python -m pytest -m crash
+
+bench: .venv/.runtime ## measure reads, searches and filing beside the bare ceiling
+	$(BIN)/health-gateway bench all
+
+lock: $(STAMP) ## resolve the dependencies again (names, versions, hashes)
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+
+.PHONY: help install demo check-demo test lint format crash bench lock
