@@ -1,0 +1,344 @@
+"""The tables: what the databases hold, and so what a stolen dump would show.
+
+Clear columns hold opaque ids, organisations, times of filing and lengths. Names, codes, clinical
+dates and numbers are only in columns called `sealed`, `head`, `facts` or `wrapped`.
+All times are integer microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, SmallInteger, Text, text
+from sqlmodel import Field, SQLModel
+
+keyring_metadata = MetaData()
+
+
+class Base(SQLModel):
+    """Tables of the record database."""
+
+    metadata = MetaData()
+
+
+class KeyringBase(SQLModel):
+    """Tables of the keyring database, which is kept and backed up apart."""
+
+    metadata = keyring_metadata
+
+
+class WrappedKey(KeyringBase, table=True):
+    """One wrapped key; useless without the key it is wrapped under."""
+
+    __tablename__ = "wrapped_key"
+    name: str = Field(primary_key=True)
+    generation: int = Field(primary_key=True)
+    under: str
+    wrapped: bytes = Field(sa_type=LargeBinary)
+
+
+# Registers: who takes part.
+
+
+class Source(Base, table=True):
+    """A hospital system that sends us messages, and what has come from it."""
+
+    __tablename__ = "source"
+    name: str = Field(primary_key=True)
+    organization: str
+    map: str  # folder under the sites folder
+    keep: str = "content"  # content | index | relay
+    state: str = "active"  # active | paused
+    facility: str = ""  # MSH-4 that plain MLLP must carry
+    certificate: str = ""  # SHA-256 of the client certificate that may speak for it
+    client: str = ""  # system client that may post to /intake/{source}
+    received: int = Field(default=0, sa_type=BigInteger)
+    last_at: int = Field(default=0, sa_type=BigInteger)
+    created: int = Field(default=0, sa_type=BigInteger)
+
+
+class Client(Base, table=True):
+    """A system that may ask for tokens (SMART Backend Services)."""
+
+    __tablename__ = "client"
+    id: str = Field(primary_key=True)
+    organization: str
+    name: str
+    jwks: str = Field(sa_type=Text)
+    scopes: str = Field(sa_type=Text)
+    roles: str = ""  # roles it may assert for persons, space separated
+    state: str = "active"
+    epoch: int = 0
+    created: int = Field(default=0, sa_type=BigInteger)
+
+
+class UsedAssertion(Base, table=True):
+    """A client assertion that has been spent."""
+
+    __tablename__ = "used_assertion"
+    tag: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    expires: int = Field(sa_type=BigInteger, index=True)
+
+
+class Account(Base, table=True):
+    """A person's local account."""
+
+    __tablename__ = "account"
+    login: str = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=LargeBinary)  # display name, licence number
+    organization: str
+    password: str  # argon2id
+    state: str = "active"
+    epoch: int = 0
+    failures: int = 0
+    locked_until: int = Field(default=0, sa_type=BigInteger)
+    created: int = Field(default=0, sa_type=BigInteger)
+
+
+class AccountRole(Base, table=True):
+    """What a person may be at the portal."""
+
+    __tablename__ = "account_role"
+    login: str = Field(primary_key=True)
+    role: str = Field(primary_key=True)  # clinician | registrar | auditor | it
+
+
+class PortalSession(Base, table=True):
+    """A signed-in browser; deleting the row signs it out at once."""
+
+    __tablename__ = "portal_session"
+    tag: bytes = Field(primary_key=True, sa_type=LargeBinary)  # keyed hash of the cookie
+    login: str = Field(index=True)
+    role: str
+    epoch: int
+    csrf: str
+    created: int = Field(sa_type=BigInteger)
+    seen: int = Field(sa_type=BigInteger)
+    ends: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(default=b"", sa_type=LargeBinary)  # the chart in hand, the language
+
+
+# Charts, persons, consent.
+
+
+class Chart(Base, table=True):
+    """One patient's folder at one organisation."""
+
+    __tablename__ = "chart"
+    id: str = Field(primary_key=True)
+    bucket: int = Field(sa_type=SmallInteger)
+    organization: str
+    person: str = Field(index=True)
+    epoch: int = Field(default=0, sa_type=BigInteger)
+    seq: int = Field(default=0, sa_type=BigInteger)
+    disputed: int = Field(default=0, sa_type=SmallInteger)
+    facts: bytes = Field(default=b"", sa_type=LargeBinary)  # birth, death, seals
+    created: int = Field(sa_type=BigInteger)
+
+
+class Link(Base, table=True):
+    """Two charts said to be one person; revoking keeps the row."""
+
+    __tablename__ = "link"
+    id: int | None = Field(default=None, primary_key=True)
+    left: str = Field(index=True)
+    right: str = Field(index=True)
+    rule: str
+    made_by: str
+    at: int = Field(sa_type=BigInteger)
+    revoked: int = Field(default=0, sa_type=BigInteger)
+    revoked_by: str = ""
+
+
+class BlindIndex(Base, table=True):
+    """A keyed hash of an identifier and the chart that carries it."""
+
+    __tablename__ = "blind_index"
+    digest: bytes = Field(primary_key=True, sa_type=LargeBinary)
+    chart: str = Field(primary_key=True, index=True)
+    linking: int = Field(default=1, sa_type=SmallInteger)  # 0: not evidence of being one person
+
+
+class Directive(Base, table=True):
+    """A consent as compiled for deciding; its text is a record."""
+
+    __tablename__ = "directive"
+    chart: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    version: int
+    active: int = Field(sa_type=SmallInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    evidence: bytes = Field(sa_type=LargeBinary)  # keyed hash of the evidence
+    recorded_by: str
+    at: int = Field(sa_type=BigInteger)
+
+
+class Relationship(Base, table=True):
+    """Why an organisation or a person may be treating: an encounter, or their own word."""
+
+    __tablename__ = "relationship"
+    chart: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    organization: str
+    kind: str
+    sealed: bytes = Field(sa_type=LargeBinary)  # start, end, person, reason
+    at: int = Field(sa_type=BigInteger)
+
+
+# Records: the sealed text, and the sealed list of what a chart holds.
+
+
+class Record(Base, table=True):
+    """One version of one resource."""
+
+    __tablename__ = "record"
+    bucket: int = Field(primary_key=True, sa_type=SmallInteger)
+    chart: str = Field(primary_key=True)
+    seq: int = Field(primary_key=True, sa_type=BigInteger)
+    id: str
+    version: int
+    current: int = Field(sa_type=SmallInteger)
+    tier: int = Field(sa_type=SmallInteger)
+    head: bytes = Field(sa_type=LargeBinary)  # the manifest entry, sealed
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    inbox: str = ""  # the raw message it came from
+    filed: int = Field(sa_type=BigInteger)
+    __table_args__ = (
+        Index(
+            "record_current",
+            "id",
+            unique=True,
+            sqlite_where=text("current = 1"),
+            postgresql_where=text("current = 1"),
+        ),
+        Index("record_version", "id", "version", unique=True),
+    )
+
+
+class Segment(Base, table=True):
+    """A sealed piece of a chart's manifest, one tier each."""
+
+    __tablename__ = "segment"
+    bucket: int = Field(primary_key=True, sa_type=SmallInteger)
+    chart: str = Field(primary_key=True)
+    tier: int = Field(primary_key=True, sa_type=SmallInteger)
+    number: int = Field(primary_key=True, sa_type=BigInteger)  # highest chart sequence number inside
+    entries: int
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+# The way in.
+
+
+class Inbox(Base, table=True):
+    """A raw message, kept before it is acknowledged."""
+
+    __tablename__ = "inbox"
+    id: str = Field(primary_key=True)
+    source: str
+    day: str  # names the intake key
+    digest: bytes = Field(sa_type=LargeBinary)  # keyed hash of the bytes
+    control: bytes = Field(sa_type=LargeBinary)  # keyed hash of the control id
+    sealed: bytes = Field(sa_type=LargeBinary)
+    wrap: bytes = Field(sa_type=LargeBinary)
+    owner: str = ""  # chart whose key wraps it, once filed
+    owner_tier: int = Field(default=0, sa_type=SmallInteger)
+    size: int
+    state: str = "waiting"  # waiting | filed | quarantined
+    arrivals: int = 1
+    issues: str = Field(default="", sa_type=Text)  # severity, code, place; never a value
+    release: str = ""
+    arrived: int = Field(sa_type=BigInteger)
+    settled: int = Field(default=0, sa_type=BigInteger)
+    __table_args__ = (
+        Index("inbox_digest", "source", "digest", unique=True),
+        Index("inbox_control", "source", "control"),
+        Index("inbox_state", "source", "state"),
+    )
+
+
+class Job(Base, table=True):
+    """Work for later; may run twice, so doing it twice equals doing it once."""
+
+    __tablename__ = "job"
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    key: str
+    due: int = Field(sa_type=BigInteger)
+    attempts: int = 0
+    leased: int = Field(default=0, sa_type=BigInteger)
+    __table_args__ = (
+        Index("job_key", "kind", "key", unique=True),
+        Index("job_due", "due"),
+    )
+
+
+class Alarm(Base, table=True):
+    """Something a person should look at; says where, never what."""
+
+    __tablename__ = "alarm"
+    id: int | None = Field(default=None, primary_key=True)
+    kind: str
+    source: str
+    about: str  # opaque id
+    at: int = Field(sa_type=BigInteger)
+    settled: int = Field(default=0, sa_type=BigInteger)
+    settled_by: str = ""
+
+
+# The log.
+
+
+class Writer(Base, table=True):
+    """A process that writes audit events, and how many it has written."""
+
+    __tablename__ = "writer"
+    name: str = Field(primary_key=True)
+    counter: int = Field(default=0, sa_type=BigInteger)
+    sequenced: int = Field(default=0, sa_type=BigInteger)  # how many of them are in the log
+
+
+class AuditEvent(Base, table=True):
+    """One event; the header columns are clear, the rest is sealed."""
+
+    __tablename__ = "audit_event"
+    writer: str = Field(primary_key=True)
+    counter: int = Field(primary_key=True, sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger, index=True)
+    kind: str
+    outcome: str
+    actor: str
+    client: str
+    organization: str
+    purpose: str
+    charts: str = Field(sa_type=Text)  # keyed hashes, space separated
+    body_hash: bytes = Field(sa_type=LargeBinary)
+    body_owner: str = ""  # chart whose audit key seals the body
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class LogLeaf(Base, table=True):
+    """The place of an event in the Merkle log."""
+
+    __tablename__ = "log_leaf"
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+    writer: str
+    counter: int = Field(sa_type=BigInteger)
+    hash: bytes = Field(sa_type=LargeBinary)
+
+
+class Checkpoint(Base, table=True):
+    """A signed statement of the log's size and root."""
+
+    __tablename__ = "checkpoint"
+    size: int = Field(primary_key=True, sa_type=BigInteger)
+    note: str = Field(sa_type=Text)
+    frontier: bytes = Field(sa_type=LargeBinary)
+    at: int = Field(sa_type=BigInteger)
+
+
+class Lease(Base, table=True):
+    """Who may do what only one process may do."""
+
+    __tablename__ = "lease"
+    name: str = Field(primary_key=True)
+    holder: str
+    until: int = Field(sa_type=BigInteger)
