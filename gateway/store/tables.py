@@ -220,7 +220,9 @@ class Segment(Base, table=True):
     bucket: int = Field(primary_key=True, sa_type=SmallInteger)
     chart: str = Field(primary_key=True)
     tier: int = Field(primary_key=True, sa_type=SmallInteger)
-    number: int = Field(primary_key=True, sa_type=BigInteger)  # highest chart sequence number inside
+    number: int = Field(
+        primary_key=True, sa_type=BigInteger
+    )  # highest chart sequence number inside
     entries: int
     sealed: bytes = Field(sa_type=LargeBinary)
 

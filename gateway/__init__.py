@@ -1,0 +1,1 @@
+"""The running service: doors, stories, and the rooms they stand on."""

@@ -1,0 +1,1 @@
+"""Stories: one file, one thing a person or a hospital wants."""

@@ -1,0 +1,1 @@
+"""Work that happens later: filing, sequencing, merging."""

@@ -1,0 +1,1 @@
+"""What a record says of itself: its entry in the manifest, and searching by it."""

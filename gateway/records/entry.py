@@ -1,0 +1,113 @@
+"""The manifest: what a chart holds, in a few bytes a record, decided on before anything is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+DAY: Final = 86_400_000_000
+
+
+class Nature(msgspec.Struct, frozen=True, array_like=True):
+    """What records of one kind share, and what consent looks at; interned once a segment.
+
+    `codes` and `categories` are `system|code`; `authors` are references as stored.
+    """
+
+    type: str
+    source: str  # organisation that sent it
+    codes: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    confidentiality: str = "N"
+    sensitivities: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    status: str = ""
+    labels: str = ""  # version of the labelling rules; empty is not labelled
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One record of a chart, as its manifest tells it. Instants are µs UTC."""
+
+    id: bytes  # 16 bytes, the resource id
+    version: int
+    seq: int  # the chart's sequence number of this version
+    nature: int  # place in the segment's list
+    start: int | None = None
+    end: int | None = None
+    filed: int = 0
+    clock: int = 0
+    links: tuple[tuple[str, bytes], ...] = ()  # (element, id) inside the gateway
+    digest: bytes = b""  # keyed hash of the content
+    length: int = 0  # of the stored text
+    gone: bool = False  # moved to another tier: only hides older entries of the same id
+    disputed: bool = False  # another chart claims the same id
+
+    @property
+    def hex(self) -> str:
+        """The id as clients see it."""
+        return self.id.hex()
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a manifest: entries in order of sequence number, and their natures."""
+
+    natures: tuple[Nature, ...]
+    entries: tuple[Entry, ...]
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """A record's own copy of its entry, so that a read by id decides like a search."""
+
+    nature: Nature
+    entry: Entry
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_segment = msgspec.msgpack.Decoder(Segment).decode
+_head = msgspec.msgpack.Decoder(Head).decode
+
+
+def pack_head(nature: Nature, entry: Entry) -> bytes:
+    """A head as bytes to seal."""
+    return _encode(Head(nature, msgspec.structs.replace(entry, nature=0)))
+
+
+def unpack_head(plain: bytes) -> Head:
+    """The inverse of `pack_head`; raises msgspec.DecodeError on other bytes."""
+    return _head(plain)
+
+
+def pack_segment(pairs: Iterable[tuple[Nature, Entry]]) -> bytes:
+    """Entries with their natures as one segment's bytes."""
+    places: dict[Nature, int] = {}
+    entries = [
+        msgspec.structs.replace(entry, nature=places.setdefault(nature, len(places)))
+        for nature, entry in pairs
+    ]
+    return _encode(Segment(tuple(places), tuple(entries)))
+
+
+def unpack_segment(plain: bytes) -> Segment:
+    """The inverse of `pack_segment`; raises msgspec.DecodeError on other bytes."""
+    return _segment(plain)
+
+
+def standing(segments: Sequence[Segment]) -> list[tuple[Nature, Entry]]:
+    """The newest entry of each id over all segments, in order of sequence number."""
+    if len(segments) == 1 and not any(entry.gone for entry in segments[0].entries):
+        natures = segments[0].natures
+        newest = {entry.id: entry for entry in segments[0].entries}
+        if len(newest) == len(segments[0].entries):
+            return [(natures[entry.nature], entry) for entry in segments[0].entries]
+        return [(natures[entry.nature], entry) for entry in newest.values()]
+    last: dict[bytes, tuple[Nature, Entry]] = {}
+    everything = [
+        (segment.natures[entry.nature], entry) for segment in segments for entry in segment.entries
+    ]
+    everything.sort(key=lambda pair: (pair[1].seq, not pair[1].gone))
+    for nature, entry in everything:
+        last.pop(entry.id, None)
+        last[entry.id] = (nature, entry)
+    return [pair for pair in last.values() if not pair[1].gone]

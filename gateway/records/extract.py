@@ -1,0 +1,190 @@
+"""Reads from a resource what its manifest entry says: codes, categories, dates, links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from gateway.records.instant import interval
+
+_LINK = re.compile(r"[A-Z][A-Za-z]+/([0-9a-f]{32})")
+
+# Which elements say when, of each type, best first (R4 search parameters `date`, `onset-date` …).
+_WHEN = {
+    "Observation": ("effectiveDateTime", "effectivePeriod", "effectiveInstant", "issued"),
+    "DiagnosticReport": ("effectiveDateTime", "effectivePeriod", "issued"),
+    "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
+    "Encounter": ("period",),
+    "ServiceRequest": ("authoredOn", "occurrenceDateTime"),
+    "Specimen": ("receivedTime",),
+    "Provenance": ("occurredDateTime", "recorded"),
+    "Consent": ("dateTime",),
+    "Task": ("authoredOn",),
+    "ImagingStudy": ("started",),
+    "DocumentReference": ("date",),
+    "Procedure": ("performedDateTime", "performedPeriod"),
+    "Immunization": ("occurrenceDateTime",),
+    "MedicationRequest": ("authoredOn",),
+    "AllergyIntolerance": ("onsetDateTime", "recordedDate"),
+}
+# Which elements point at other records of the same chart.
+_LINKS = {
+    "encounter": "encounter",
+    "specimen": "specimen",
+    "result": "result",
+    "basedOn": "based-on",
+    "hasMember": "has-member",
+    "derivedFrom": "derived-from",
+    "focus": "focus",
+    "target": "target",
+    "diagnosticReport": "report",
+}
+_AUTHORS = ("performer", "author", "recorder", "asserter", "requester", "resultsInterpreter")
+_STATUS = {"Condition": "clinicalStatus"}
+_CODE = {
+    "Immunization": "vaccineCode",
+    "MedicationRequest": "medicationCodeableConcept",
+    "Encounter": "type",
+    "Specimen": "type",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a resource says of itself. Instants are µs UTC; `texts` feed the labeller only."""
+
+    type: str
+    codes: tuple[str, ...]
+    categories: tuple[str, ...]
+    status: str
+    start: int | None
+    end: int | None
+    links: tuple[tuple[str, bytes], ...]
+    authors: tuple[str, ...]
+    texts: tuple[str, ...]
+    subjects: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]  # (system, code) of meta.security
+    departments: tuple[str, ...]
+
+
+def read(text: bytes, zone: ZoneInfo) -> Said:
+    """What a stored text says; it is valid JSON by now (the door parsed it strictly)."""
+    return said(orjson.loads(text), zone)
+
+
+def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
+    """What a parsed resource says."""
+    kind = str(resource.get("resourceType", ""))
+    code = resource.get(_CODE.get(kind, "code"))
+    category = resource.get("category")
+    start, end = _when(resource, _WHEN.get(kind, ()), zone)
+    if kind == "Specimen" and isinstance(collection := resource.get("collection"), Mapping):
+        collected = _when(collection, ("collectedDateTime", "collectedPeriod"), zone)
+        if collected[0] is not None:
+            start, end = collected
+    status = resource.get("status", "")
+    if kind in _STATUS:
+        status = next((c for _, c in _codings(resource.get(_STATUS[kind]))), "")
+    subjects = []
+    for name in ("subject", "patient", "for", "beneficiary"):
+        match resource.get(name):
+            case {"reference": str(target)}:
+                subjects.append(target)
+    return Said(
+        type=kind,
+        codes=tuple(dict.fromkeys(f"{s}|{c}" for s, c in _codings(code))),
+        categories=tuple(dict.fromkeys(f"{s}|{c}" for s, c in _codings(category))),
+        status=str(status) if isinstance(status, str) else "",
+        start=start,
+        end=end,
+        links=tuple(dict.fromkeys(_links(resource))),
+        authors=tuple(dict.fromkeys(_references(resource, _AUTHORS))),
+        texts=tuple(_texts(resource)),
+        subjects=tuple(dict.fromkeys(subjects)),
+        labels=tuple(_codings([{"coding": _listed(_meta(resource).get("security"))}])),
+        departments=tuple(_departments(resource)),
+    )
+
+
+def _meta(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = resource.get("meta")
+    return meta if isinstance(meta, Mapping) else {}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _codings(concept: Any) -> Iterator[tuple[str, str]]:
+    for one in _listed(concept):
+        if isinstance(one, Mapping):
+            for coding in _listed(one.get("coding")):
+                if isinstance(coding, Mapping) and isinstance(coding.get("code"), str):
+                    yield str(coding.get("system", "")), coding["code"]
+
+
+def _when(
+    resource: Mapping[str, Any], names: tuple[str, ...], zone: ZoneInfo
+) -> tuple[int | None, int | None]:
+    for name in names:
+        match resource.get(name):
+            case str(text):
+                if found := interval(text, zone):
+                    return found
+            case {"start": str(text), **rest}:
+                first = interval(text, zone)
+                last = interval(str(rest["end"]), zone) if "end" in rest else None
+                if first:
+                    return first[0], last[1] if last else None
+            case {"end": str(text)}:
+                if last := interval(text, zone):
+                    return None, last[1]
+    return None, None
+
+
+def _references(resource: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        for one in _listed(resource.get(name)):
+            match one:
+                case {"reference": str(target)} | {"actor": {"reference": str(target)}}:
+                    yield target
+
+
+def _links(resource: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    for name, said_as in _LINKS.items():
+        for one in _listed(resource.get(name)):
+            match one:
+                case {"reference": str(target)}:
+                    if match := _LINK.fullmatch(target.partition("/_history")[0]):
+                        yield said_as, bytes.fromhex(match[1])
+
+
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """Every displayed word of the resource: display, text, conclusion, names of things."""
+    if depth > 6:
+        return
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if isinstance(inner, str):
+                if name in {"display", "text", "conclusion", "valueString", "title", "comment"}:
+                    yield inner
+            elif name not in {"subject", "patient"}:
+                yield from _texts(inner, depth + 1)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, depth + 1)
+
+
+def _departments(resource: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("serviceType", "serviceProvider", "location", "performer"):
+        for one in _listed(resource.get(name)):
+            match one:
+                case {"text": str(text)} | {"display": str(text)}:
+                    yield text
+                case {"location": {"display": str(text)}} | {"actor": {"display": str(text)}}:
+                    yield text

@@ -1,0 +1,1 @@
+"""All SQL: tables, hot statements, migrations, both engines."""
