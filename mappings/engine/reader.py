@@ -52,7 +52,8 @@ def plain(text: str, place: object) -> Value:
 class Scope(Protocol):
     """Where a block is evaluated: a letter, one order group, one OBX, one row.
 
-    Scopes form a tree; ``@Block`` looks from a scope upwards, ``@Block[*]`` downwards.
+    Scopes form a tree; ``@Block`` looks from a scope upwards, ``@Block[*]`` downwards. They are told
+    apart by identity, so `children` gives the same objects whenever it is asked.
     """
 
     @property
@@ -61,6 +62,10 @@ class Scope(Protocol):
     @property
     def place(self) -> object:
         """Formatted by str() when an issue or a resource names it: ``OBX[7] (line 12)``, ``row 381``."""
+        ...
+
+    def locate(self, address: str) -> str:
+        """The place of an address that holds nothing here: ``OBX[7]-5 (line 12)``, ``row 381 JG``."""
         ...
 
     def children(self, each: str) -> Iterable[Scope]:

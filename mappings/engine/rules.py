@@ -41,12 +41,15 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One function in a rule: positional and named arguments, and ``'a' = 'b'`` pairs."""
+    """One function in a rule: positional and named arguments, and ``'a' = 'b'`` pairs.
+
+    A named argument is a source with alternatives (``specimen=SPM-4.1 ?? OBR-15.1``) or one word.
+    """
 
     name: str
     column: int
     positional: tuple[Atom, ...] = ()
-    named: Mapping[str, Atom] = field(default_factory=dict)
+    named: Mapping[str, tuple[Atom, ...]] = field(default_factory=dict)
     pairs: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -253,17 +256,20 @@ class _Parser:
             return Call(name, column)
         self.take()
         positional: list[Atom] = []
-        named: dict[str, Atom] = {}
+        named: dict[str, tuple[Atom, ...]] = {}
         pairs: dict[str, str] = {}
         while self.peek() != "close":
             first = self.atom()
             if self.peek() == "eq":
                 self.take()
-                second = self.atom()
-                if first.kind == "literal" and second.kind == "literal":
-                    pairs[first.text] = second.text
+                second = [self.atom()]
+                while self.peek() == "or":
+                    self.take()
+                    second.append(self.atom())
+                if first.kind == "literal" and second[0].kind == "literal":
+                    pairs[first.text] = second[0].text
                 elif first.kind == "address":
-                    named[first.text] = second
+                    named[first.text] = tuple(second)
                 else:
                     raise Fault(
                         first.column,
