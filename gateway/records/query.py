@@ -1,0 +1,278 @@
+"""FHIR search on manifest entries: which parameters we take, and whether an entry matches.
+
+R4 search (3.1.1). Values are compared with what the entry says; nothing is opened for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.errors import Kind, Problem
+from gateway.records.entry import Entry, Nature
+from gateway.records.instant import interval
+
+Pair = tuple[Nature, Entry]
+Test = Callable[[Pair], bool]
+
+MAX_COUNT: Final = 200
+DEFAULT_COUNT: Final = 20
+_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb)?(\d.*)", re.DOTALL)
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+# Type → parameter → how it is read. `metadata` lists exactly these.
+TOKEN, DATE, REFERENCE = "token", "date", "reference"
+PARAMETERS: Final[dict[str, dict[str, str]]] = {
+    "Observation": {
+        "code": TOKEN,
+        "category": TOKEN,
+        "date": DATE,
+        "status": TOKEN,
+        "encounter": REFERENCE,
+    },
+    "DiagnosticReport": {
+        "code": TOKEN,
+        "category": TOKEN,
+        "date": DATE,
+        "status": TOKEN,
+        "encounter": REFERENCE,
+        "result": REFERENCE,
+    },
+    "Condition": {
+        "code": TOKEN,
+        "category": TOKEN,
+        "clinical-status": TOKEN,
+        "onset-date": DATE,
+        "encounter": REFERENCE,
+    },
+    "Encounter": {"date": DATE, "status": TOKEN},
+    "ServiceRequest": {"code": TOKEN, "authored": DATE, "status": TOKEN},
+    "Specimen": {"type": TOKEN, "collected": DATE},
+    "Consent": {"status": TOKEN, "date": DATE},
+    "Task": {"code": TOKEN, "status": TOKEN, "authored-on": DATE, "focus": REFERENCE},
+    "Provenance": {"target": REFERENCE, "recorded": DATE},
+}
+_SORTS: Final = {"date", "onset-date", "authored", "authored-on", "collected", "recorded"}
+INCLUDES: Final[dict[str, dict[str, str]]] = {
+    "DiagnosticReport": {"DiagnosticReport:result": "result"},
+}
+_NOT_IMPLEMENTED: Final = "This search parameter is not offered; see /fhir/metadata."
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search of one type in one person's charts, parsed and checked."""
+
+    type: str
+    patient: str = ""  # chart id
+    ids: frozenset[str] = frozenset()
+    tests: tuple[Test, ...] = ()
+    sort: tuple[tuple[str, bool], ...] = ()  # (what, descending)
+    count: int = DEFAULT_COUNT
+    includes: tuple[str, ...] = ()
+    total_only: bool = False
+    ignored: tuple[str, ...] = ()
+    self_link: tuple[tuple[str, str], ...] = ()
+
+    def matches(self, pair: Pair) -> bool:
+        """True when the entry is of the type and passes every test."""
+        if self.ids and pair[1].hex not in self.ids:
+            return False
+        return all(test(pair) for test in self.tests)
+
+
+def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenient: bool) -> Query:
+    """The query in `given` (name, value) pairs.
+
+    Raises Problem: NOT_SUPPORTED naming an unknown parameter (ignored when `lenient`, R4 3.1.1.1),
+    MALFORMED naming a value that cannot be read, REQUIRED when it names neither patient nor id.
+    """
+    offered = PARAMETERS[kind]
+    patient, ids = "", set[str]()
+    tests: list[Test] = []
+    sort: list[tuple[str, bool]] = []
+    count, total_only = DEFAULT_COUNT, False
+    includes: list[str] = []
+    ignored: list[str] = []
+    used: list[tuple[str, str]] = []
+    for name, value in given:
+        base, _, modifier = name.partition(":")
+        if base in {"patient", "subject"} and not modifier:
+            chart = value.removeprefix("Patient/")
+            if not _ID.fullmatch(chart):
+                raise Problem(Kind.MALFORMED, "This is not a patient id.", name)
+            if patient and patient != chart:
+                raise Problem(Kind.MALFORMED, "A search names one patient.", name)
+            patient = chart
+        elif name == "_id":
+            wanted = value.split(",")
+            if not all(_ID.fullmatch(one) for one in wanted):
+                raise Problem(Kind.MALFORMED, "This is not a resource id.", name)
+            ids |= set(wanted)
+        elif name == "_count":
+            if not value.isascii() or not value.isdigit() or len(value) > 9:
+                raise Problem(Kind.MALFORMED, "A count is a whole number.", name)
+            count = min(int(value), MAX_COUNT)
+            total_only = total_only or count == 0
+        elif name == "_summary" and value in {"count", "false"}:
+            total_only = value == "count"
+        elif name == "_total" and value in {"accurate", "estimate", "none"}:
+            pass  # totals are always exact
+        elif name == "_sort":
+            for key in value.split(","):
+                bare = key.removeprefix("-")
+                if bare not in {"_id", "_lastUpdated"} and (
+                    bare not in _SORTS or bare not in offered
+                ):
+                    raise Problem(Kind.NOT_SUPPORTED, "Sorting by this is not offered.", name)
+                sort.append((bare if bare.startswith("_") else "date", key.startswith("-")))
+        elif name == "_include" and value in INCLUDES.get(kind, {}):
+            includes.append(INCLUDES[kind][value])
+        elif base in offered and modifier in {"", "not"} and offered[base] == TOKEN:
+            tests.append(_token(kind, base, value, negated=modifier == "not"))
+        elif name in offered and offered[name] == DATE:
+            tests.append(_date(name, value, zone))
+        elif name in offered and offered[name] == REFERENCE:
+            tests.append(_reference(name, value))
+        elif name == "_format" and value in _JSON_NAMES:
+            continue
+        elif lenient:
+            ignored.append(name)
+            continue
+        else:
+            raise Problem(Kind.NOT_SUPPORTED, _NOT_IMPLEMENTED, _shown(name))
+        used.append((name, value))
+    if not patient and not ids:
+        raise Problem(Kind.REQUIRED, "A clinical search names one patient, or _id.", "patient")
+    return Query(
+        type=kind,
+        patient=patient,
+        ids=frozenset(ids),
+        tests=tuple(tests),
+        sort=tuple(sort),
+        count=count,
+        includes=tuple(includes),
+        total_only=total_only,
+        ignored=tuple(ignored),
+        self_link=tuple(used),
+    )
+
+
+_JSON_NAMES: Final = frozenset(
+    {"json", "application/json", "application/fhir+json", "application/fhir json"}
+)
+
+
+def _shown(name: str) -> str:
+    """A parameter's name as an error may repeat it: short, plain characters."""
+    return re.sub(r"[^A-Za-z0-9_:.\-]", "?", name[:64])
+
+
+def _token(kind: str, name: str, value: str, *, negated: bool) -> Test:
+    """A token matches any of a comma-separated list of `code`, `system|code`, `system|`, `|code`."""
+    wanted = [part for part in value.split(",") if part]
+    if not wanted:
+        raise Problem(Kind.MALFORMED, "This parameter has no value.", name)
+    if name in {"status", "clinical-status"}:
+        codes = frozenset(part.rpartition("|")[2] for part in wanted)
+        return partial(_has_status, codes, negated)
+    return partial(_has_token, name == "category", tuple(wanted), negated)
+
+
+def _has_status(codes: frozenset[str], negated: bool, pair: Pair) -> bool:
+    return (pair[0].status in codes) is not negated
+
+
+def _has_token(category: bool, wanted: tuple[str, ...], negated: bool, pair: Pair) -> bool:
+    held = pair[0].categories if category else pair[0].codes
+    for part in wanted:
+        system, bar, code = part.rpartition("|")
+        if bar and code and system:
+            if part in held:
+                return not negated
+        elif bar and code:
+            if f"|{code}" in held:
+                return not negated
+        elif bar:
+            if any(one.startswith(part) for one in held):
+                return not negated
+        elif any(one.endswith(f"|{code}") for one in held):
+            return not negated
+    return negated
+
+
+def _date(name: str, value: str, zone: ZoneInfo) -> Test:
+    """R4 3.1.1.4.7: the resource's interval against the parameter's, by prefix; commas are OR."""
+    tests = []
+    for part in value.split(","):
+        match = _PREFIX.fullmatch(part)
+        found = interval(match[2], zone) if match else None
+        if match is None or found is None:
+            raise Problem(Kind.MALFORMED, "This is not a date as FHIR writes it.", name)
+        tests.append((match[1] or "eq", *found))
+    return partial(_in_time, tuple(tests))
+
+
+def _in_time(tests: tuple[tuple[str, int, int], ...], pair: Pair) -> bool:
+    start, end = pair[1].start, pair[1].end
+    if start is None and end is None:
+        return False
+    low = start if start is not None else -(2**62)
+    high = end if end is not None else 2**62
+    return any(_compare(prefix, low, high, first, last) for prefix, first, last in tests)
+
+
+def _compare(prefix: str, low: int, high: int, first: int, last: int) -> bool:
+    match prefix:
+        case "eq":
+            return first <= low and high <= last
+        case "ne":
+            return not (first <= low and high <= last)
+        case "gt":
+            return high > last
+        case "lt":
+            return low < first
+        case "ge":
+            return high > last or (first <= low and high <= last)
+        case "le":
+            return low < first or (first <= low and high <= last)
+        case "sa":
+            return low >= last
+        case _:
+            return high <= first
+
+
+def _reference(name: str, value: str) -> Test:
+    wanted = set()
+    for part in value.split(","):
+        bare = part.rpartition("/")[2]
+        if not _ID.fullmatch(bare):
+            raise Problem(Kind.MALFORMED, "This is not a reference.", name)
+        wanted.add(bare)
+    return partial(_links_to, name, frozenset(wanted))
+
+
+def _links_to(name: str, wanted: frozenset[str], pair: Pair) -> bool:
+    return any(said == name and target.hex() in wanted for said, target in pair[1].links)
+
+
+def ordered(pairs: Iterable[Pair], query: Query) -> list[Pair]:
+    """Matches in the query's order; by default newest clinical date first, then id."""
+    rows = sorted(pairs, key=lambda pair: pair[1].id)
+    for what, descending in reversed(query.sort or (("date", True),)):
+        if what == "_id":
+            rows.sort(key=lambda pair: pair[1].id, reverse=descending)
+        elif what == "_lastUpdated":
+            rows.sort(key=lambda pair: pair[1].filed, reverse=descending)
+        else:
+            rows.sort(key=_clinical, reverse=descending)
+    return rows
+
+
+def _clinical(pair: Pair) -> int:
+    start = pair[1].start
+    return start if start is not None else -(2**62)

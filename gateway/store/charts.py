@@ -1,0 +1,434 @@
+"""Statements on charts, consent and records: the ones every look-up and every filing runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    LargeBinary,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.dml import Insert
+
+from gateway.store import tables
+from gateway.store.engine import Store, Tx
+from gateway.store.statements import Statement, any_of
+
+_chart = tables.Chart.__table__  # type: ignore[attr-defined]
+_directive = tables.Directive.__table__  # type: ignore[attr-defined]
+_relationship = tables.Relationship.__table__  # type: ignore[attr-defined]
+_record = tables.Record.__table__  # type: ignore[attr-defined]
+_segment = tables.Segment.__table__  # type: ignore[attr-defined]
+_index = tables.BlindIndex.__table__  # type: ignore[attr-defined]
+_link = tables.Link.__table__  # type: ignore[attr-defined]
+
+
+def bucket_of(chart: str) -> int:
+    """The bucket (0–255) a chart's rows are clustered and, on several machines, placed by."""
+    return int(chart[:2], 16)
+
+
+class insert_or_leave(Insert):
+    """An insert that leaves a row that stands untouched."""
+
+    inherit_cache = False
+
+
+@compiles(insert_or_leave)
+def _insert_or_leave(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"{compiler.visit_insert(element, **kw)} ON CONFLICT DO NOTHING"
+
+
+def binds(table: Any, *fixed: str) -> dict[str, Any]:
+    """A bind parameter for each column but `fixed`, under the column's name."""
+    return {c.name: bindparam(c.name, type_=c.type) for c in table.columns if c.name not in fixed}
+
+
+# Grounds: everything about a person that a decision may need, in one trip.
+
+
+class ChartRow(NamedTuple):
+    """A chart as the grounds tell it."""
+
+    id: str
+    organization: str
+    person: str
+    epoch: int
+    seq: int
+    disputed: bool
+    facts: bytes
+
+
+class Grounds(NamedTuple):
+    """A person's charts, active directives (chart, id, sealed) and relationships with the asking
+    organisation (chart, id, kind, sealed)."""
+
+    charts: tuple[ChartRow, ...]
+    directives: tuple[tuple[str, str, bytes], ...]
+    relationships: tuple[tuple[str, str, str, bytes], ...]
+
+
+def _same_person() -> Any:
+    known = _chart.alias("known")
+    return select(known.c.person).where(known.c.id == bindparam("chart")).scalar_subquery()
+
+
+GROUNDS = Statement(
+    union_all(
+        select(
+            literal_column("0").label("kind"),
+            _chart.c.id,
+            _chart.c.organization,
+            _chart.c.person,
+            _chart.c.epoch,
+            _chart.c.seq,
+            _chart.c.disputed,
+            _chart.c.facts,
+        ).where(_chart.c.person == _same_person()),
+        select(
+            literal_column("1"),
+            _directive.c.chart,
+            _directive.c.id,
+            literal_column("''"),
+            _directive.c.version,
+            literal_column("0"),
+            literal_column("0"),
+            _directive.c.sealed,
+        )
+        .join(_chart, _chart.c.id == _directive.c.chart)
+        .where(_chart.c.person == _same_person(), _directive.c.active == 1),
+        select(
+            literal_column("2"),
+            _relationship.c.chart,
+            _relationship.c.id,
+            _relationship.c.kind,
+            literal_column("0"),
+            literal_column("0"),
+            literal_column("0"),
+            _relationship.c.sealed,
+        )
+        .join(_chart, _chart.c.id == _relationship.c.chart)
+        .where(
+            _chart.c.person == _same_person(),
+            _relationship.c.organization == bindparam("organization"),
+        ),
+    ),
+    "chart",
+    "organization",
+)
+
+
+async def grounds(store: Store, chart: str, organization: str) -> Grounds:
+    """What is on file about the person of `chart`; no charts when it is unknown."""
+    charts, directives, relationships = [], [], []
+    for kind, one, two, three, four, five, six, blob in await store.read(
+        GROUNDS, chart, organization
+    ):
+        if kind == 0:
+            charts.append(ChartRow(one, two, three, four, five, bool(six), blob))
+        elif kind == 1:
+            directives.append((one, two, blob))
+        else:
+            relationships.append((one, two, three, blob))
+    charts.sort()
+    return Grounds(tuple(charts), tuple(sorted(directives)), tuple(sorted(relationships)))
+
+
+EPOCHS = Statement(
+    select(_chart.c.id, _chart.c.epoch).where(any_of(_chart.c.id, "charts")),
+    "charts",
+    lists=("charts",),
+)
+
+
+# Records and manifests.
+
+
+class RecordRow(NamedTuple):
+    """A stored version; `sealed` is None when the source keeps the body."""
+
+    chart: str
+    seq: int
+    id: str
+    version: int
+    tier: int
+    head: bytes
+    sealed: bytes | None
+    filed: int
+
+
+_RECORD = (
+    _record.c.chart,
+    _record.c.seq,
+    _record.c.id,
+    _record.c.version,
+    _record.c.tier,
+    _record.c.head,
+    _record.c.sealed,
+    _record.c.filed,
+)
+
+CURRENT = Statement(
+    select(*_RECORD).where(_record.c.id == bindparam("id"), _record.c.current == 1), "id"
+)
+VERSIONS = Statement(
+    select(*_RECORD).where(_record.c.id == bindparam("id")).order_by(_record.c.version.desc()),
+    "id",
+)
+BODIES = Statement(
+    select(_record.c.id, _record.c.version, _record.c.tier, _record.c.sealed).where(
+        any_of(_record.c.id, "ids"), _record.c.current == 1
+    ),
+    "ids",
+    lists=("ids",),
+)
+SEGMENTS = Statement(
+    select(_segment.c.chart, _segment.c.tier, _segment.c.number, _segment.c.sealed)
+    .where(
+        _segment.c.bucket == bindparam("bucket"),
+        _segment.c.chart == bindparam("chart"),
+        _segment.c.number <= bindparam("high"),
+    )
+    .order_by(_segment.c.tier, _segment.c.number),
+    "bucket",
+    "chart",
+    "high",
+)
+
+
+async def current(store: Store, id: str) -> RecordRow | None:
+    """The newest version of a resource."""
+    rows = await store.read(CURRENT, id)
+    return RecordRow(*rows[0]) if rows else None
+
+
+async def versions(store: Store, id: str) -> list[RecordRow]:
+    """All versions, newest first."""
+    return [RecordRow(*row) for row in await store.read(VERSIONS, id)]
+
+
+async def segments(store: Store, chart: str, high: int) -> Sequence[tuple[str, int, int, bytes]]:
+    """(chart, tier, number, sealed) of a chart's manifest up to sequence number `high`."""
+    return await store.read(SEGMENTS, bucket_of(chart), chart, high)
+
+
+# Filing.
+
+ADD_CHART = Statement(
+    insert_or_leave(_chart).values(**binds(_chart)), *(c.name for c in _chart.columns)
+)
+TAKE_CHART = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart"))
+    .values(
+        seq=_chart.c.seq + bindparam("count", type_=_chart.c.seq.type),
+        epoch=_chart.c.epoch + bindparam("changes", type_=_chart.c.epoch.type),
+    )
+    .returning(_chart.c.seq, _chart.c.epoch, _chart.c.person, _chart.c.facts),
+    "chart",
+    "count",
+    "changes",
+)
+SET_FACTS = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart"))
+    .values(facts=bindparam("facts_", type_=LargeBinary)),
+    "chart",
+    "facts_",
+)
+SET_DISPUTED = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart"))
+    .values(disputed=bindparam("disputed_"), epoch=_chart.c.epoch + 1),
+    "chart",
+    "disputed_",
+)
+STANDING = Statement(
+    select(*_RECORD).where(any_of(_record.c.id, "ids"), _record.c.current == 1),
+    "ids",
+    lists=("ids",),
+)
+RETIRE = Statement(
+    update(_record)
+    .where(
+        _record.c.bucket == bindparam("bucket_"),
+        _record.c.chart == bindparam("chart_"),
+        _record.c.seq == bindparam("seq_"),
+    )
+    .values(current=0),
+    "bucket_",
+    "chart_",
+    "seq_",
+)
+ADD_RECORD = Statement(insert(_record).values(**binds(_record)), *(c.name for c in _record.columns))
+ADD_SEGMENT = Statement(
+    insert(_segment).values(**binds(_segment)), *(c.name for c in _segment.columns)
+)
+DROP_SEGMENTS = Statement(
+    delete(_segment).where(
+        _segment.c.bucket == bindparam("bucket"),
+        _segment.c.chart == bindparam("chart"),
+        _segment.c.tier == bindparam("tier"),
+        _segment.c.number <= bindparam("high"),
+    ),
+    "bucket",
+    "chart",
+    "tier",
+    "high",
+)
+SCATTERED = Statement(
+    select(_segment.c.chart, _segment.c.tier)
+    .where(_segment.c.entries < bindparam("small"))
+    .group_by(_segment.c.chart, _segment.c.tier)
+    .having(func.count() >= bindparam("many"))
+    .limit(bindparam("most")),
+    "small",
+    "many",
+    "most",
+)
+
+
+def _upsert(table: Any, keys: tuple[str, ...]) -> Any:
+    """INSERT … ON CONFLICT UPDATE, the same text on both engines."""
+    statement = sqlite.insert(table).values(**binds(table))
+    changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+
+
+class Upsert(Statement):
+    """A statement that inserts a row or replaces what stands under its key."""
+
+    __slots__ = ()
+
+    def __init__(self, table: Any, *keys: str) -> None:
+        super().__init__(_upsert(table, keys), *(c.name for c in table.columns))
+
+    def _compile(self, dialect: Any) -> Any:
+        if dialect.name == "postgresql":
+            table = self._clause.table  # type: ignore[attr-defined]
+            keys = tuple(c.name for c in table.primary_key.columns)
+            statement = postgresql.insert(table).values(**binds(table))
+            changed = {
+                c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys
+            }
+            self._clause = statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+        return super()._compile(dialect)
+
+
+PUT_DIRECTIVE = Upsert(_directive, "chart", "id")
+PUT_RELATIONSHIP = Upsert(_relationship, "chart", "id")
+DIRECTIVE = Statement(
+    select(_directive.c.chart, _directive.c.id, _directive.c.version, _directive.c.active).where(
+        _directive.c.chart == bindparam("chart"), _directive.c.id == bindparam("id")
+    ),
+    "chart",
+    "id",
+)
+
+
+def take(tx: Tx, chart: str, count: int, changes: int = 0) -> tuple[int, int, str, bytes]:
+    """Lock the chart, reserve `count` sequence numbers, bump the epoch by `changes`.
+
+    Returns (highest number, epoch, person, sealed facts); raises LookupError when it is unknown.
+    """
+    row = tx.one(TAKE_CHART, chart, count, changes)
+    if row is None:
+        raise LookupError("no such chart")
+    return row[0], row[1], row[2], row[3]
+
+
+def standing(tx: Tx, ids: Sequence[str]) -> dict[str, RecordRow]:
+    """The newest version of each id that exists, whatever chart it is in."""
+    return {row[2]: RecordRow(*row) for row in tx.all(STANDING, list(ids))}
+
+
+# Persons.
+
+INDEX = Statement(
+    insert_or_leave(_index).values(**binds(_index)), *(c.name for c in _index.columns)
+)
+SET_LINKING = Statement(
+    update(_index)
+    .where(_index.c.digest == bindparam("digest_"), _index.c.chart == bindparam("chart_"))
+    .values(linking=bindparam("linking_")),
+    "digest_",
+    "chart_",
+    "linking_",
+)
+FIND = Statement(
+    select(_index.c.chart, _index.c.linking, _chart.c.organization, _chart.c.person, _chart.c.facts)
+    .join(_chart, _chart.c.id == _index.c.chart)
+    .where(_index.c.digest == bindparam("digest"))
+    .order_by(_index.c.chart),
+    "digest",
+)
+ADD_LINK = Statement(
+    insert(_link).values(**binds(_link, "id")), *(c.name for c in _link.columns if c.name != "id")
+)
+PERSON_CHARTS = Statement(
+    select(_chart.c.id, _chart.c.organization, _chart.c.facts).where(
+        _chart.c.person == bindparam("person")
+    ),
+    "person",
+)
+LINKS_OF = Statement(
+    select(_link.c.id, _link.c.left, _link.c.right).where(
+        _link.c.revoked == 0,
+        any_of(_link.c.left, "charts") | any_of(_link.c.right, "charts"),
+    ),
+    "charts",
+    lists=("charts",),
+)
+REVOKE_LINK = Statement(
+    update(_link)
+    .where(_link.c.id == bindparam("id_"))
+    .values(revoked=bindparam("at_"), revoked_by=bindparam("by_")),
+    "id_",
+    "at_",
+    "by_",
+)
+SET_PERSON = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart_"))
+    .values(
+        person=bindparam("person_"),
+        epoch=_chart.c.epoch + case((_chart.c.person != bindparam("person_"), 1), else_=0),
+    ),
+    "chart_",
+    "person_",
+)
+
+
+def regroup(tx: Tx, charts: Iterable[str]) -> None:
+    """Make `chart.person` say what the standing links say, for every chart reachable from these.
+
+    A person is named by the least chart id of the set.
+    """
+    left = set(charts)
+    edges: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+    while left - seen:
+        new = sorted(left - seen)
+        seen |= left
+        for _, one, two in tx.all(LINKS_OF, new):
+            edges.add((one, two))
+            left |= {one, two}
+    groups = {chart: {chart} for chart in seen}
+    for one, two in edges:
+        if groups[one] is not groups[two]:
+            merged = groups[one] | groups[two]
+            for chart in merged:
+                groups[chart] = merged
+    for chart in sorted(seen):
+        tx.run(SET_PERSON, chart, min(groups[chart]))
