@@ -132,6 +132,8 @@ def _signature(line: str) -> tuple[str, bytes, bytes]:
         signature = base64.b64decode(encoded, validate=True)
     except ValueError:
         raise NoteFault("malformed") from None
-    if dash != "\u2014" or not name_ok(name) or len(signature) < 5:
+    # One spelling only: base64 leaves bits over that could be changed unseen.
+    canonical = base64.b64encode(signature).decode() == encoded
+    if dash != "\u2014" or not name_ok(name) or len(signature) < 5 or not canonical:
         raise NoteFault("malformed")
     return name, signature[:4], signature[4:]
