@@ -1,0 +1,186 @@
+"""The pretend county as one value: who lives there, what is signed, and everything that is sent.
+
+`county(today)` reads no clock and no disk; the same day gives the same bytes. The demo sends it,
+the check expects from it what `EXPECTED` and `STORY` say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.resources import files
+from typing import Literal
+
+from gateway.demo import mch, people, tcm, township
+from gateway.demo.delivery import Delivery, moment
+from gateway.demo.residents import Resident, residents
+
+PASSWORD = "yunxi-demo-2026"  # noqa: S105  # printed on the sign-in page of the pretend county
+FormKind = Literal["broad", "refusal", "withdrawal", "psychiatry"]
+Role = Literal["clinician", "registrar", "auditor", "it"]
+Answer = Literal["everything", "without the restricted", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A paper signed at a registration desk. A withdrawal ends the broad form signed before it.
+
+    `psychiatry` permits sensitivity PSY for treatment to the one account named `to`.
+    """
+
+    resident: Resident
+    kind: FormKind
+    signed: datetime
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person who signs in at the portal with `PASSWORD`."""
+
+    login: str
+    name: str
+    organization: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A hospital system. `source` is what it may push; `roles` it may assert for its staff."""
+
+    id: str
+    name: str
+    organization: str
+    scopes: str
+    source: str = ""
+    roles: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What one person at the door must get when looking up the resident with the restricted record.
+
+    `claims` says whether they declare a treatment relationship first; without one and without an
+    encounter at their own hospital the answer is a refusal.
+    """
+
+    login: str
+    claims: bool
+    answer: Answer
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A value that must stand in the table exactly so."""
+
+    organization: str
+    code: str
+    name: str
+    value: str
+    unit: str
+    range: str
+    flag: str
+
+
+@dataclass(frozen=True, slots=True)
+class County:
+    """Everything; `messages` in the order of sending."""
+
+    today: date
+    residents: tuple[Resident, ...]
+    messages: tuple[Delivery, ...]
+    forms: tuple[Form, ...]
+
+    def resident(self, key: str) -> Resident:
+        """The named resident; see residents.py."""
+        return next(one for one in self.residents if one.key == key)
+
+    def about(self, *situations: str) -> tuple[Delivery, ...]:
+        """The messages that carry one of these situations."""
+        return tuple(one for one in self.messages if one.about in situations)
+
+
+ACCOUNTS = (
+    Account("dr-wang", "王若溪", "people", "clinician"),
+    Account("dr-li", "李明轩", "tcm", "clinician"),
+    Account("dr-chen", "陈思远", "tcm", "clinician"),
+    Account("dr-zhou", "周启明", "township", "clinician"),
+    Account("registrar", "孙文静", "county", "registrar"),
+    Account("auditor", "赵若愚", "county", "auditor"),
+    Account("it-office", "钱立言", "people", "it"),
+)
+PUSH = "system/*.c"
+READ = "system/*.rs"
+CLIENTS = (
+    Client("people-his", "人民医院 HIS", "people", f"{PUSH} {READ}", "people-his", "clinician"),
+    Client("tcm-lis", "中医医院 LIS", "tcm", PUSH, "tcm-lis"),
+    Client("tcm-his", "中医医院 HIS", "tcm", READ, "", "clinician"),
+    Client("mch-fhir", "妇幼保健院 HIS", "mch", f"{PUSH} {READ}", "mch-fhir", "clinician"),
+    Client("township-csv", "柳溪镇卫生院 HIS", "township", PUSH, "township-csv"),
+    Client("county-desk", "县卫健局同意登记", "county", "system/Consent.crus", "", "registrar"),
+)
+
+# The patient to look up, and what a doctor of the other hospital must find.
+STORY = "shen"
+SEEN = tuple(
+    Seen("people", item.code, item.name, value, item.unit, item.range, flag)
+    for panel, found in (
+        (people.LIVER, people.LIVER_STORY),
+        (people.LIPIDS, people.LIPIDS_STORY),
+    )
+    for item in panel.items
+    for value, flag in [found[item.code]]
+)
+
+# The resident with a psychiatric record at the people's hospital, and four who ask.
+RESTRICTED = "restricted"
+RESTRICTED_CODES = ("F32.100", "PSY001")
+EXPECTED = (
+    Expectation("dr-wang", False, "everything", "the hospital that wrote the record"),
+    Expectation("dr-chen", True, "everything", "named by the patient on the second form"),
+    Expectation("dr-li", True, "without the restricted", "the broad form never opens psychiatry"),
+    Expectation("dr-zhou", False, "refused", "no treatment relationship"),
+)
+"""The four named callers of the restricted record, in the order they are tried."""
+
+
+def county(today: date, size: int = 300) -> County:
+    """The pretend county as it stands on `today`, with `size` residents (never fewer than named)."""
+    folk = residents(today, size)
+    messages = sorted(_messages(folk, today), key=lambda delivery: delivery.at)
+    return County(today, folk, tuple(messages), tuple(_forms(folk, today)))
+
+
+def register() -> str:
+    """county.toml: organisations, their scopes, their sources."""
+    return files(__package__).joinpath("county.toml").read_text("utf-8")
+
+
+def entitlements() -> str:
+    """entitlements.csv: which organisation may issue which item for whom, and since when."""
+    return files(__package__).joinpath("entitlements.csv").read_text("utf-8")
+
+
+def _messages(folk: tuple[Resident, ...], today: date) -> Iterator[Delivery]:
+    for hospital in (people, tcm, mch, township):
+        yield from hospital.deliveries(folk, today)
+
+
+def _forms(folk: tuple[Resident, ...], today: date) -> Iterator[Form]:
+    signed = moment(today, 120, "09:30")
+    for one in folk:
+        match one.will:
+            case "broad":
+                yield Form(one, "broad", signed)
+            case "none":
+                continue
+            case "refused":
+                yield Form(one, "refusal", signed)
+            case "withdrawn":
+                yield Form(one, "broad", signed)
+                yield Form(one, "withdrawal", moment(today, 30, "16:00"))
+            case "psychiatry":
+                yield Form(one, "broad", signed)
+                yield Form(one, "psychiatry", moment(today, 10, "10:15"), to="dr-chen")
