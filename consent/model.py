@@ -1,7 +1,8 @@
 """The values a sharing decision is made of: who asks, about whom, about what, and what was agreed.
 
 All instants are integer microseconds since 1970 UTC; intervals are half open, [start, end).
-All ids are the gateway's own: chart ids for patients, organization ids, "Type/id" for records.
+All ids are the gateway's own: chart ids for patients, organization ids, bare ids of records (they
+are unique across types).
 """
 
 from __future__ import annotations
@@ -175,8 +176,9 @@ class FacetClass(Struct, frozen=True, cache_hash=True):
 class Facets(Struct, frozen=True):
     """One record version as a decision sees it: its class and what only this version has.
 
-    `start`, `end` is the clinical interval; both None when unknown. `links` are the stored
-    "Type/id" references (encounter, episode, based-on ...), never those of a request.
+    `start`, `end` is the clinical interval: both None when unknown, `end` None for a moment, a far
+    `end` for what goes on. `links` are the ids this record stores references to (encounter,
+    episode, based-on ...), never those of a request.
     """
 
     kind: FacetClass
@@ -217,7 +219,7 @@ class Meaning(StrEnum):
 
 
 class Datum(Struct, frozen=True, array_like=True):
-    """One `provision.data`: for authoredby a person's or organization's id, else "Type/id"."""
+    """One `provision.data`: for authoredby a person's or organization's id, else a record's."""
 
     meaning: Meaning
     reference: str
@@ -265,7 +267,7 @@ class Directive(Struct, frozen=True, array_like=True):
     root: Provision | None
     active: bool = True
     policy: str = ""
-    evidence: str = ""  # "sha-1:base64" or "reference:Type/id" of what was signed
+    evidence: str = ""  # digest or reference of what was signed, see fhir.py
 
     @property
     def rule(self) -> str:
