@@ -1,0 +1,1 @@
+"""Who is at the door: systems by signed assertions, people by local accounts."""

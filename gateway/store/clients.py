@@ -1,0 +1,113 @@
+"""The register of systems that may ask for tokens, and the assertions they have spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, delete
+from sqlmodel import select as choose
+
+from gateway.store.statements import Statement
+from gateway.store.tables import Client, UsedAssertion
+
+_client = Client.__table__  # type: ignore[attr-defined]
+
+STANDING = Statement(
+    select(_client.c.organization, _client.c.state, _client.c.epoch).where(
+        _client.c.id == bindparam("id")
+    ),
+    "id",
+)
+"""(organization, state, epoch) of a client as last committed: read at every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A client as registered; `jwks` is its key set (JSON), `scopes` and `roles` what it may get."""
+
+    id: str
+    organization: str
+    name: str
+    jwks: str
+    scopes: str
+    roles: tuple[str, ...]
+    active: bool
+    epoch: int
+
+
+def _registered(row: Client) -> Registered:
+    return Registered(
+        id=row.id,
+        organization=row.organization,
+        name=row.name,
+        jwks=row.jwks,
+        scopes=row.scopes,
+        roles=tuple(row.roles.split()),
+        active=row.state == "active",
+        epoch=row.epoch,
+    )
+
+
+def find(session: Session, id: str) -> Registered | None:
+    """The client of that id, revoked or not."""
+    row = session.get(Client, id)
+    return _registered(row) if row is not None else None
+
+
+def everyone(session: Session) -> tuple[Registered, ...]:
+    """All clients by id."""
+    rows = session.exec(choose(Client).order_by(col(Client.id))).all()
+    return tuple(_registered(row) for row in rows)
+
+
+def put(
+    session: Session,
+    *,
+    id: str,
+    organization: str,
+    name: str,
+    jwks: str,
+    scopes: str,
+    roles: tuple[str, ...] = (),
+    at: int,
+) -> None:
+    """Register a client or register it anew; tokens it holds end at once."""
+    row = session.get(Client, id, with_for_update=True)
+    if row is None:
+        row = Client(id=id, organization="", name="", jwks="", scopes="", created=at)
+    else:
+        row.epoch += 1
+    row.organization = organization
+    row.name = name
+    row.jwks = jwks
+    row.scopes = scopes
+    row.roles = " ".join(roles)
+    row.state = "active"
+    session.add(row)
+
+
+def revoke(session: Session, id: str) -> bool:
+    """No new tokens, and those it holds end at once; False when there is no such client."""
+    row = session.get(Client, id, with_for_update=True)
+    if row is None:
+        return False
+    row.state = "revoked"
+    row.epoch += 1
+    session.add(row)
+    return True
+
+
+def spend(session: Session, tag: bytes, expires: int, at: int) -> bool:
+    """Spend an assertion: True for exactly one caller, however many try at once.
+
+    `tag` is kept until `expires`, after which the assertion is refused for its age.
+    """
+    session.exec(delete(UsedAssertion).where(col(UsedAssertion.expires) < at))
+    try:
+        with session.begin_nested():
+            session.add(UsedAssertion(tag=tag, expires=expires))
+    except IntegrityError:
+        return False
+    return True
