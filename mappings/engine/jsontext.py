@@ -26,7 +26,7 @@ import orjson
 
 MAX_DEPTH: Final = 64
 
-_SENTENCES: Final = {
+SENTENCES: Final = {
     "not-utf8": ("不是有效的 UTF-8 编码", "The text is not valid UTF-8."),
     "byte-order-mark": (
         "开头带有字节序标记（BOM），请用不带 BOM 的 UTF-8 发送",
@@ -61,7 +61,7 @@ class JsonFault(ValueError):
 
     def text(self, language: str = "zh") -> str:
         """One sentence for people, `zh` or `en`."""
-        chinese, english = _SENTENCES[self.code]
+        chinese, english = SENTENCES[self.code]
         if language == "zh":
             return f"第 {self.line} 行第 {self.column} 列：{chinese}。"
         return f"Line {self.line}, column {self.column}: {english}"

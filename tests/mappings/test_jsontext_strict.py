@@ -64,8 +64,7 @@ def test_every_span_is_the_text_of_its_value(text: bytes) -> None:
     def look(value: jsontext.Value) -> None:
         assert reading(text[value.start : value.end]) == value.plain()
         for name, member in value.members().items():
-            assert text[member.key : member.key + 1] == b'"'
-            assert json.loads(text[member.key :].split(b":")[0]) == name or ":" in name
+            assert json.JSONDecoder().raw_decode(text[member.key :].decode())[0] == name
             look(member)
         for item in value.items():
             look(item)

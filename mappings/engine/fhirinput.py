@@ -1,0 +1,333 @@
+"""FHIR R4 as a source sends it: a resource, a Bundle or NDJSON, read into messages whose text stays the sender's.
+
+| what arrives | what it becomes |
+|---|---|
+| one resource | one message |
+| Bundle `message`, `transaction` | one message about one patient; naming several is a stop (`several-patients`) |
+| Bundle `batch`, `collection` | one message per patient named |
+| Bundle `document` | one message with the Bundle itself as the resource, its inside untouched |
+| NDJSON | one message per line; a bad line stops only itself |
+
+The MessageHeader is the envelope: it gives control id, kind and sender and is not a resource of the
+message. `control_id` otherwise is the Bundle's identifier or id, else a digest of the content, so that the
+same bytes are the same message. Times of resources (`clock`): see `[Resource] clock` in base/fhir.toml.
+
+XML, search results, histories and responses are refused (stop). What a resource is checked against
+stands in mappings/r4/check.py; an invalid one is held, the others of its message go through.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import blake2b
+
+from msgspec import convert, structs
+
+from mappings.engine import fhirwording, jsontext, wording
+from mappings.engine.fhirresource import (
+    Arrival,
+    CodingRule,
+    Rules,
+    Scope,
+    Target,
+    business_key,
+    mapped,
+    patient_identifiers,
+    subject,
+)
+from mappings.engine.jsontext import JsonFault, Value
+from mappings.engine.model import Identifier, Ids, Issue, Mapped, Message, Mode, Reading
+from mappings.engine.reader import Source
+from mappings.engine.rules import Block, Line, RuleFile
+from mappings.engine.tables import Table
+from mappings.r4 import check
+
+wording.SENTENCES.update(fhirwording.SENTENCES)
+
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
+_ENVELOPES = ("message", "transaction", "batch", "collection")
+_ONE_PATIENT = ("message", "transaction")
+_NEWLINE = re.compile(rb"\r?\n")
+
+
+class FhirMap:
+    """A site's compiled map for FHIR input; `read` is deterministic and never raises on bad input."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+
+    def read(self, raw: bytes, ids: Ids) -> Reading:
+        """Everything one delivery says, in the order it was written."""
+        limits = self.rules.source.limits
+        if len(raw) > limits.bytes:
+            return _stopped("too-many-bytes")
+        begin = raw[:200].lstrip(b" \t\r\n\xef\xbb\xbf")
+        if not begin:
+            return _stopped("empty")
+        if begin.startswith(b"<"):
+            return _stopped("fhir-xml")
+        try:
+            root = jsontext.parse(raw)
+        except JsonFault as fault:
+            if fault.code == "trailing" and b"\n" in raw.strip():
+                return self._lines(raw, ids)
+            return Reading(issues=(_json_issue(fault),))
+        return Reading(messages=tuple(_Delivery(raw, root, self.rules, ids).messages()))
+
+    def _lines(self, raw: bytes, ids: Ids) -> Reading:
+        """NDJSON: each line is one delivery of its own."""
+        lines = [line for line in enumerate(_NEWLINE.split(raw), 1) if line[1].strip()]
+        if len(lines) > self.rules.source.limits.rows:
+            return _stopped("too-many-messages")
+        messages: list[Message] = []
+        for number, line in lines:
+            try:
+                root = jsontext.parse(line)
+            except JsonFault as fault:
+                place = f"line {number} column {fault.column}"
+                issue = Issue("stop", f"json-{fault.code}", place)
+                messages.append(Message(_digest(line), "", issues=(issue,)))
+                continue
+            messages += _Delivery(line, root, self.rules, ids, f"line {number} ").messages()
+        return Reading(messages=tuple(messages))
+
+
+def compile_map(
+    file: RuleFile,
+    source: Source,
+    tables: Mapping[str, Table],
+) -> FhirMap:
+    """A map of `input = "fhir"` made ready; raises `FhirMapFault` for a rule FHIR input does not know."""
+    clocks: dict[str, tuple[str, ...]] = {}
+    modes: dict[str, Mode] = {}
+    codings: dict[str, tuple[CodingRule, ...]] = {}
+    for block in file.blocks.values():
+        if block.clock is not None:
+            clocks[block.type] = tuple(
+                ("$" if atoms[0].kind == "fact" else "") + atoms[0].text
+                for atoms in block.clock.expression.alternatives
+            )
+        if block.mode is not None:
+            modes[block.type] = convert(block.mode, Mode)
+        found = tuple(_coding_rules(block, tables))
+        if found:
+            codings[block.type] = found
+    stable = source.options.get("resource_ids", "stable") != "message"
+    return FhirMap(Rules(source, stable, clocks, modes, codings))
+
+
+class FhirMapFault(Exception):
+    """A rule that means nothing for FHIR input; `line` says where it stands."""
+
+    def __init__(self, line: Line, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.line, self.zh, self.en = line, zh, en
+
+
+def _coding_rules(block: Block, tables: Mapping[str, Table]) -> Iterator[CodingRule]:
+    for rule in block.rules.values():
+        calls = rule.expression.calls
+        first = rule.expression.alternatives[0][0]
+        if first.text != rule.path or len(calls) != 1 or calls[0].name != "add_coding":
+            raise FhirMapFault(
+                rule.line,
+                "FHIR 来源按原文保留，规则只能写成 路径 | add_coding(码表)",
+                "FHIR passes through as sent; a rule can only be path | add_coding(table)",
+            )
+        if not calls[0].positional or calls[0].positional[0].text not in tables:
+            raise FhirMapFault(
+                rule.line, "码表没有在 [tables] 登记", "the table is not declared in [tables]"
+            )
+        system = calls[0].named.get("system")
+        yield CodingRule(
+            tuple(rule.path.split(".")),
+            system[0].text if system else "",
+            tables[calls[0].positional[0].text],
+            str(rule.line),
+        )
+
+
+class _Delivery:
+    """One JSON value on its way to messages."""
+
+    def __init__(self, raw: bytes, root: Value, rules: Rules, ids: Ids, prefix: str = "") -> None:
+        self.raw = raw
+        self.root = root
+        self.rules = rules
+        self.ids = ids
+        self.prefix = prefix
+        self.digest = _digest(raw)
+
+    def messages(self) -> list[Message]:
+        kind = self.root.string("resourceType")
+        if kind is None or not _TYPE.fullmatch(kind):
+            return [self._stop("not-a-resource", "resourceType", "")]
+        if kind == "Bundle":
+            of = self.root.string("type")
+            if of in _ENVELOPES:
+                return self._envelope(of)
+            if of != "document":
+                return [self._stop("bundle-type", "Bundle.type", "Bundle")]
+        scope = Scope(self.rules, self.ids, "")
+        arrival = self._arrival(self.root, kind, kind, "", self.digest)
+        scope.add(arrival)
+        return [self._message(Message(self.digest, kind), [arrival], scope, [])]
+
+    def _envelope(self, of: str) -> list[Message]:
+        """A Bundle whose entries are the resources."""
+        envelope = Message(
+            control_id=self.root.string("identifier", "value")
+            or self.root.string("id")
+            or self.digest,
+            kind=of,
+            timestamp=self.root.string("timestamp") or "",
+        )
+        entries = self.root.get("entry")
+        entry_list = entries.items() if entries is not None else []
+        if len(entry_list) > self.rules.source.limits.messages:
+            return [self._stop("too-many-entries", "Bundle.entry", of)]
+        if of == "message":
+            header = entry_list[0].get("resource") if entry_list else None
+            if header is None or header.string("resourceType") != "MessageHeader":
+                return [self._stop("message-header-missing", "Bundle.entry[0]", of)]
+            envelope = _from_header(envelope, header)
+        issues: list[Issue] = []
+        scope = Scope(self.rules, self.ids, envelope.timestamp)
+        arrivals: list[Arrival] = []
+        for number, entry in enumerate(entry_list):
+            arrival = self._entry(entry, number, envelope.control_id, issues)
+            if arrival is not None:
+                scope.add(arrival)
+                arrivals.append(arrival)
+        arrivals = self._apart(arrivals)
+        groups = _by_patient(arrivals, scope)
+        patients = [group for group in groups if group is not None]
+        if len(patients) <= 1:
+            return [self._message(envelope, arrivals, scope, issues)]
+        if of in _ONE_PATIENT:
+            # The second one named; the first may well be the one that was meant.
+            place = groups[patients[1]][0].place
+            return [
+                structs.replace(
+                    envelope, issues=(*issues, Issue("stop", "several-patients", place))
+                )
+            ]
+        parts: list[Message] = []
+        for number, group in enumerate(groups.values(), 1):
+            part = structs.replace(envelope, control_id=f"{envelope.control_id}#{number}")
+            parts.append(self._message(part, group, scope, issues if number == 1 else []))
+        return parts
+
+    def _entry(
+        self, entry: Value, number: int, message_id: str, issues: list[Issue]
+    ) -> Arrival | None:
+        place = f"Bundle.entry[{number}]"
+        method = entry.string("request", "method")
+        node = entry.get("resource")
+        if node is None or (method is not None and method not in ("POST", "PUT")):
+            issues.append(Issue("hold", "entry-not-supported", f"{self.prefix}{place}.request"))
+            return None
+        kind = node.string("resourceType")
+        if kind is None or not _TYPE.fullmatch(kind):
+            issues.append(Issue("hold", "not-a-resource", f"{self.prefix}{place}.resource"))
+            return None
+        if kind == "MessageHeader":
+            return None
+        full_url = entry.string("fullUrl") or ""
+        return self._arrival(node, kind, f"{place}.resource", full_url, message_id)
+
+    def _arrival(
+        self, node: Value, kind: str, place: str, full_url: str, message_id: str
+    ) -> Arrival:
+        content = self.raw[node.start : node.end]
+        space, key = business_key(node, kind, full_url, message_id, content, self.rules)
+        target = Target(kind, self.ids(space, kind, key), space, key)
+        place = f"{self.prefix}{place}"
+        notes: tuple[Issue, ...] = ()
+        if space in ("message", "url", "content"):
+            notes = (Issue("note", "identity-of-message", place),)
+        return Arrival(node, kind, place, full_url, target, notes)
+
+    def _apart(self, arrivals: list[Arrival]) -> list[Arrival]:
+        """Two resources under one key but with different content both live; the later gets an ordinal."""
+        seen: dict[str, bytes] = {}
+        apart: list[Arrival] = []
+        for arrival in arrivals:
+            content = self.raw[arrival.node.start : arrival.node.end]
+            target, ordinal = arrival.target, 1
+            while seen.setdefault(target.reference, content) != content:
+                ordinal += 1
+                key = (*arrival.target.key, str(ordinal))
+                target = Target(
+                    target.type, self.ids(target.space, target.type, key), target.space, key
+                )
+            if ordinal > 1:
+                issue = Issue("note", "key-collision", arrival.place)
+                arrival = replace(arrival, target=target, notes=(*arrival.notes, issue))
+            apart.append(arrival)
+        return apart
+
+    def _message(
+        self, envelope: Message, arrivals: list[Arrival], scope: Scope, issues: list[Issue]
+    ) -> Message:
+        found: list[Issue] = list(issues)
+        resources: list[Mapped] = []
+        patient: Target | None = None
+        identifiers: tuple[Identifier, ...] = ()
+        for arrival in arrivals:
+            patient = patient or subject(arrival, scope)
+            if arrival.type == "Patient":
+                identifiers, noted = patient_identifiers(
+                    arrival.node, self.rules.source, arrival.place
+                )
+                found += noted
+            faults = check.resource(self.raw, arrival.node, arrival.place)
+            found += faults
+            if any(fault.severity == "hold" for fault in faults):
+                continue
+            resource, noted = mapped(self.raw, arrival, scope)
+            resources.append(resource)
+            found += noted
+        return structs.replace(
+            envelope,
+            patient=patient.patient if patient else None,
+            identifiers=identifiers,
+            resources=tuple(resources),
+            issues=tuple(found),
+        )
+
+    def _stop(self, code: str, place: str, kind: str) -> Message:
+        return Message(self.digest, kind, issues=(Issue("stop", code, f"{self.prefix}{place}"),))
+
+
+def _from_header(envelope: Message, header: Value) -> Message:
+    """The envelope as the MessageHeader tells it: its id, event and source (FHIR R4 messaging 2.4)."""
+    return structs.replace(
+        envelope,
+        control_id=header.string("id") or envelope.control_id,
+        kind=header.string("eventCoding", "code") or header.string("eventUri") or envelope.kind,
+        sender=header.string("source", "endpoint") or header.string("source", "name") or "",
+    )
+
+
+def _by_patient(arrivals: list[Arrival], scope: Scope) -> Mapping[str | None, list[Arrival]]:
+    """The resources by the patient they are about; None holds those about nobody (organisations …)."""
+    groups: dict[str | None, list[Arrival]] = {}
+    for arrival in arrivals:
+        target = subject(arrival, scope)
+        groups.setdefault(target.id if target else None, []).append(arrival)
+    return groups
+
+
+def _digest(raw: bytes) -> str:
+    return blake2b(raw, digest_size=16).hexdigest()
+
+
+def _stopped(code: str) -> Reading:
+    return Reading(issues=(Issue("stop", code, ""),))
+
+
+def _json_issue(fault: JsonFault) -> Issue:
+    return Issue("stop", f"json-{fault.code}", f"line {fault.line} column {fault.column}")

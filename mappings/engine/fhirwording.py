@@ -1,0 +1,61 @@
+"""The sentences of the issues that only FHIR, JSON and row input raise; see wording.py."""
+
+from __future__ import annotations
+
+from mappings.engine import jsontext
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    "fhir-xml": ("只接受 JSON 格式的 FHIR，不接受 XML", "only FHIR in JSON is accepted, not XML"),
+    "not-a-resource": (
+        "不是 FHIR 资源（没有 resourceType）",
+        "this is not a FHIR resource (no resourceType)",
+    ),
+    "bundle-type": (
+        "不接受这种 Bundle；可用 message、transaction、batch、collection、document",
+        "this type of Bundle is not taken in; use message, transaction, batch, collection or document",
+    ),
+    "message-header-missing": (
+        "message 类型的 Bundle 第一项必须是 MessageHeader",
+        "the first entry of a message Bundle must be a MessageHeader",
+    ),
+    "several-patients": (
+        "一条消息只能涉及一位患者；多位患者请用 batch 发送",
+        "a message names one patient; send a batch for several",
+    ),
+    "too-many-entries": ("Bundle 的条目太多", "the Bundle has too many entries"),
+    "entry-not-supported": (
+        "该条目没有资源，或请求方法不是 POST、PUT，没有执行",
+        "the entry has no resource, or its method is not POST or PUT; it was not carried out",
+    ),
+    "identity-of-message": (
+        "资源没有稳定的编号，重发时会被当作新的资源",
+        "the resource has no stable number; sent again in another form it will be taken for a new one",
+    ),
+    "reference-unresolved": (
+        "引用的目标不在本次内容中，按原文保留",
+        "what this reference points at is not in the delivery; it was kept as sent",
+    ),
+    # validity of FHIR input
+    "r4-code": ("该元素的代码不在 FHIR 规定的取值之内", "the code is not one FHIR requires here"),
+    "r4-missing": ("缺少 FHIR 规定必填的元素", "an element that FHIR requires is missing"),
+    "r4-unknown": ("FHIR 没有定义这个元素", "FHIR defines no such element here"),
+    "r4-type": ("元素的类型或格式不符合 FHIR", "the element has not the type or form FHIR wants"),
+    "r4-choice": ("多选一的元素出现了多个", "several variants of a choose-one element are present"),
+    "r4-empty": (
+        "FHIR 不允许空数组、空对象和空字符串",
+        "FHIR allows no empty array, object or string",
+    ),
+    "r4-null": ("FHIR 不允许这里为 null", "FHIR allows no null here"),
+    "r4-character": (
+        "字符串含有 FHIR 不允许的控制字符",
+        "the string holds a control character FHIR forbids",
+    ),
+    "r4-number-as-text": ("数值写成了字符串", "a number was written as a string"),
+    "r4-number": ("FHIR 的数值不允许这种写法", "FHIR does not allow a number in this form"),
+    "r4-rule": ("不符合 FHIR 对该资源的约束", "a constraint of FHIR on this resource is not met"),
+    "r4-reference": ("引用的资源类型不对", "the reference points at a wrong type of resource"),
+    "r4-type-unknown": ("FHIR R4 没有这种资源", "FHIR R4 has no such resource type"),
+} | {
+    f"json-{code}": (zh, en[0].lower() + en[1:].rstrip("."))
+    for code, (zh, en) in jsontext.SENTENCES.items()
+}

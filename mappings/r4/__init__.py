@@ -1,0 +1,1 @@
+"""Checks for resources that arrive as FHIR R4."""
