@@ -1,0 +1,1 @@
+"""Who is who: resident ID numbers, organisation codes, identifier systems, linking rules."""
