@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import msgspec
 
 from gateway.auth.scopes import allows
 from gateway.auth.systems import Access, caller
 from gateway.errors import Kind, Problem
+from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import clients
-
-if TYPE_CHECKING:
-    from gateway.services import Services
-    from gateway.vault import Vault
+from gateway.vault import Vault
 
 __all__ = ["CHALLENGE", "allows", "caller_of"]
 
@@ -51,7 +49,7 @@ async def caller_of(headers: Mapping[str, str], services: Services, address: str
     if access is None or access.expires + SKEW <= services.now():
         _unauthenticated()
     rows = await services.db.read(clients.STANDING, access.client)
-    if not rows or tuple(rows[0]) != (access.organization, "active", access.epoch):
+    if not rows or tuple(rows[0]) != ("active", access.epoch):
         _unauthenticated()
     return caller(access, address)
 

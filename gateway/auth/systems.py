@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,18 +20,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
-from gateway.audit.events import Outcome
 from gateway.auth import assertions
 from gateway.auth.assertions import Unproven
 from gateway.auth.scopes import narrowed
 from gateway.errors import Kind, Problem
+from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import clients
 from gateway.store.clients import Registered
-
-if TYPE_CHECKING:
-    from gateway.services import Services
 
 TOKEN_LIFE = 300  # seconds
 _FORM_LIMIT = 64_000
@@ -81,8 +79,9 @@ _TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whom a system speaks for, as checked against its registration."""
+    """Whom a system speaks for and where, as checked against its registration."""
 
+    organization: str
     user: str
     name: str
     role: str
@@ -108,11 +107,17 @@ def form(body: bytes) -> dict[str, str]:
     return fields
 
 
-def spoken_for(b2b: Any, client: Registered, bases: Sequence[str]) -> Person:
+def spoken_for(
+    b2b: Any,
+    client: Registered,
+    bases: tuple[str, ...] = (),
+    chain: Callable[[str], tuple[str, ...]] = lambda id: (id,),
+) -> Person:
     """The person in an `hl7-b2b` object; Refusal when the registration does not cover it.
 
-    The organisation is the client's own, as id, `Organization/<id>` or below one of `bases`; the
-    role is one of those registered; there is exactly one purpose (v3-ActReason).
+    The organisation is the client's own or one within it (`chain` runs up from an organisation), as
+    id, `Organization/<id>` or an address below one of `bases`; the role is one of those registered;
+    there is exactly one purpose (v3-ActReason).
     """
 
     def wrong(check: str) -> Refusal:
@@ -127,9 +132,12 @@ def spoken_for(b2b: Any, client: Registered, bases: Sequence[str]) -> Person:
         raise wrong("subject_id")
     if not _line(name, 200):
         raise wrong("subject_name")
-    own = {client.organization, f"Organization/{client.organization}"}
-    own |= {f"{base.rstrip('/')}/Organization/{client.organization}" for base in bases}
-    if not isinstance(organization, str) or organization not in own:
+    if not _line(organization, 240):
+        raise wrong("organization_id")
+    for base in bases:
+        organization = organization.removeprefix(f"{base.rstrip('/')}/")
+    organization = organization.removeprefix("Organization/")
+    if client.organization not in chain(organization):
         raise wrong("organization_id")
     role = _ROLE.fullmatch(b2b["subject_role"]) if _line(b2b.get("subject_role"), 240) else None
     if role is None or role[1] not in client.roles:
@@ -140,7 +148,7 @@ def spoken_for(b2b: Any, client: Registered, bases: Sequence[str]) -> Person:
     purpose = _PURPOSE.fullmatch(purposes[0])
     if purpose is None:
         raise wrong("purpose_of_use")
-    return Person(user, name, role[1], purpose[1])
+    return Person(organization, user, name, role[1], purpose[1])
 
 
 def _line(value: Any, longest: int) -> bool:
@@ -176,12 +184,11 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
     except Unproven as fault:
         raise Refusal("invalid_client", str(fault), client.id) from None
     # 3
-    b2b = proven.extensions.get("hl7-b2b")
-    person = Person("", "", "system", "")
+    person = Person(client.organization, "", "", "system", "")
     if "hl7-b2b" in proven.extensions:
-        settings = services.settings
-        bases = (settings.canonical, f"{settings.base_url.rstrip('/')}/fhir")
-        person = spoken_for(b2b, client, bases)
+        bases = (services.settings.canonical, f"{services.settings.base_url.rstrip('/')}/fhir")
+        b2b = proven.extensions["hl7-b2b"]
+        person = spoken_for(b2b, client, bases, services.register.chain)
     # 4
     scopes = narrowed(fields.get("scope", ""), client.scopes)
     if not scopes:
@@ -196,14 +203,15 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
         epoch=client.epoch,
         expires=at + TOKEN_LIFE * 1_000_000,
         jti=secrets.token_hex(8),
-        organization=client.organization,
+        organization=person.organization,
         role=person.role,
         user=person.user,
         name=person.name,
         purpose=person.purpose,
         scopes=tuple(sorted(scopes)),
     )
-    await services.note(Noted.TOKEN, Outcome.PERMIT, caller(access, address))
+    who = caller(access, address)
+    await services.log.note(Noted.TOKEN, Outcome.PERMIT, who, at, note_of(who))
     # 7
     return {
         "access_token": services.vault.seal_token("access", msgspec.msgpack.encode(access)),
@@ -235,11 +243,24 @@ def caller(access: Access, address: str = "") -> Caller:
     )
 
 
+def note_of(who: Caller, **details: str) -> Body:
+    """The sealed part of an event about signing in."""
+    return Body(
+        request=secrets.token_hex(8),
+        human=who.name,
+        role=who.role,
+        strength=str(who.strength),
+        token=who.session,
+        address=who.address,
+        details=details,
+    )
+
+
 async def note_refusal(refusal: Refusal, services: Services, address: str) -> None:
     """Write down what was refused and by which check; the client is named only if it exists."""
     who = Caller(client=refusal.client, organization="", role="system", address=address)
-    body = {"details": {"error": refusal.error, "check": refusal.check}}
-    await services.note(Noted.TOKEN, Outcome.DENY, who, body=body)
+    body = note_of(who, error=refusal.error, check=refusal.check)
+    await services.log.note(Noted.TOKEN, Outcome.DENY, who, services.now(), body)
 
 
 def configuration(services: Services) -> dict[str, Any]:

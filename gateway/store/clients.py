@@ -15,12 +15,10 @@ from gateway.store.tables import Client, UsedAssertion
 _client = Client.__table__  # type: ignore[attr-defined]
 
 STANDING = Statement(
-    select(_client.c.organization, _client.c.state, _client.c.epoch).where(
-        _client.c.id == bindparam("id")
-    ),
+    select(_client.c.state, _client.c.epoch).where(_client.c.id == bindparam("id")),
     "id",
 )
-"""(organization, state, epoch) of a client as last committed: read at every request."""
+"""(state, epoch) of a client as last committed: read at every request."""
 
 
 @dataclass(frozen=True, slots=True)
