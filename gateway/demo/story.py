@@ -14,6 +14,7 @@ from typing import Literal
 
 from gateway.demo import mch, people, tcm, township
 from gateway.demo.delivery import Delivery, moment
+from gateway.demo.panels import LIPIDS, LIVER
 from gateway.demo.residents import Resident, residents
 
 PASSWORD = "yunxi-demo-2026"  # noqa: S105  # printed on the sign-in page of the pretend county
@@ -127,8 +128,8 @@ STORY = "shen"
 SEEN = tuple(
     Seen("people", item.code, item.name, value, item.unit, item.range, flag)
     for panel, found in (
-        (people.LIVER, people.LIVER_STORY),
-        (people.LIPIDS, people.LIPIDS_STORY),
+        (LIVER, people.LIVER_STORY),
+        (LIPIDS, people.LIPIDS_STORY),
     )
     for item in panel.items
     for value, flag in [found[item.code]]

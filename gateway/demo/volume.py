@@ -7,9 +7,9 @@ numbers and seed give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
-from gateway.demo.delivery import ER7, Delivery
+from gateway.demo.delivery import ER7, Delivery, moment
 from gateway.demo.dice import Dice
 from gateway.demo.panels import BLOOD_COUNT, KIDNEY, LIPIDS, LIVER, Item, Panel, Result, decimal
 from gateway.demo.people import DOCTORS, SOURCE, Visit, oru
@@ -53,7 +53,7 @@ def volume(
         day = last - timedelta(weeks=rounds - 1 - turn)
         for index in range(persons):
             one = person(index, seed)
-            at = datetime(day.year, day.month, day.day, 8) + timedelta(seconds=index % 7200)
+            at = moment(day, 0) + timedelta(seconds=index % 7200)
             specimen = f"V{turn:04d}{index:08d}"
             visit = Visit(one, f"V{index:09d}", specimen, at, "0101^全科门诊", DOCTORS[0])
             values = [
