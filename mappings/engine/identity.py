@@ -14,7 +14,7 @@ import msgspec
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
-_NEWBORN = re.compile(r".之(?:子|女|婴|大|小|长|次)|[婴]儿?$|(?:大|小)(?:毛|双)$")
+_NEWBORN = re.compile(r".之(?:[大小长次双]?[子女婴]|婴儿)|婴儿$")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _PLACEHOLDER = re.compile(r"(.)\1+|0?1234567\d*|[0Xx*\-/.]+|无|未知|不详|NULL|null|None|none")
 

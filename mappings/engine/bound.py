@@ -1,0 +1,78 @@
+"""What a function is given when a rule is bound: the map's facts and tables, and its own arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mappings.engine.reader import Source, Value
+from mappings.engine.tables import Table
+
+if TYPE_CHECKING:
+    from mappings.engine.interpret import Instance
+
+Apply = Callable[[Sequence[Value], "Instance"], Any]
+
+
+@dataclass(slots=True)
+class Setup:
+    """What all rules of a map share."""
+
+    source: Source
+    tables: Mapping[str, Table]
+
+    def organization(self) -> dict[str, Any]:
+        """A logical reference to the sending organisation; registers of organisations know the rest."""
+        base = self.source.base_url
+        reference: dict[str, Any] = {
+            "type": "Organization",
+            "identifier": {"system": f"{base}/sid/organization", "value": self.source.org},
+        }
+        if self.source.name:
+            reference["display"] = self.source.name
+        return reference
+
+    def extension(self, name: str) -> str:
+        return f"{self.source.base_url}/StructureDefinition/{name}"
+
+    def code_system(self, name: str) -> str:
+        return f"{self.source.base_url}/CodeSystem/{name}"
+
+
+@dataclass(slots=True)
+class Bound:
+    """The arguments of one call: tables, texts and sources by name, ``'a' = 'b'`` pairs, loose texts."""
+
+    tables: dict[str, Table] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Callable[[Instance], Sequence[Value]]] = field(default_factory=dict)
+    pairs: dict[str, str] = field(default_factory=dict)
+    texts_many: list[str] = field(default_factory=list)
+
+    def first(self, name: str, at: Instance) -> Value | None:
+        """The first value of a source argument, or None; an explicit null counts as none."""
+        find = self.sources.get(name)
+        if find is None:
+            return None
+        values = find(at)
+        return values[0] if values and not values[0].null else None
+
+    def text(self, name: str, at: Instance) -> str:
+        value = self.first(name, at)
+        return "" if value is None else value.text
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function of the language. `order` names positional arguments; `empty` runs it without a value too."""
+
+    make: Callable[[Setup, Bound], Apply]
+    order: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    pairs: bool = False
+    variadic: bool = False
+    empty: bool = False

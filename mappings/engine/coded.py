@@ -1,0 +1,306 @@
+"""Functions for codes: from a table into FHIR, the sender's own coding always kept beside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mappings.engine import values
+from mappings.engine.bound import Apply, Bound, Function, Setup
+from mappings.engine.measured import absent
+from mappings.engine.reader import Value
+from mappings.engine.tables import Table
+
+if TYPE_CHECKING:
+    from mappings.engine.interpret import Instance
+
+LOINC = "http://loinc.org"
+ICD10 = "http://hl7.org/fhir/sid/icd-10"
+_MEMO = 8192
+_ICD_BASE = re.compile(r"([A-Z]\d\d)(?:\.(\d))?(?![A-Za-z])")
+# Only these relations say the same thing; wider and narrower are shown, never counted as equal.
+_SAME = frozenset({"equal", "equivalent", ""})
+
+
+def _target(table: Table, text: str, pairs: dict[str, str]) -> str | None:
+    if text in pairs:
+        return pairs[text]
+    row = table.get(text) or table.get(values.fold(text).upper())
+    return None if row is None else row.get("target", "")
+
+
+def _make_code(setup: Setup, bound: Bound) -> Apply:
+    """code(table, 'a' = 'b'): a code for a required binding; an unknown one is nothing, with an issue."""
+    table, pairs = bound.tables["table"], bound.pairs
+
+    def code(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        target = _target(table, value.text, pairs)
+        if target is None:
+            at.issue("drop", "unknown-code", value.place)
+        elif (alarm := (table.get(value.text) or {}).get("alarm")) and value.text not in pairs:
+            at.issue("note", alarm, value.place)
+        return target or None
+
+    return code
+
+
+def _coding(table: Table, code: str, display: str) -> dict[str, Any]:
+    node: dict[str, Any] = {"system": table.system, "code": code}
+    if display:
+        node["display"] = display
+    return node
+
+
+def _make_concept(setup: Setup, bound: Bound) -> Apply:
+    """concept(items, specimen=…): the item as LOINC and as the sender calls it.
+
+    Marks leave the name for the extension hr-mark, a method in brackets goes to Observation.method;
+    both keep the sender's text. The table is asked with (code, specimen), then with (code, any).
+    """
+    table = bound.tables["items"]
+    mark_url = setup.extension("hr-mark")
+    memo: dict[tuple[str, str, str, str], tuple[Any, tuple[tuple[str, Any], ...], bool]] = {}
+
+    def made(
+        code: str, name: str, system: str, specimen: str
+    ) -> tuple[Any, tuple[tuple[str, Any], ...], bool]:
+        row = table.get(code, specimen) if code else None
+        item = values.read_name(name)
+        codings: list[dict[str, Any]] = []
+        if row is not None and row.get("loinc") and row.get("relation", "") in _SAME:
+            codings.append({"system": LOINC, "code": row["loinc"]})
+        elif row is not None and row.get("target"):
+            coding = {"system": row.get("system") or table.system, "code": row["target"]}
+            if row.get("display"):
+                coding["display"] = row["display"]
+            codings.append(coding)
+        mapped = bool(codings)
+        if system == "LN" and code and not mapped:
+            # The sender itself says LOINC: taken as said, beside nothing of ours.
+            codings.append({"system": LOINC, "code": code, **({"display": name} if name else {})})
+            mapped = True
+        elif code:
+            codings.append(_coding(table, code, name))
+        node: dict[str, Any] = {"coding": codings} if codings else {}
+        shown = item.name or name or code
+        if shown:
+            node["text"] = shown
+        offers: list[tuple[str, Any]] = []
+        if item.mark:
+            offers.append(("extension", [{"url": mark_url, "valueString": item.mark}]))
+        if item.method:
+            offers.append(("method", {"text": item.method}))
+        return node, tuple(offers), mapped
+
+    def concept(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        key = (value.part(1), value.part(2), value.part(3), bound.text("specimen", at))
+        known = memo.get(key)
+        if known is None:
+            if len(memo) >= _MEMO:
+                memo.clear()
+            known = memo[key] = made(*key)
+        node, offers, mapped = known
+        if not mapped:
+            at.issue("note", "unmapped-code", value.place)
+        if at.block.type == "Observation":
+            for element, offered in offers:
+                at.offer(element, offered)
+        return node or None
+
+    return concept
+
+
+def _make_local(setup: Setup, bound: Bound) -> Apply:
+    """local(system): the sender's own code and name as a CodeableConcept, nothing claimed."""
+    system = setup.code_system(f"{setup.source.org}-{bound.texts['system']}")
+
+    def local(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        code, name = value.part(1), value.part(2)
+        node: dict[str, Any] = {}
+        if code:
+            coding = {"system": LOINC if value.part(3) == "LN" else system, "code": code}
+            if name:
+                coding["display"] = name
+            node["coding"] = [coding]
+        if name or code:
+            node["text"] = name or code
+        return node or None
+
+    return local
+
+
+def _make_coded(setup: Setup, bound: Bound) -> Apply:
+    """coded(table): a CodeableConcept by the table's target, system and display; sender's text kept."""
+    table = bound.tables["table"]
+
+    def coded(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        row = table.get(value.text) or table.get(values.fold(value.text).upper())
+        if row is None or not row.get("target"):
+            if row is None:
+                at.issue("note", "unmapped-code", value.place)
+            return {"coding": [_coding(table, value.text, value.part(2))]}
+        coding = {"system": row.get("system") or table.system, "code": row["target"]}
+        if row.get("display"):
+            coding["display"] = row["display"]
+        node: dict[str, Any] = {"coding": [coding]}
+        if value.text != row["target"]:
+            node["text"] = value.part(2) or value.text
+        return node
+
+    return coded
+
+
+def _make_coding(setup: Setup, bound: Bound) -> Apply:
+    """coding(table): one Coding (Encounter.class), in the table's system; nothing when unknown."""
+    table = bound.tables["table"]
+
+    def coding(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        row = table.get(value.text) or table.get(values.fold(value.text).upper())
+        if row is None or not row.get("target"):
+            at.issue("drop", "unknown-code", value.place)
+            return None
+        node = {"system": row.get("system") or table.system, "code": row["target"]}
+        if row.get("display"):
+            node["display"] = row["display"]
+        return node
+
+    return coding
+
+
+def _make_status(setup: Setup, bound: Bound) -> Apply:
+    """observation_status(table, report=OBR-25): OBX-11, or the report's status when it is empty.
+
+    The row may say `absent` (a dataAbsentReason), `alarm` (an issue code) or ``skip`` (no
+    Observation at all). Nothing is ever assumed final.
+    """
+    table, report = bound.tables["table"], bound.tables["report_table"]
+
+    def status(found: Sequence[Value], at: Instance) -> Any:
+        text = found[0].text if found else ""
+        row = table.get(text) if text else None
+        if row is None:
+            if text:
+                at.issue("note", "unknown-code", found[0].place)
+            fallback = report.get(bound.text("report", at))
+            target = "" if fallback is None else fallback.get("target", "")
+            # A partial report holds preliminary results: Observation.status has no word "partial".
+            return {"partial": "preliminary", "appended": "final"}.get(target, target) or None
+        if row["target"] == "skip":
+            at.skipped = True
+            return None
+        if row.get("alarm"):
+            at.issue("alarm", row["alarm"], found[0].place)
+        if row.get("absent"):
+            at.offer("dataAbsentReason", absent(row["absent"]))
+        if row.get("mode") == "patch" and not bound.text("value", at):
+            at.mode = "patch"
+        return row["target"]
+
+    return status
+
+
+def _make_encounter_status(setup: Setup, bound: Bound) -> Apply:
+    """encounter_status(events, ended=PV1-45): by the event; an end time means finished."""
+    table = bound.tables["events"]
+
+    def status(found: Sequence[Value], at: Instance) -> Any:
+        row = table.get(found[0].text)
+        target = "unknown" if row is None else row["target"]
+        if target in ("in-progress", "unknown") and bound.text("ended", at):
+            return "finished"
+        return target
+
+    return status
+
+
+def _make_diagnosis(setup: Setup, bound: Bound) -> Apply:
+    """diagnosis(dictionaries, dictionary=DG1-2, name=DG1-4): the code as sent in its own dictionary.
+
+    The WHO base code stands beside it when the form leaves no doubt (``I10.x00`` → ``I10``,
+    ``J06.903`` → ``J06.9``); codes are never cut silently.
+    """
+    table = bound.tables["dictionaries"]
+    default = setup.code_system(f"{setup.source.org}-diagnoses")
+
+    def diagnosis(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        code, name = value.part(1), value.part(2) or bound.text("name", at)
+        row = table.get(value.part(3)) or table.get(bound.text("dictionary", at))
+        codings: list[dict[str, Any]] = []
+        if code:
+            target = row["target"] if row is not None else ""
+            system = (
+                default if not target else target if "://" in target else setup.code_system(target)
+            )
+            codings.append({"system": system, "code": code, **({"display": name} if name else {})})
+            base = _ICD_BASE.match(code)
+            if row is None:
+                at.issue("note", "unmapped-code", value.place)
+            elif base is not None and row.get("base") == "icd-10":
+                short = base[1] + (f".{base[2]}" if base[2] else "")
+                if (system, code) != (ICD10, short):
+                    codings.append({"system": ICD10, "code": short})
+        node: dict[str, Any] = {"coding": codings} if codings else {}
+        if name or code:
+            node["text"] = name or code
+        return node or None
+
+    return diagnosis
+
+
+def _make_among(setup: Setup, bound: Bound) -> Apply:
+    """among('TX', 'FT'): the text itself when it is one of these; for `when`."""
+    allowed = frozenset(bound.texts_many)
+    return lambda found, at: found[0].text if found[0].text in allowed else None
+
+
+def _make_not_among(setup: Setup, bound: Bound) -> Apply:
+    """not_among('TX', 'FT'): the text itself, or a dash when there is none, unless it is one of these."""
+    refused = frozenset(bound.texts_many)
+
+    def not_among(found: Sequence[Value], at: Instance) -> Any:
+        text = found[0].text if found else ""
+        return None if text in refused else text or "-"
+
+    return not_among
+
+
+FUNCTIONS = {
+    "code": Function(_make_code, order=("table",), tables=("table",), needs=("table",), pairs=True),
+    "concept": Function(
+        _make_concept, order=("items",), tables=("items",), needs=("items",), sources=("specimen",)
+    ),
+    "local": Function(_make_local, order=("system",), texts=("system",)),
+    "coded": Function(_make_coded, order=("table",), tables=("table",), needs=("table",)),
+    "coding": Function(_make_coding, order=("table",), tables=("table",), needs=("table",)),
+    "observation_status": Function(
+        _make_status,
+        order=("table", "report_table"),
+        tables=("table", "report_table"),
+        needs=("table", "report_table"),
+        sources=("report", "value"),
+        empty=True,
+    ),
+    "encounter_status": Function(
+        _make_encounter_status,
+        order=("events",),
+        tables=("events",),
+        needs=("events",),
+        sources=("ended",),
+    ),
+    "diagnosis": Function(
+        _make_diagnosis,
+        order=("dictionaries",),
+        tables=("dictionaries",),
+        needs=("dictionaries",),
+        sources=("dictionary", "name"),
+    ),
+    "among": Function(_make_among, variadic=True),
+    "not_among": Function(_make_not_among, variadic=True, empty=True),
+}

@@ -1,0 +1,225 @@
+"""Functions for persons, times and texts: identifiers, names, sex, addresses, doctors, dates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mappings.engine import identity, times, values
+from mappings.engine.bound import Apply, Bound, Function, Setup
+from mappings.engine.elements import checked_identifier
+from mappings.engine.reader import Value
+
+if TYPE_CHECKING:
+    from mappings.engine.interpret import Instance
+
+
+def _make_identifiers(setup: Setup, bound: Bound) -> Apply:
+    """identifiers: every repetition of PID-3 whose type the source's `ids` declares."""
+    ids = setup.source.ids
+
+    def identifiers(found: Sequence[Value], at: Instance) -> Any:
+        nodes: list[dict[str, Any]] = []
+        for value in found:
+            if not value.text:
+                continue
+            space = ids.get(value.part(5))
+            if space is None:
+                at.issue("note", "undeclared-id-type", value.place)
+                continue
+            node = checked_identifier(space, value.text, at, value.place)
+            if node is not None and node not in nodes:
+                nodes.append(node)
+        return nodes or None
+
+    return identifiers
+
+
+def _make_person_name(setup: Setup, bound: Bound) -> Apply:
+    """person_name: the whole Chinese name as text; pinyin as a second name."""
+
+    def person_name(found: Sequence[Value], at: Instance) -> Any:
+        names = [name for value in found for name in identity.human_names(value.parts)]
+        return names or None
+
+    return person_name
+
+
+def _make_gender(setup: Setup, bound: Bound) -> Apply:
+    """gender(sex): administrative-gender; a row may carry an issue code in `alarm` (FEMAIL)."""
+    table = bound.tables["sex"]
+
+    def gender(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        row = table.get(value.text) or table.get(values.fold(value.text).upper())
+        if row is None:
+            at.issue("drop", "unknown-code", value.place)
+            return None
+        if row.get("alarm"):
+            at.issue("note", row["alarm"], value.place)
+        return row["target"]
+
+    return gender
+
+
+def _make_telecom(setup: Setup, bound: Bound) -> Apply:
+    """phone: the number as written; area and local number joined when the first component is empty."""
+
+    def phone(found: Sequence[Value], at: Instance) -> Any:
+        nodes = []
+        for value in found:
+            number = value.part(1) or value.part(12) or (value.part(6) + value.part(7))
+            number = values.fold(number)
+            if number and any(sign.isdigit() for sign in number):
+                nodes.append({"system": "phone", "value": number})
+        return nodes or None
+
+    return phone
+
+
+def _make_address(setup: Setup, bound: Bound) -> Apply:
+    """address: one text; the parts too when the sender filled more than the first."""
+    names = ((3, "city"), (4, "state"), (5, "postalCode"), (6, "country"))
+
+    def address(found: Sequence[Value], at: Instance) -> Any:
+        nodes = []
+        for value in found:
+            parts = [value.part(number).replace("&", " ").strip() for number in range(1, 7)]
+            if not any(parts):
+                continue
+            node: dict[str, Any] = {"text": " ".join(part for part in parts if part)}
+            if any(parts[2:]):
+                lines = [part for part in parts[:2] if part]
+                if lines:
+                    node["line"] = lines
+                node.update((name, parts[at_ - 1]) for at_, name in names if parts[at_ - 1])
+            nodes.append(node)
+        return nodes or None
+
+    return address
+
+
+def _make_practitioner(setup: Setup, bound: Bound) -> Apply:
+    """practitioner: a logical reference from ``D001^李^四``, ``1371&王然`` or a bare name."""
+    system = f"{setup.source.base_url}/sid/{setup.source.org}/staff"
+
+    def practitioner(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        number, name = (
+            value.part(1),
+            "".join(part.split("&", 1)[0] for part in (value.part(2), value.part(3))),
+        )
+        if "&" in number and not name:
+            number, _, name = number.partition("&")
+        if name and name.isascii():
+            family, given = value.part(2).split("&", 1)[0], value.part(3)
+            name = " ".join(part for part in (given, family) if part)
+        if not name and number and not number.isascii():
+            number, name = "", number
+        node: dict[str, Any] = {"type": "Practitioner"}
+        if number:
+            node["identifier"] = {"system": system, "value": number}
+        if name:
+            node["display"] = name
+        return node if len(node) > 1 else None
+
+    return practitioner
+
+
+def _moment(found: Sequence[Value], at: Instance, form: str, quiet: bool) -> times.Moment | None:
+    value = found[0]
+    pseudo = bool(at.run.source.options.get("pseudo_utc"))
+    moment = times.read(value.text, at.run.source.zone, form, pseudo)
+    if isinstance(moment, times.BadTime):
+        at.issue("drop", moment.code, value.place)
+        return None
+    sent = at.run.sent_us
+    if sent is not None and moment.us > sent + times.DAY_US:
+        at.issue("drop", "future-time", value.place)
+        return None
+    if not quiet:
+        for code in moment.notes:
+            at.issue("note", code, value.place)
+    return moment
+
+
+def _make_time(setup: Setup, bound: Bound) -> Apply:
+    """time or time('%Y-%m-%d %H:%M'): a dateTime at the sender's precision."""
+    form = bound.texts.get("format", "")
+
+    def time(found: Sequence[Value], at: Instance) -> Any:
+        moment = _moment(found, at, form, quiet=False)
+        return None if moment is None else moment.text
+
+    return time
+
+
+def _make_instant(setup: Setup, bound: Bound) -> Apply:
+    """instant: a full time with offset, for issued and recorded; a bare date is none."""
+    form = bound.texts.get("format", "")
+
+    def instant(found: Sequence[Value], at: Instance) -> Any:
+        moment = _moment(found, at, form, quiet=False)
+        if moment is None:
+            return None
+        if not moment.precise:
+            at.issue("drop", "bad-time", found[0].place)
+            return None
+        return moment.text
+
+    return instant
+
+
+def _make_date(setup: Setup, bound: Bound) -> Apply:
+    """date: the day alone, for birthDate; a time of day behind it is left off."""
+    form = bound.texts.get("format", "")
+
+    def date(found: Sequence[Value], at: Instance) -> Any:
+        moment = _moment(found, at, form, quiet=True)
+        return None if moment is None else moment.text[:10]
+
+    return date
+
+
+def _make_text(setup: Setup, bound: Bound) -> Apply:
+    """text: all values, one a line."""
+    return lambda found, at: "\n".join(value.whole for value in found)
+
+
+def _make_note(setup: Setup, bound: Bound) -> Apply:
+    """note: an Annotation holding all values, one a line."""
+    return lambda found, at: [{"text": "\n".join(value.whole for value in found)}]
+
+
+def _make_display(setup: Setup, bound: Bound) -> Apply:
+    """display: a reference or device that is only named."""
+    return lambda found, at: {"display": found[0].part(2) or found[0].text}
+
+
+def _make_codeable_text(setup: Setup, bound: Bound) -> Apply:
+    """codeable_text: a CodeableConcept of text alone."""
+    return lambda found, at: {"text": found[0].part(2) or found[0].text}
+
+
+def _make_yes_no(setup: Setup, bound: Bound) -> Apply:
+    """yes_no: a boolean from Y/N, 1/0, 是/否."""
+    known = {"Y": True, "N": False, "1": True, "0": False, "是": True, "否": False}
+    return lambda found, at: known.get(found[0].text.upper())
+
+
+FUNCTIONS = {
+    "identifiers": Function(_make_identifiers),
+    "person_name": Function(_make_person_name),
+    "gender": Function(_make_gender, order=("sex",), tables=("sex",), needs=("sex",)),
+    "phone": Function(_make_telecom),
+    "address": Function(_make_address),
+    "practitioner": Function(_make_practitioner),
+    "time": Function(_make_time, order=("format",), texts=("format",)),
+    "instant": Function(_make_instant, order=("format",), texts=("format",)),
+    "date": Function(_make_date, order=("format",), texts=("format",)),
+    "text": Function(_make_text),
+    "note": Function(_make_note),
+    "display": Function(_make_display),
+    "codeable_text": Function(_make_codeable_text),
+    "yes_no": Function(_make_yes_no),
+}
