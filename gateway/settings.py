@@ -37,6 +37,7 @@ class Settings:
     sites: Path = setting(Path(), "folder of the hospitals' maps; empty is the shipped ones")
     catalogue: Path = setting(Path(), "folder of catalogue files; empty is the shipped ones")
     entitlements: Path = setting(Path(), "HR entitlements (CSV); empty is none")
+    node: str = setting("gateway", "name of this process group in the access log")
     policy: Literal["cn-optin", "opt-out"] = setting("cn-optin", "consent preset of the county")
     timezone: str = setting("Asia/Shanghai", "the county's time zone")
     canonical: str = setting("https://gateway.example/fhir", "base of our own code systems")

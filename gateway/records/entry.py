@@ -25,6 +25,7 @@ class Nature(msgspec.Struct, frozen=True, array_like=True):
     authors: tuple[str, ...] = ()
     status: str = ""
     labels: str = ""  # version of the labelling rules; empty is not labelled
+    tier: int = 1  # county category: 0 basic, 1 general, 2 restricted, 3 sealed
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

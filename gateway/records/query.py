@@ -6,7 +6,7 @@ R4 search (3.1.1). Values are compared with what the entry says; nothing is open
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -260,19 +260,24 @@ def _links_to(name: str, wanted: frozenset[str], pair: Pair) -> bool:
     return any(said == name and target.hex() in wanted for said, target in pair[1].links)
 
 
-def ordered(pairs: Iterable[Pair], query: Query) -> list[Pair]:
-    """Matches in the query's order; by default newest clinical date first, then id."""
-    rows = sorted(pairs, key=lambda pair: pair[1].id)
-    for what, descending in reversed(query.sort or (("date", True),)):
-        if what == "_id":
-            rows.sort(key=lambda pair: pair[1].id, reverse=descending)
-        elif what == "_lastUpdated":
-            rows.sort(key=lambda pair: pair[1].filed, reverse=descending)
-        else:
-            rows.sort(key=_clinical, reverse=descending)
-    return rows
+def sort_key(query: Query) -> Callable[[Pair], tuple[int, ...]]:
+    """The order of a query's matches as a key: newest clinical date first unless it says else.
 
+    The id settles ties, so the order is total and a page knows where the one before ended.
+    """
+    plan = query.sort or (("date", True),)
 
-def _clinical(pair: Pair) -> int:
-    start = pair[1].start
-    return start if start is not None else -(2**62)
+    def key(pair: Pair) -> tuple[int, ...]:
+        parts = []
+        for what, descending in plan:
+            if what == "_id":
+                value = int.from_bytes(pair[1].id)
+            elif what == "_lastUpdated":
+                value = pair[1].filed
+            else:
+                value = pair[1].start if pair[1].start is not None else -(2**62)
+            parts.append(-value if descending else value)
+        parts.append(int.from_bytes(pair[1].id))
+        return tuple(parts)
+
+    return key

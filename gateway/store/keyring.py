@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from gateway.store import tables
 from gateway.store.charts import binds, insert_or_leave
@@ -39,11 +39,11 @@ ERASE_ONE = Statement(
 )
 NAMES = Statement(
     select(_key.c.name)
-    .where(_key.c.name >= bindparam("prefix"), _key.c.name < bindparam("after"))
+    .where(func.substr(_key.c.name, 1, bindparam("length")) == bindparam("prefix"))
     .distinct()
     .order_by(_key.c.name),
+    "length",
     "prefix",
-    "after",
 )
 
 W = TypeVar("W", bound=Any)
@@ -74,7 +74,7 @@ class StoredKeyring(Generic[W]):
 
     async def names(self, prefix: str) -> Sequence[str]:
         """The distinct names that start with `prefix`."""
-        rows = await self._store.read(NAMES, prefix, prefix + "\U0010ffff")
+        rows = await self._store.read(NAMES, len(prefix), prefix)
         return [row[0] for row in rows]
 
 

@@ -1,0 +1,478 @@
+"""Asks for records: read, search, everything. One order of steps, whatever is asked.
+
+1 gates · 2 manifest · 3 decide · 4 leaf · 5 open · 6 bytes. A chart that changed between 2 and 4
+sends the request back to 1. Hidden and absent are one answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from consent.model import Decision, DenyTell, Permit, PermitEmergency
+from gateway.audit.events import Body, Item, Kind, Outcome, Restricted, Ruling, manifest_root
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange.person import Pair, Person, head_name, manifests, meet, shelf
+from gateway.records.entry import unpack_head
+from gateway.records.query import Query, sort_key
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.services.log import Leaf, Moved
+from gateway.store import charts as rows
+from gateway.vault import ChartTier, Grant, RecordName, Tier, VaultError
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+PAGE_LIFE = 30 * 60 * 1_000_000
+NOT_IN_EVERYTHING = frozenset({"Consent", "Task"})
+
+
+class Match(NamedTuple):
+    """A permitted entry and the chart it is in."""
+
+    chart: str
+    pair: Pair
+    decision: Decision
+
+
+class Opened(NamedTuple):
+    """A record as it leaves: its stored bytes and how its version is named."""
+
+    type: str
+    id: str
+    text: bytes
+    version: str
+    filed: int  # µs UTC
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search: records in order, the exact total, and where the next one begins."""
+
+    records: tuple[Opened, ...]
+    included: tuple[Opened, ...]
+    total: int
+    next: str = ""  # sealed; empty on the last page
+    leaf: Leaf | None = None
+    person: Person | None = None
+    query: Query | None = None
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended, bound to who asked what; sealed, it is a page link."""
+
+    route: str
+    params: tuple[tuple[str, str], ...]
+    who: tuple[str, str, str, str, str]
+    highs: dict[str, int]
+    after: tuple[str, ...]  # sort key, as decimal text
+    ends: int
+
+
+_cursor = msgspec.msgpack.Decoder(Cursor).decode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def nothing() -> Problem:
+    """The one answer for absent, hidden, deleted and never-existed."""
+    return Problem(Trouble.UNKNOWN, "There is no such resource here.")
+
+
+def refused(gate: DenyTell) -> Problem:
+    """A refusal that is told: it was decided before any record was looked at."""
+    return Problem(Trouble.REFUSED, f"Not shared: {gate.reason.value}.")
+
+
+def who(caller: Caller) -> tuple[str, str, str, str, str]:
+    """What a page link is bound to."""
+    return (caller.client, caller.user, caller.organization, caller.role, caller.purpose)
+
+
+async def settled(work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work` again while charts change under it."""
+    for _ in range(ATTEMPTS):
+        try:
+            return await work()
+        except Moved:
+            continue
+    raise Problem(Trouble.BUSY, "This record is changing right now; please try again.")
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the decisions of one request came out, for its event."""
+
+    effects: Counter[tuple[str, str, tuple[str, ...]]] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
+
+    def note(self, decision: Decision) -> bool:
+        """Count it; True when it permits."""
+        permitted = isinstance(decision, Permit | PermitEmergency)
+        if permitted:
+            self.effects["permit", decision.reason.value, decision.rules] += 1
+        else:
+            self.withheld[decision.reason.value] += 1
+        return permitted
+
+    def rulings(self) -> tuple[Ruling, ...]:
+        """The permits, grouped."""
+        return tuple(
+            Ruling(effect, reason, rules, count)
+            for (effect, reason, rules), count in self.effects.items()
+        )
+
+
+# Reading by id
+
+
+async def read(type: str, id: str, caller: Caller, services: Services, version: str = "") -> Opened:
+    """One resource, or one version of it; Problem UNKNOWN when absent or hidden."""
+    opened, _ = await settled(lambda: _read(type, id, caller, services, version))
+    return opened
+
+
+async def _read(
+    type: str, id: str, caller: Caller, services: Services, version: str
+) -> tuple[Opened, Person]:
+    at = services.now()
+    current = await rows.current(services.db, id)
+    wanted = current
+    if version and current is not None:
+        wanted = next(
+            (
+                row
+                for row in await rows.versions(services.db, id)
+                if services.vault.version_tag(id, row.version) == version
+            ),
+            None,
+        )
+    action = "history" if version else "read"
+    person = await meet(
+        current.chart if current else "", caller, services, at, action=action, named=False
+    )
+    tally = Tally()
+    match = None
+    if person.gate is None and current is not None and wanted is not None:
+        # A relabelled record protects its past: the version and the current one must both pass.
+        match = await _decided(person, services, current, tally)
+        if match is not None and wanted is not current:
+            match = await _decided(person, services, wanted, tally)
+        if match is not None and (
+            match.pair[0].type != type
+            or (type == "Patient" and not await shows_patient(person, services, caller, match))
+        ):
+            match = None
+    if match is None or wanted is None:
+        leaf = await _event(Kind.READ, caller, services, at, person, (), tally, refused=True)
+        if isinstance(person.gate, DenyTell):
+            raise refused(person.gate)
+        raise nothing()
+    items = (match,)
+    leaf = await _event(Kind.READ, caller, services, at, person, items, tally)
+    (opened,) = await _open(services, person, items, leaf, {id: wanted})
+    return opened, person
+
+
+async def _decided(
+    person: Person, services: Services, row: rows.RecordRow, tally: Tally
+) -> Match | None:
+    want = ChartTier(row.chart, Tier(row.tier))
+    if want not in person.keys:
+        person.keys |= await manifests(services, person.grant, [want])
+    key = person.keys.get(want)
+    if key is None:
+        return None
+    head = unpack_head(key.open(row.head, head_name(row.id, row.version)))
+    pair = (head.nature, head.entry)
+    decision = person.decide(row.chart, pair)
+    return Match(row.chart, pair, decision) if tally.note(decision) else None
+
+
+async def shows_patient(person: Person, services: Services, caller: Caller, match: Match) -> bool:
+    """A Patient is shown to its own organisation, or where something else of its chart is."""
+    if match.pair[0].source == caller.organization:
+        return True
+    row = next(row for row in person.charts if row.id == match.chart)
+    return any(
+        isinstance(person.decide(row.id, pair), Permit | PermitEmergency)
+        for pair in await shelf(person, services, row)
+        if pair[0].type not in {"Patient", "Provenance"}
+    )
+
+
+# Searching
+
+
+async def search(
+    query: Query, caller: Caller, services: Services, route: str = "", cursor: Cursor | None = None
+) -> Page:
+    """The permitted matches of one person's charts, a page at a time.
+
+    Raises Problem REFUSED when the caller may not ask about this person at all; an unknown
+    patient gives the same answer as a known one without a relationship.
+    """
+    return await settled(lambda: _search(query, caller, services, route or query.type, cursor))
+
+
+async def _search(
+    query: Query, caller: Caller, services: Services, route: str, cursor: Cursor | None
+) -> Page:
+    at = services.now()
+    if not query.patient:
+        return await _search_ids(query, caller, services, at)
+    person = await meet(query.patient, caller, services, at, action="search", named=True)
+    kind = Kind.EVERYTHING if query.type == "" else Kind.SEARCH
+    tally = Tally()
+    if person.gate is not None:
+        await _event(kind, caller, services, at, person, (), tally, query, refused=True)
+        if isinstance(person.gate, DenyTell):
+            raise refused(person.gate)
+        return Page((), (), 0)
+    highs = dict(cursor.highs) if cursor else {row.id: row.seq for row in person.charts}
+    permitted: list[Match] = []
+    for row in person.charts:
+        if row.id in highs:
+            permitted += await _permitted(person, services, caller, row, query, tally, highs)
+    key = sort_key(query)
+    matches = [
+        (key(m.pair), m) for m in permitted if _wanted(m.pair, query) and query.matches(m.pair)
+    ]
+    matches.sort(key=lambda keyed: keyed[0])
+    total = len(matches)
+    if cursor:
+        after = tuple(map(int, cursor.after))
+        matches = [keyed for keyed in matches if keyed[0] > after]
+    page = matches[: query.count]
+    following = ""
+    if len(matches) > len(page) and page:
+        following = services.vault.seal_token(
+            "page",
+            _pack(
+                Cursor(
+                    route,
+                    query.self_link,
+                    who(caller),
+                    highs,
+                    tuple(map(str, page[-1][0])),
+                    at + PAGE_LIFE,
+                )
+            ),
+        )
+    items = tuple(m for _, m in page)
+    also = tuple(_included(items, permitted, query))
+    leaf = await _event(kind, caller, services, at, person, items + also, tally, query)
+    opened = await _open(services, person, items + also, leaf)
+    return Page(
+        tuple(opened[: len(items)]),
+        tuple(opened[len(items) :]),
+        total,
+        following,
+        leaf,
+        person,
+        query,
+    )
+
+
+def _wanted(pair: Pair, query: Query) -> bool:
+    return pair[0].type == query.type if query.type else pair[0].type not in NOT_IN_EVERYTHING
+
+
+async def _permitted(
+    person: Person,
+    services: Services,
+    caller: Caller,
+    row: rows.ChartRow,
+    query: Query,
+    tally: Tally,
+    highs: dict[str, int],
+) -> list[Match]:
+    """What of one chart the caller may know of, among the types the query can touch."""
+    types = {query.type} | ({"Observation"} if query.includes else set()) if query.type else set()
+    found: list[Match] = []
+    patients: list[Match] = []
+    everything = await shelf(person, services, row, highs[row.id])
+    for pair in everything:
+        if types and pair[0].type not in types:
+            continue
+        decision = person.decide(row.id, pair)
+        if tally.note(decision):
+            match = Match(row.id, pair, decision)
+            (patients if pair[0].type == "Patient" else found).append(match)
+    return found + [m for m in patients if await shows_patient(person, services, caller, m)]
+
+
+def _included(items: Sequence[Match], permitted: Iterable[Match], query: Query) -> list[Match]:
+    if not query.includes:
+        return []
+    wanted = {
+        target for match in items for said, target in match.pair[1].links if said in query.includes
+    }
+    on_page = {match.pair[1].id for match in items}
+    return [m for m in permitted if m.pair[1].id in wanted - on_page]
+
+
+async def _search_ids(query: Query, caller: Caller, services: Services, at: int) -> Page:
+    """A search that names records: each is decided as a read would, several persons apart."""
+    by_chart: dict[str, list[rows.RecordRow]] = {}
+    for id in sorted(query.ids):
+        row = await rows.current(services.db, id)
+        by_chart.setdefault(row.chart if row else "", []).extend([row] if row else [])
+    records: list[Opened] = []
+    leaf = None
+    for chart, found in by_chart.items():
+        person = await meet(chart, caller, services, at, action="search", named=False)
+        tally = Tally()
+        items = []
+        for row in found if person.gate is None else ():
+            match = await _decided(person, services, row, tally)
+            if (
+                match is not None
+                and match.pair[0].type == query.type
+                and query.matches(match.pair)
+                and (
+                    query.type != "Patient" or await shows_patient(person, services, caller, match)
+                )
+            ):
+                items.append(match)
+        leaf = await _event(
+            Kind.SEARCH, caller, services, at, person, items, tally, query, refused=not items
+        )
+        if isinstance(person.gate, DenyTell):
+            raise refused(person.gate)
+        records += await _open(services, person, items, leaf)
+    key = sort_key(query)
+    records.sort(key=lambda one: key(one.match.pair))
+    return Page(tuple(records), (), len(records), "", leaf, None, query)
+
+
+async def more(token: str, caller: Caller, services: Services) -> Cursor:
+    """The place a page link leads to; somebody else's, forged or late ones are UNKNOWN."""
+    plain = services.vault.open_token("page", token)
+    if plain is None:
+        raise nothing()
+    cursor = _cursor(plain)
+    if cursor.who != who(caller) or cursor.ends < services.now():
+        raise nothing()
+    return cursor
+
+
+# The last steps
+
+
+async def _event(
+    kind: Kind,
+    caller: Caller,
+    services: Services,
+    at: int,
+    person: Person,
+    items: Sequence[Match],
+    tally: Tally,
+    query: Query | None = None,
+    *,
+    refused: bool = False,
+) -> Leaf:
+    """Step 4: the durable event of this answer; Moved when a chart changed since it was read."""
+    if person.gate is not None:
+        tally.withheld[person.gate.reason.value] += 1
+    body = Body(
+        request=person.grant.about,
+        human=caller.name,
+        role=caller.role,
+        strength=str(caller.strength),
+        token=caller.session,
+        address=caller.address,
+        query_clean=_clean(query),
+        policies={"consent": services.policy.version},
+        epochs=person.epochs,
+        rulings=tally.rulings(),
+        returned=len(items),
+        manifest=manifest_root(
+            [
+                Item(m.pair[0].type, m.pair[1].hex, str(m.pair[1].version), m.pair[1].digest)
+                for m in items
+            ]
+        ),
+        restricted=Restricted(sum(tally.withheld.values()), dict(tally.withheld)),
+    )
+    # A refused caller's event names the person they asked about, so that oversight can find it.
+    draft = await services.log.draft(
+        kind,
+        Outcome.DENY if refused else Outcome.PERMIT,
+        caller,
+        at,
+        body,
+        person.chart_ids,
+        person.epochs,
+    )
+    return await services.log.write(draft)
+
+
+def _clean(query: Query | None) -> str:
+    if query is None:
+        return ""
+    return f"{query.type}?" + "&".join(f"{name}={value}" for name, value in query.self_link)
+
+
+async def _open(
+    services: Services,
+    person: Person,
+    items: Sequence[Match],
+    leaf: Leaf,
+    known: dict[str, rows.RecordRow] | None = None,
+) -> list[Opened]:
+    """Step 5: open exactly the permitted records, against the durable leaf."""
+    if not items:
+        return []
+    bodies: dict[tuple[str, int], tuple[int, bytes | None]] = {}
+    if known:
+        bodies = {(row.id, row.version): (row.tier, row.sealed) for row in known.values()}
+    else:
+        ids = [m.pair[1].hex for m in items]
+        for id, version, tier, sealed in await services.db.read(rows.BODIES, ids):
+            bodies[id, version] = (tier, sealed)
+        for match in items:
+            entry = match.pair[1]
+            if (entry.hex, entry.version) not in bodies:  # a newer version was filed meanwhile
+                for row in await rows.versions(services.db, entry.hex):
+                    bodies[row.id, row.version] = (row.tier, row.sealed)
+    grant = Grant(person.grant.kind, person.grant.about, person.grant.tiers, leaf)
+    wants = {ChartTier(m.chart, Tier(bodies[m.pair[1].hex, m.pair[1].version][0])) for m in items}
+    keys = await services.vault.records(grant, sorted(wants))
+    opened = []
+    for match in items:
+        nature, entry = match.pair
+        tier, sealed = bodies[entry.hex, entry.version]
+        if sealed is None:
+            raise Problem(Trouble.BUSY, "The source that keeps this record cannot be asked now.")
+        try:
+            text = keys[ChartTier(match.chart, Tier(tier))].open(
+                sealed, RecordName(nature.type, entry.hex, entry.version)
+            )
+        except VaultError:
+            raise Problem(
+                Trouble.BUSY, "A stored record is damaged; operations were told."
+            ) from None
+        opened.append(
+            Opened(
+                nature.type,
+                entry.hex,
+                text,
+                services.vault.version_tag(entry.hex, entry.version),
+                entry.filed,
+                match,
+            )
+        )
+    return opened
+
+
+def request_id() -> str:
+    """A name for one request, for headers and the log."""
+    return secrets.token_hex(8)

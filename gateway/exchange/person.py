@@ -1,0 +1,295 @@
+"""Meets a person: what is on file about them, opened only as far as a decision needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from consent import fhir as consent_fhir
+from consent.decide import Ruling, gates, ruling
+from consent.model import (
+    AccessRequest,
+    Decision,
+    DenyHide,
+    DenyTell,
+    Directive,
+    FacetClass,
+    Facets,
+    PatientContext,
+    Permit,
+    Reason,
+    Relationship,
+    RelationshipKind,
+    Requester,
+)
+from consent.model import Tier as Category
+from gateway.records import facts as facts_
+from gateway.records.entry import Entry, Nature, Segment, standing, unpack_segment
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.store import charts as rows
+from gateway.vault import ChartTier, Grant, KeyMissing, ManifestKey, Shredded, Tier
+
+Pair = tuple[Nature, Entry]
+
+ALL_TIERS = frozenset(Tier)
+NOBODY = PatientContext(charts=frozenset())
+
+
+class Evidence(msgspec.Struct, frozen=True, array_like=True):
+    """A relationship as sealed: µs UTC, and for a person's own claim who and why."""
+
+    start: int
+    end: int | None = None
+    user: str | None = None
+    reason: str = ""
+
+
+_evidence = msgspec.msgpack.Decoder(Evidence).decode
+pack_evidence = msgspec.msgpack.Encoder().encode
+
+
+class OwnSource:
+    """The rule for a system that names no person: it may read what its own organisation sent."""
+
+    until: int | None = None
+
+    def __init__(self, organization: str) -> None:
+        self._organization = organization
+
+    def decide(self, facets: Facets) -> Decision:
+        """Permit what the organisation sent; everything else does not exist."""
+        if facets.kind.source == self._organization and not facets.kind.entered_in_error:
+            return Permit(Reason.OWN_SOURCE, ("own-source",))
+        return DenyHide(Reason.NO_RELATIONSHIP, ("own-source",))
+
+
+@dataclass(slots=True)
+class Person:
+    """A person as one request sees them; `gate` is set when nothing may be looked at."""
+
+    charts: tuple[rows.ChartRow, ...]
+    directives: tuple[Directive, ...]
+    context: PatientContext
+    request: AccessRequest
+    gate: DenyTell | DenyHide | None
+    rule: Ruling | OwnSource | None
+    keys: dict[ChartTier, ManifestKey]
+    grant: Grant
+    facts: dict[str, facts_.Facts]
+    _classes: dict[tuple[str, int], FacetClass]
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        """Epoch of each chart as it was read."""
+        return {row.id: row.epoch for row in self.charts}
+
+    @property
+    def chart_ids(self) -> tuple[str, ...]:
+        """The linked charts."""
+        return tuple(row.id for row in self.charts)
+
+    def decide(self, chart: str, pair: Pair) -> Decision:
+        """The decision on one entry of one chart."""
+        assert self.rule is not None, "a gated person has no rule"
+        nature, entry = pair
+        place = (chart, id(nature))
+        kind = self._classes.get(place)
+        if kind is None:
+            kind = self._classes[place] = facet_class(nature, chart)
+        return self.rule.decide(
+            Facets(
+                kind,
+                f"{nature.type}/{entry.id.hex()}",
+                str(entry.version),
+                entry.start,
+                entry.end,
+                frozenset(f"{_TYPE_OF.get(said, said)}/{to.hex()}" for said, to in entry.links)
+                if entry.links
+                else frozenset(),
+            )
+        )
+
+
+_TYPE_OF = {
+    "encounter": "Encounter",
+    "specimen": "Specimen",
+    "result": "Observation",
+    "based-on": "ServiceRequest",
+    "has-member": "Observation",
+    "derived-from": "Observation",
+}
+
+
+def facet_class(nature: Nature, chart: str) -> FacetClass:
+    """A nature as consent looks at it."""
+    return FacetClass(
+        type=nature.type,
+        source=nature.source,
+        subjects=(chart,),
+        tier=Category(nature.tier),
+        confidentiality=nature.confidentiality,
+        sensitivities=frozenset(nature.sensitivities),
+        codes=frozenset(_pair(code) for code in nature.codes),
+        authors=frozenset(nature.authors),
+        labelled=bool(nature.labels),
+        entered_in_error=nature.status == "entered-in-error",
+    )
+
+
+def _pair(code: str) -> tuple[str, str]:
+    system, _, bare = code.rpartition("|")
+    return system, bare
+
+
+def request_of(
+    caller: Caller,
+    services: Services,
+    at: int,
+    *,
+    action: str,
+    named: bool,
+    relationships: Sequence[Relationship] = (),
+) -> AccessRequest:
+    """The caller's request as the decision reads it."""
+    return AccessRequest(
+        now=at,
+        requester=Requester(
+            user=caller.user,
+            practitioner=caller.user or None,
+            organization=caller.organization,
+            chain=services.register.chain(caller.organization),
+            role=caller.role,
+            client=caller.client,
+            assurance=caller.strength,
+        ),
+        purposes=(caller.purpose,),
+        action=action,
+        relationships=tuple(relationships),
+        named_patient=named,
+    )
+
+
+async def meet(
+    chart: str, caller: Caller, services: Services, at: int, *, action: str, named: bool
+) -> Person:
+    """The person of `chart` (empty or unknown: nobody), gated, with directives ready to decide.
+
+    Order (design 15): grounds → relationship gate on county-sealed evidence → manifest keys →
+    directives and facts → ruling. A gated person has opened nothing of a chart.
+    """
+    known = (
+        await rows.grounds(services.db, chart, caller.organization)
+        if chart
+        else rows.Grounds((), (), ())
+    )
+    evidence = [_relationship(services, caller, *row) for row in known.relationships]
+    request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
+    grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
+    person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {}, {})
+    if not caller.purpose and caller.role == "system":
+        person.rule = OwnSource(caller.organization)
+        if not known.charts:
+            person.gate = DenyHide(Reason.UNKNOWN_SUBJECT)
+        else:
+            await _unlock(person, services, known)
+        return person
+    person.gate = gates(
+        request, PatientContext(charts=frozenset(row.id for row in known.charts)), services.policy
+    )
+    if person.gate is None and not known.charts:
+        person.gate = DenyHide(Reason.UNKNOWN_SUBJECT)
+    if person.gate is None:
+        await _unlock(person, services, known)
+        person.rule = ruling(request, person.context, person.directives, services.policy)
+        person.gate = person.rule.gate
+    return person
+
+
+def _relationship(
+    services: Services, caller: Caller, chart: str, id: str, kind: str, sealed: bytes
+) -> Relationship:
+    found = _evidence(services.vault.open_field("relationship", f"{chart}/{id}", sealed))
+    return Relationship(
+        RelationshipKind(kind), caller.organization, found.user, found.start, found.end
+    )
+
+
+async def _unlock(person: Person, services: Services, known: rows.Grounds) -> None:
+    """Manifest keys of every chart; directives and facts opened with them.
+
+    A chart whose keys were shredded is as if it had never been.
+    """
+    wants = [ChartTier(row.id, Tier.GENERAL) for row in known.charts]
+    person.keys = await manifests(services, person.grant, wants)
+    lost = {want.chart for want in wants} - {want.chart for want in person.keys}
+    if lost:
+        person.charts = tuple(row for row in known.charts if row.id not in lost)
+    person.directives = tuple(
+        consent_fhir.decode(
+            person.keys[ChartTier(chart, Tier.GENERAL)].open(sealed, f"directive/{id}".encode())
+        )
+        for chart, id, sealed in known.directives
+        if chart not in lost
+    )
+    for row in person.charts:
+        if row.facts:
+            key = person.keys[ChartTier(row.id, Tier.GENERAL)]
+            person.facts[row.id] = facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode()))
+    births = [d for f in person.facts.values() if f.birth and (d := facts_.days(f.birth))]
+    deaths = [d[1] for f in person.facts.values() if f.death and (d := facts_.days(f.death))]
+    person.context = PatientContext(
+        charts=frozenset(person.chart_ids),
+        birth=(min(b[0] for b in births), max(b[1] for b in births)) if births else None,
+        death=min(deaths) if deaths else None,
+        sealed=any(f.sealed for f in person.facts.values()),
+        dispute=any(row.disputed for row in person.charts),
+    )
+
+
+async def manifests(
+    services: Services, grant: Grant, wants: Sequence[ChartTier]
+) -> dict[ChartTier, ManifestKey]:
+    """Handles for those of `wants` that still have keys."""
+    try:
+        return await services.vault.manifests(grant, wants)
+    except (KeyMissing, Shredded) as fault:
+        rest = [want for want in wants if want not in fault.wants]
+        return await manifests(services, grant, rest) if rest and fault.wants else {}
+
+
+async def shelf(
+    person: Person, services: Services, row: rows.ChartRow, high: int | None = None
+) -> list[Pair]:
+    """The standing entries of one chart, up to sequence number `high`."""
+    found = await rows.segments(services.db, row.id, row.seq if high is None else 2**62)
+    missing = {
+        ChartTier(row.id, Tier(tier))
+        for _, tier, _, _ in found
+        if ChartTier(row.id, Tier(tier)) not in person.keys
+    }
+    if missing:
+        person.keys |= await manifests(services, person.grant, sorted(missing))
+    segments: list[Segment] = []
+    for _, tier, number, sealed in found:
+        key = person.keys.get(ChartTier(row.id, Tier(tier)))
+        if key is not None:
+            segments.append(unpack_segment(key.open(sealed, segment_name(row.id, tier, number))))
+    if high is not None:
+        segments = [
+            msgspec.structs.replace(one, entries=tuple(e for e in one.entries if e.seq <= high))
+            for one in segments
+        ]
+    return standing(segments)
+
+
+def segment_name(chart: str, tier: int, number: int) -> bytes:
+    """What a sealed segment is bound to."""
+    return f"segment/{chart}/{tier}/{number}".encode()
+
+
+def head_name(id: str, version: int) -> bytes:
+    """What a sealed head is bound to."""
+    return f"head/{id}/{version}".encode()

@@ -1,0 +1,52 @@
+"""Joins stored text and new text on bytes: what was not named keeps the bytes it had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mappings.engine import jsontext
+
+
+def split_meta(text: bytes) -> tuple[bytes, bytes]:
+    """(head, tail) of a stored text without its meta; `head + tail` is the resource again."""
+    root = jsontext.parse(text)
+    members = [
+        (name, text[value.key : value.end])
+        for name, value in root.members().items()
+        if name != "meta"
+    ]
+    return _joined(members)
+
+
+def patched(old: bytes, new: bytes, deletes: Iterable[str]) -> tuple[bytes, bytes]:
+    """`old` with the top-level members of `new` in place of its own, and `deletes` taken out.
+
+    Both are JSON objects; meta is left out. Members keep the order they had; new ones follow.
+    """
+    standing = jsontext.parse(old)
+    coming = jsontext.parse(new)
+    gone = set(deletes) | {"meta"}
+    fresh = {
+        name: new[value.key : value.end]
+        for name, value in coming.members().items()
+        if name not in gone
+    }
+    members = [
+        (name, fresh.pop(name, old[value.key : value.end]))
+        for name, value in standing.members().items()
+        if name not in gone or name in fresh
+    ]
+    members += fresh.items()
+    return _joined([one for one in members if one[0] not in gone])
+
+
+def _joined(members: list[tuple[str, bytes]]) -> tuple[bytes, bytes]:
+    """Members as (head, tail), cut behind the first two: resourceType and id."""
+    texts = [text for _, text in members]
+    return b"{" + b",".join(texts[:2]) + b",", b",".join(texts[2:]) + b"}"
+
+
+def with_meta(head: bytes, tail: bytes, kept: bytes, version: str, updated: str) -> bytes:
+    """The text as stored and served."""
+    meta = f'"meta":{{"versionId":"{version}","lastUpdated":"{updated}"'.encode()
+    return b"".join((head, meta, b"," if kept else b"", kept, b"},", tail))

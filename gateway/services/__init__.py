@@ -1,0 +1,84 @@
+"""What a story may reach for: the store, the keys, the log, the clock, the county's registers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mappings
+from consent.policy import PolicySet
+from consent.policy import load as load_policy
+from gateway.recognition import Catalogue, Entitlements, load_catalogue, load_entitlements
+from gateway.services.log import AccessLog
+from gateway.services.maps import Maps
+from gateway.services.register import Register
+from gateway.services.register import load as load_register
+from gateway.settings import Settings
+from gateway.store.engine import Store, open_store
+from gateway.store.keyring import StoredKeyring
+from gateway.vault import KeyFile, Vault, Wrapped
+
+
+def wall_clock() -> int:
+    """Microseconds since 1970 UTC. Nothing but `Services.now` calls it."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a story may reach for; tests replace parts with `dataclasses.replace`."""
+
+    settings: Settings
+    db: Store
+    keyring: Store
+    vault: Vault
+    log: AccessLog
+    policy: PolicySet
+    register: Register
+    maps: Maps
+    catalogue: Catalogue
+    entitlements: Entitlements
+    now: Callable[[], int] = wall_clock
+
+    def ids(self, organization: str) -> Callable[[str, str, Sequence[str]], str]:
+        """The id function of one organisation: (number space, type, business key) → 32 hex."""
+        vault = self.vault
+
+        def id_of(space: str, type: str, key: Sequence[str]) -> str:
+            return vault.resource_id(organization, space, type, key)
+
+        return id_of
+
+    async def close(self) -> None:
+        """Let go of keys and databases."""
+        await self.vault.close()
+        await self.db.close()
+        await self.keyring.close()
+
+
+async def open_services(settings: Settings) -> Services:
+    """Open everything the settings name; raises before anything is served if a part is unsafe."""
+    db, keyring = open_store(settings.database_url), open_store(settings.keyring_url)
+    root = KeyFile.open(settings.root_key, allow_demo=settings.demo)
+    vault = await Vault.open(StoredKeyring(keyring, Wrapped), root, settings.county)
+    sites = settings.sites
+    if sites == Path():
+        sites = Path(mappings.__file__).parent / "sites"
+    return Services(
+        settings=settings,
+        db=db,
+        keyring=keyring,
+        vault=vault,
+        log=AccessLog(db, vault, settings.node),
+        policy=load_policy(settings.policy, settings.timezone),
+        register=(
+            load_register(settings.county_file) if settings.county_file != Path() else Register({})
+        ),
+        maps=Maps(sites, settings.canonical),
+        catalogue=load_catalogue(settings.catalogue if settings.catalogue != Path() else None),
+        entitlements=load_entitlements(
+            settings.entitlements if settings.entitlements != Path() else None
+        ),
+    )
