@@ -1,0 +1,67 @@
+"""The auditor's pages: who looked at whom, what was refused, what needs a look, and the proof."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from starlette.responses import Response
+
+from gateway.portal.desk import Desk, plain
+from gateway.portal.stories import AccessFilter
+
+FIELDS = ("number", "actor", "organization", "kind", "outcome")
+
+
+async def accesses(desk: Desk) -> Response:
+    """A page of the log; what it is narrowed to is kept in the session, never in the address."""
+    page = desk.request.query_params.get("page", "1")
+    narrowed = _filter(plain(desk.who.memory, "narrowed"), int(page) if page.isdecimal() else 1)
+    found = await desk.portal.stories.accesses(narrowed, desk.who.caller)
+    return await desk.page(
+        "audit.html", 422 if found.misread else 200, found=found, filter=narrowed
+    )
+
+
+def _filter(kept: dict[str, Any], page: int) -> AccessFilter:
+    return AccessFilter(
+        **{name: str(kept.get(name, "")) for name in FIELDS},
+        since=_day(kept.get("since")),
+        until=_day(kept.get("until")),
+        page=max(1, min(page, 100_000)),
+    )
+
+
+def _day(text: object) -> date | None:
+    try:
+        return date.fromisoformat(str(text))
+    except ValueError:
+        return None
+
+
+async def narrow(desk: Desk) -> Response:
+    """Set or clear the filter."""
+    if desk.text("clear"):
+        return await desk.go("/audit", narrowed=None)
+    typed = {name: desk.text(name, 64) for name in (*FIELDS, "since", "until")}
+    return await desk.go("/audit", narrowed={name: value for name, value in typed.items() if value})
+
+
+async def alarms(desk: Desk) -> Response:
+    found = await desk.portal.stories.alarms(desk.who.caller)
+    return await desk.page("alarms.html", alarms=found)
+
+
+async def verify_page(desk: Desk) -> Response:
+    """The verdict of the last "verify now" of this session."""
+    return await desk.page("verify.html", check=plain(desk.who.memory, "verdict"))
+
+
+async def verify(desk: Desk) -> Response:
+    """Walk the whole log now."""
+    check = await desk.portal.stories.verify(desk.who.caller)
+    shown = asdict(check)
+    for moment in ("signed_at", "checked_at"):
+        shown[moment] = shown[moment].isoformat() if shown[moment] else ""
+    return await desk.go("/audit/verify", verdict=shown)

@@ -1,0 +1,184 @@
+"""The clinician's pages: find the resident, read what all hospitals found, recognise it or not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from starlette.responses import Response
+
+from gateway.errors import Kind, Problem
+from gateway.portal import words
+from gateway.portal.desk import Desk, plain
+from gateway.portal.stories import (
+    Identifier,
+    Misread,
+    NeedsClaim,
+    Refused,
+    Report,
+    Resident,
+    Result,
+    Target,
+    Verdict,
+)
+
+SHORTEST_CLAIM = 6  # characters; "看病" explains nothing
+
+
+def identifier_of(kind: object, number: object) -> Identifier:
+    """What was typed, as an identifier; an unknown kind is read as a resident ID."""
+    known: Literal["resident-id", "health-card"] = (
+        "health-card" if kind == "health-card" else "resident-id"
+    )
+    return Identifier(known, str(number or ""))
+
+
+def masked(number: str) -> str:
+    """Enough of a number to see which one was typed."""
+    return number[:6] + "*" * max(len(number) - 10, 0) + number[-4:] if len(number) > 10 else number
+
+
+async def look_up_page(desk: Desk) -> Response:
+    return await desk.page("look-up.html", typed=Identifier("resident-id", ""), misread="")
+
+
+async def look_up(desk: Desk) -> Response:
+    """Find by number; the number stays out of the address and, unless found wanting, of memory."""
+    typed = identifier_of(desk.text("kind"), desk.text("number", 64))
+    return await _open(desk, typed, None)
+
+
+async def _open(desk: Desk, typed: Identifier, claim: str | None) -> Response:
+    match await desk.portal.stories.open_resident(typed, desk.who.caller, claim):
+        case Misread(why):
+            return await desk.page("look-up.html", 422, typed=typed, misread=why)
+        case NeedsClaim() if claim is None:
+            asked = {"kind": typed.kind, "number": typed.number}
+            return await desk.go("/claim", asked=asked, chart=None)
+        case NeedsClaim():
+            return await desk.page("not-found.html", 404)
+        case Refused(reason):
+            return await desk.page("refused.html", 403, reason=reason)
+        case Resident() as found:
+            return await desk.go("/results", chart=found.chart, asked=None)
+
+
+def _asked(desk: Desk) -> Identifier | None:
+    asked = plain(desk.who.memory, "asked")
+    return identifier_of(asked.get("kind"), asked.get("number")) if asked else None
+
+
+async def claim_page(desk: Desk) -> Response:
+    asked = _asked(desk)
+    if asked is None:
+        return await desk.go("/look-up")
+    return await desk.page("claim.html", asked=masked(asked.number), missing="", reason="")
+
+
+async def claim(desk: Desk) -> Response:
+    """Say "I am treating this person", and why; somebody will read it."""
+    asked = _asked(desk)
+    if asked is None:
+        return await desk.go("/look-up")
+    reason = desk.text("reason", 500)
+    declared = desk.text("declared") == "yes"
+    if not declared or len(reason) < SHORTEST_CLAIM:
+        missing = "reason" if declared else "declared"
+        return await desk.page(
+            "claim.html", 422, asked=masked(asked.number), missing=missing, reason=reason
+        )
+    return await _open(desk, asked, reason)
+
+
+async def put_back(desk: Desk) -> Response:
+    """Close the chart in hand."""
+    return await desk.go("/look-up", "put-back", chart=None, asked=None)
+
+
+async def results(desk: Desk) -> Response:
+    """Results of all hospitals in one table; `?show=abnormal` narrows it, never silently."""
+    chart = desk.who.memory.get("chart")
+    if not isinstance(chart, str):
+        return await desk.go("/look-up")
+    match await desk.portal.stories.results(chart, desk.who.caller):
+        case Refused(reason):
+            return await desk.page("refused.html", 403, reason=reason)
+        case found:
+            pass
+    only = desk.request.query_params.get("show") == "abnormal"
+    panels = [r for r in found.reports if r.results]
+    exams = [r for r in found.reports if not r.results]
+    shown = [(r, [o for o in r.results if not only or _abnormal(o)]) for r in panels]
+    return await desk.page(
+        "results.html",
+        resident=found.resident,
+        found=found,
+        panels=[pair for pair in shown if pair[1]],
+        exams=exams,
+        only=only,
+        total=sum(len(r.results) for r in panels),
+        abnormal=sum(_abnormal(o) for r in panels for o in r.results),
+    )
+
+
+def _abnormal(result: Result) -> bool:
+    return result.flag.kind in words.ABNORMAL
+
+
+async def report(desk: Desk) -> Response:
+    """A report as issued."""
+    return await _report(desk)
+
+
+async def _report(
+    desk: Desk, status: int = 200, missing: str = "", reason: str = "", typed: str = ""
+) -> Response:
+    id = desk.id_of(desk.request.path_params["handle"])
+    view = await desk.portal.stories.report(id, desk.who.caller)
+    return await desk.page(
+        "report.html",
+        status,
+        resident=view.resident,
+        view=view,
+        report=view.report,
+        open=_open_for_decision(view.report),
+        missing=missing,
+        reason=reason,
+        typed=typed,
+    )
+
+
+def _open_for_decision(report: Report) -> bool:
+    """Whether anything here waits for, or already has, a recognition decision."""
+    things = (report.recognition, *(result.recognition for result in report.results))
+    return any(thing.state == "eligible" for thing in things)
+
+
+async def decide(desk: Desk) -> Response:
+    """Accept or decline what was ticked, in the versions that were on the screen."""
+    id = desk.id_of(desk.request.path_params["handle"])
+    targets = tuple(_target(desk, value) for value in desk.texts("target"))
+    outcome: Literal["accepted", "declined"] = (
+        "accepted" if desk.text("outcome") == "accepted" else "declined"
+    )
+    reason, typed = desk.text("reason"), desk.text("words", 500)
+    if outcome == "accepted":
+        reason = typed = ""
+    missing = ""
+    if not targets:
+        missing = "targets"
+    elif outcome == "declined" and reason not in words.REASONS:
+        missing = "reason"
+    elif reason == words.NEEDS_WORDS and not typed:
+        missing = "words"
+    if missing:
+        return await _report(desk, 422, missing, reason, typed)
+    verdict = Verdict(outcome, reason, typed, desk.text("explained") == "yes")
+    await desk.portal.stories.decide(id, targets, verdict, desk.who.caller)
+    return await desk.go("/reports/" + desk.request.path_params["handle"], outcome)
+
+
+def _target(desk: Desk, value: str) -> Target:
+    name, _, version = value.partition(".")
+    if not version:
+        raise Problem(Kind.MALFORMED, "A target without its version.")
+    return Target(desk.id_of(name), version)

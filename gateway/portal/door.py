@@ -1,0 +1,149 @@
+"""The portal's addresses, and its front door: signing in and out, choosing a role, the language."""
+
+from __future__ import annotations
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from gateway.errors import Kind, Problem
+from gateway.portal import auditor, clinician, office, registrar
+from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Desk, Endpoint, Page, Portal, at
+from gateway.portal.headers import SecurityHeaders
+from gateway.portal.stories import NotSignedIn, People, Stories, Surroundings
+
+
+def routes(services: Surroundings, stories: Stories, people: People) -> list[BaseRoute]:
+    """All of /portal, with its security headers; nothing outside of it is touched."""
+    portal = Portal(services, stories, people)
+
+    def get(path: str, page: Page, role: str | None = "") -> Route:
+        return Route(path, at(portal, page, role), methods=["GET"])
+
+    def post(path: str, page: Page, role: str | None = "", upload: bool = False) -> Route:
+        return Route(path, at(portal, page, role, upload), methods=["POST"])
+
+    pages: list[BaseRoute] = [
+        get("/", home, None),
+        get("/sign-in", sign_in_page, None),
+        post("/sign-in", sign_in, None),
+        get("/role", role_page),
+        post("/role", choose_role),
+        post("/sign-out", sign_out),
+        post("/language", language, None),
+        Route("/style.css", _file(portal.style, "text/css")),
+        Route("/mark.svg", _file(portal.mark, "image/svg+xml")),
+        get("/look-up", clinician.look_up_page, "clinician"),
+        post("/look-up", clinician.look_up, "clinician"),
+        get("/claim", clinician.claim_page, "clinician"),
+        post("/claim", clinician.claim, "clinician"),
+        get("/results", clinician.results, "clinician"),
+        get("/reports/{handle}", clinician.report, "clinician"),
+        post("/reports/{handle}", clinician.decide, "clinician"),
+        post("/put-back", clinician.put_back, "clinician"),
+        get("/consents/find", registrar.find_page, "registrar"),
+        post("/consents/find", registrar.find, "registrar"),
+        get("/consents", registrar.desk_page, "registrar"),
+        post("/consents", registrar.draft, "registrar"),
+        get("/consents/new", registrar.preview, "registrar"),
+        post("/consents/new", registrar.record, "registrar", upload=True),
+        get("/consents/{handle}/withdraw", registrar.withdraw_page, "registrar"),
+        post("/consents/{handle}/withdraw", registrar.withdraw, "registrar"),
+        get("/audit", auditor.accesses, "auditor"),
+        post("/audit", auditor.narrow, "auditor"),
+        get("/audit/alarms", auditor.alarms, "auditor"),
+        get("/audit/verify", auditor.verify_page, "auditor"),
+        post("/audit/verify", auditor.verify, "auditor"),
+        get("/sources", office.sources, "it"),
+        get("/quarantine", office.quarantine, "it"),
+        post("/quarantine", office.replay, "it"),
+        get("/issues", office.issues, "it"),
+        get("/alarms", office.alarms, "it"),
+        Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),
+    ]
+    return [Mount(ROOT, routes=pages, middleware=[Middleware(SecurityHeaders)])]
+
+
+def _file(content: bytes, media_type: str) -> Endpoint:
+    """A file of ours; its address changes with its content, so browsers may keep it."""
+
+    async def endpoint(request: Request) -> Response:
+        keep = {"cache-control": "public, max-age=86400"}
+        return Response(content, media_type=media_type, headers=keep)
+
+    return endpoint
+
+
+async def nowhere(desk: Desk) -> Response:
+    raise Problem(Kind.NO_SUCH_ROUTE, "No such page.")
+
+
+async def home(desk: Desk) -> Response:
+    """Each role starts where its work is."""
+    if desk.session is None:
+        return RedirectResponse(ROOT + "/sign-in", 303)
+    return RedirectResponse(ROOT + HOMES.get(desk.session.caller.role, "/role"), 303)
+
+
+async def sign_in_page(desk: Desk) -> Response:
+    if desk.session is not None:
+        return await home(desk)
+    return await _sign_in_page(desk)
+
+
+async def _sign_in_page(desk: Desk, why: str = "", login: str = "") -> Response:
+    accounts = desk.portal.people.demo_accounts() if desk.portal.services.settings.demo else ()
+    status = 401 if why else 200
+    return await desk.page("sign-in.html", status, why=why, login=login, accounts=accounts)
+
+
+async def sign_in(desk: Desk) -> Response:
+    if desk.session is not None:
+        return await home(desk)
+    login = desk.text("login", 200)
+    address = desk.request.client.host if desk.request.client else ""
+    match await desk.portal.people.sign_in(login, desk.text("password", 1_000), address):
+        case NotSignedIn(why):
+            return await _sign_in_page(desk, why, login)
+        case cookie:
+            return _enter(desk, cookie)
+
+
+def _enter(desk: Desk, cookie: str) -> Response:
+    response = RedirectResponse(ROOT + "/", 303)
+    desk.set_cookie(response, desk.portal.cookie, cookie)
+    desk.drop_cookie(response, desk.portal.door_cookie)
+    return response
+
+
+async def role_page(desk: Desk) -> Response:
+    return await desk.page("role.html")
+
+
+async def choose_role(desk: Desk) -> Response:
+    cookie = await desk.portal.people.choose_role(desk.cookie, desk.text("role"))
+    if cookie is None:
+        raise Problem(Kind.REFUSED, "Not a role of this person.")
+    return _enter(desk, cookie)
+
+
+async def sign_out(desk: Desk) -> Response:
+    await desk.portal.people.sign_out(desk.cookie)
+    response = RedirectResponse(ROOT + "/sign-in", 303)
+    # Not "cookies": that would drop the language too; ours is named below.
+    response.headers["clear-site-data"] = '"cache", "storage"'
+    desk.drop_cookie(response, desk.portal.cookie)
+    return response
+
+
+async def language(desk: Desk) -> Response:
+    """Switch the language and come back to the same page."""
+    back = desk.text("back")
+    # A path of ours only: never another host, which "//…" would be.
+    inside = back.startswith("/") and not back.startswith(("//", "/\\"))
+    response = RedirectResponse(ROOT + (back if inside else "/"), 303)
+    wanted = desk.text("language")
+    if wanted in desk.portal.pages:
+        desk.set_cookie(response, LANGUAGE, wanted)
+    return response

@@ -1,0 +1,214 @@
+"""The registration desk: what a resident has agreed to, on paper and here."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, get_args
+
+from starlette.responses import Response
+
+from gateway.errors import Kind, Problem
+from gateway.portal.clinician import identifier_of
+from gateway.portal.desk import EVIDENCE_LIMIT, Desk, plain
+from gateway.portal.stories import (
+    ConsentChoice,
+    ConsentDesk,
+    ConsentKind,
+    Evidence,
+    Identifier,
+    Misread,
+)
+
+OFFERED: tuple[ConsentKind, ...] = tuple(k for k in get_args(ConsentKind) if k != "other")
+MAGIC = {
+    b"%PDF-": "application/pdf",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+}
+
+
+async def find_page(desk: Desk) -> Response:
+    return await desk.page("consent-find.html", typed=Identifier("resident-id", ""), misread="")
+
+
+async def find(desk: Desk) -> Response:
+    """Take the resident's number to the desk; the number stays in the session."""
+    typed = identifier_of(desk.text("kind"), desk.text("number", 64))
+    match await desk.portal.stories.consents(typed, desk.who.caller):
+        case Misread(why):
+            return await desk.page("consent-find.html", 422, typed=typed, misread=why)
+        case ConsentDesk():
+            at_desk = {"kind": typed.kind, "number": typed.number}
+            return await desk.go("/consents", at_desk=at_desk, draft=None)
+
+
+def _identifier(desk: Desk) -> Identifier | None:
+    kept = plain(desk.who.memory, "at_desk")
+    return identifier_of(kept.get("kind"), kept.get("number")) if kept else None
+
+
+async def _at_desk(desk: Desk) -> tuple[Identifier, ConsentDesk] | None:
+    typed = _identifier(desk)
+    if typed is None:
+        return None
+    found = await desk.portal.stories.consents(typed, desk.who.caller)
+    return None if isinstance(found, Misread) else (typed, found)
+
+
+async def desk_page(desk: Desk) -> Response:
+    return await _desk_page(desk)
+
+
+async def _desk_page(desk: Desk, status: int = 200, missing: str = "") -> Response:
+    here = await _at_desk(desk)
+    if here is None:
+        return await desk.go("/consents/find")
+    draft = plain(desk.who.memory, "draft")
+    if desk.request.method == "POST":
+        draft = _typed(desk)
+    return await desk.page(
+        "consents.html",
+        status,
+        resident=here[1].resident,
+        file=here[1],
+        offered=OFFERED,
+        draft=draft,
+        missing=missing,
+    )
+
+
+def _typed(desk: Desk) -> dict[str, Any]:
+    """What was chosen on the desk page, as it may be kept in the session."""
+    kind = desk.text("kind")
+    field = {"category": "organization", "refuse-organization": "refused"}.get(kind, "")
+    return {
+        "kind": kind,
+        "organization": desk.text(field) if field else "",
+        "category": desk.text("category") if kind == "category" else "",
+        "name": desk.text("name", 100),
+    }
+
+
+async def draft(desk: Desk) -> Response:
+    """Take down the choice; the next page says it in plain words before anything is recorded."""
+    here = await _at_desk(desk)
+    if here is None:
+        return await desk.go("/consents/find")
+    typed = _typed(desk)
+    missing = _missing(typed, here[1])
+    if missing:
+        return await _desk_page(desk, 422, missing)
+    return await desk.go("/consents/new", draft=typed)
+
+
+def _missing(typed: dict[str, Any], file: ConsentDesk) -> str:
+    if typed["kind"] not in OFFERED:
+        return "kind"
+    if typed["kind"] in {"category", "refuse-organization"} and typed["organization"] not in {
+        choice.code for choice in file.organizations
+    }:
+        return "organization"
+    if typed["kind"] == "category" and typed["category"] not in {c.code for c in file.categories}:
+        return "category"
+    return "" if file.resident.name or typed["name"] else "name"
+
+
+async def preview(desk: Desk) -> Response:
+    return await _preview(desk)
+
+
+async def _preview(desk: Desk, status: int = 200, missing: str = "", **typed: str) -> Response:
+    here = await _at_desk(desk)
+    draft = plain(desk.who.memory, "draft")
+    if here is None or not draft:
+        return await desk.go("/consents")
+    file = here[1]
+    names = {c.code: c.name for c in (*file.organizations, *file.categories)}
+    return await desk.page(
+        "consent-new.html",
+        status,
+        resident=file.resident,
+        file=file,
+        draft=draft,
+        organization=names.get(draft["organization"], ""),
+        category=names.get(draft["category"], ""),
+        today=desk.portal.today(),
+        missing=missing,
+        typed={"signed": desk.portal.today().isoformat(), "witness": ""} | typed,
+    )
+
+
+async def record(desk: Desk) -> Response:
+    """Record what was signed, with its scan and its witness."""
+    typed, draft = _identifier(desk), plain(desk.who.memory, "draft")
+    if typed is None or not draft:
+        return await desk.go("/consents")
+    witness, day = desk.text("witness", 100), desk.text("signed")
+    signed = _day(day)
+    upload = desk.file("evidence")
+    missing = (
+        "evidence"
+        if upload is None
+        else "witness"
+        if not witness
+        else "signed"
+        if signed is None or signed > desk.portal.today()
+        else ""
+    )
+    if missing or upload is None or signed is None:
+        return await _preview(desk, 422, missing, witness=witness, signed=day)
+    content = await upload.read()
+    if len(content) > EVIDENCE_LIMIT:
+        raise Problem(Kind.TOO_LARGE, "The scan is too large.")
+    choice = ConsentChoice(
+        kind=draft["kind"],
+        signed=signed,
+        witness=witness,
+        organization=draft["organization"],
+        category=draft["category"],
+        name=draft["name"],
+    )
+    evidence = Evidence(media_type_of(content), content)
+    await desk.portal.stories.record_consent(typed, choice, evidence, desk.who.caller)
+    return await desk.go("/consents", "recorded", draft=None)
+
+
+def media_type_of(content: bytes) -> str:
+    """What a scan is by its first bytes, whatever its name says; Problem MEDIA_TYPE otherwise."""
+    for magic, media_type in MAGIC.items():
+        if content.startswith(magic):
+            return media_type
+    raise Problem(Kind.MEDIA_TYPE, "Not a PDF, JPEG or PNG.")
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+async def withdraw_page(desk: Desk) -> Response:
+    return await _withdraw_page(desk)
+
+
+async def _withdraw_page(desk: Desk, status: int = 200, missing: str = "") -> Response:
+    here = await _at_desk(desk)
+    id = desk.id_of(desk.request.path_params["handle"])
+    active = [c for c in here[1].consents if c.state == "active"] if here else []
+    consent = next((c for c in active if c.id == id), None)
+    if here is None or consent is None:
+        raise Problem(Kind.UNKNOWN, "No such consent in force.")
+    return await desk.page(
+        "withdraw.html", status, resident=here[1].resident, consent=consent, missing=missing
+    )
+
+
+async def withdraw(desk: Desk) -> Response:
+    """Take a consent back: the resident's word is enough, and nobody has to give a reason."""
+    witness = desk.text("witness", 100)
+    if not witness:
+        return await _withdraw_page(desk, 422, "witness")
+    id = desk.id_of(desk.request.path_params["handle"])
+    await desk.portal.stories.withdraw_consent(id, witness, desk.who.caller)
+    return await desk.go("/consents", "withdrawn")

@@ -1,0 +1,552 @@
+"""What the portal asks of the rest of the house: the stories it tells, and who is at the door.
+
+Pages are built from these values only, so a page can be read, and tested, without a database.
+Texts of hospitals and persons are shown verbatim and escaped; `Literal` fields are codes, which the
+portal puts into words. A day is a `date`; a moment is an aware `datetime` and is shown in the
+county's time zone. Every story may raise `Problem`; whoever may not know gets the same answer as
+for what does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Literal, Protocol
+
+from gateway.services.caller import Caller
+from gateway.settings import Settings
+
+When = date | datetime
+Language = Literal["zh", "en"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One sentence in both languages."""
+
+    zh: str
+    en: str
+
+    def in_(self, language: str) -> str:
+        """The sentence in `language`; Chinese when there is no other."""
+        return (self.en if language == "en" else self.zh) or self.zh
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Something to pick from a list."""
+
+    code: str
+    name: str
+
+
+# Who is at the door.
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser. With several roles and none chosen, `caller.role` is empty.
+
+    `memory` is small, sealed, JSON-able and dies with the session; pages keep in it what must
+    never stand in an address: the chart in hand, the last search, a draft.
+    """
+
+    caller: Caller
+    csrf: str
+    roles: tuple[str, ...]
+    organization: str  # as shown to people
+    memory: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NotSignedIn:
+    """Why nobody was let in; an unknown name and a wrong password are one answer."""
+
+    why: Literal["wrong", "locked"]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAccount:
+    """An account of the pretend county, printed on its sign-in page."""
+
+    login: str
+    password: str
+    name: str
+    organization: str
+    role: str
+
+
+class People(Protocol):
+    """Local accounts and browser sessions (security.md 4.3)."""
+
+    async def sign_in(self, login: str, password: str, address: str) -> str | NotSignedIn:
+        """The cookie of a new session, or why not."""
+
+    async def session_of(self, cookie: str) -> Session | None:
+        """The living session behind a cookie; None when it ended, idled or never was."""
+
+    async def choose_role(self, cookie: str, role: str) -> str | None:
+        """A new cookie for the same person in one of their roles; None when it is not theirs."""
+
+    async def remember(self, cookie: str, memory: Mapping[str, Any]) -> None:
+        """Replace what the session keeps in hand."""
+
+    async def sign_out(self, cookie: str) -> None:
+        """End the session at once."""
+
+    def demo_accounts(self) -> tuple[DemoAccount, ...]:
+        """The accounts to print on the sign-in page; empty outside the demo."""
+
+
+# Finding a resident.
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A number as typed at the desk."""
+
+    kind: Literal["resident-id", "health-card"]
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """The number cannot be one of its kind."""
+
+    why: Literal["empty", "length", "characters", "birth-date", "check-digit", "placeholder"]
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsClaim:
+    """Nobody by that number, or nobody this caller is known to treat: the same answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing may be shown; decided without looking at what there is."""
+
+    reason: str  # a code of the consent decision
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """An age as clinicians say it: days, then months, then years."""
+
+    number: int
+    unit: Literal["year", "month", "day"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """The person in hand; `chart` is any of their charts, opaque."""
+
+    chart: str
+    name: str
+    sex: Literal["male", "female", "other", "unknown"]
+    age: Age | None
+    number: str  # masked
+    hospitals: tuple[str, ...]
+    relationship: Literal["encounter", "claimed", ""] = ""
+    until: datetime | None = None  # when a claimed relationship ends
+
+
+# Results of all hospitals.
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One hospital of the county and whether it answered this time."""
+
+    organization: str
+    state: Literal["answered", "late", "silent"]
+    last: When | None  # its newest data
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """The issuing laboratory's flag: `raw` as issued, `kind` only for filtering and the arrow."""
+
+    kind: Literal["", "normal", "high", "low", "very-high", "very-low", "abnormal", "unread"]
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """May this result be recognised here (domain.md Annex D), or the machine's reason why not."""
+
+    state: Literal["eligible", "not-eligible", "own"]
+    reason: str = ""  # E01 to E14
+    mark: str = ""  # e.g. 全国HR
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A recorded human decision about one version of one result or report."""
+
+    outcome: Literal["accepted", "declined"]
+    reason: str  # 01 to 08, 98, 99, 09; empty when accepted
+    words: str
+    by: str
+    organization: str
+    at: datetime
+    version: str
+
+
+ResultStatus = Literal[
+    "registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result, digit by digit as issued."""
+
+    id: str
+    version: str
+    item: str
+    value: str
+    unit: str
+    range: str
+    flag: Flag
+    organization: str
+    collected: When | None
+    status: ResultStatus
+    recognition: Recognition
+    decision: Decision | None = None
+    earlier: str = ""  # the value before the correction
+    specimen: str = ""
+    method: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One issued report; `results` is empty for an examination in words."""
+
+    id: str
+    version: str
+    title: str
+    kind: Literal["laboratory", "ultrasound", "ct", "radiology", "mri", "pathology", "ecg", "other"]
+    organization: str
+    collected: When | None
+    issued: When | None
+    status: ResultStatus
+    results: tuple[Result, ...]
+    recognition: Recognition
+    decision: Decision | None = None
+    conclusion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything this caller may see of one person, newest first."""
+
+    resident: Resident
+    contributions: tuple[Contribution, ...]
+    reports: tuple[Report, ...]
+    withheld: int | None = None  # only where the county lets the number be told
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """One version of a report, in the order they came."""
+
+    version: str
+    at: When
+    status: ResultStatus
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """One report as issued, and what became of it."""
+
+    resident: Resident
+    report: Report
+    findings: str
+    department: str
+    author: str
+    verifier: str
+    source: str  # the system it was received from
+    received: datetime
+    fingerprint: str  # keyed hash of the content, shortened
+    amendments: tuple[Amendment, ...]
+    newer: str = ""  # id of the report that replaced it
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A result or report, in the version that was on the screen."""
+
+    id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A clinician's word on whether results are recognised."""
+
+    outcome: Literal["accepted", "declined"]
+    reason: str
+    words: str
+    explained: bool  # the patient was told why the test is repeated (domain.md 1.6)
+
+
+# The registration desk.
+
+
+ConsentKind = Literal["share", "category", "refuse-all", "refuse-organization", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One consent on file. `kind` "other" came from elsewhere and is told by `says`."""
+
+    id: str
+    kind: ConsentKind
+    state: Literal["active", "withdrawn", "expired"]
+    signed: When
+    organization: str = ""
+    category: str = ""
+    until: date | None = None
+    recorded_by: str = ""
+    recorded_at: datetime | None = None
+    witness: str = ""
+    evidence: str = ""  # keyed hash of the scan, shortened
+    withdrawn_by: str = ""
+    withdrawn_at: datetime | None = None
+    says: Said | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentDesk:
+    """A resident at the registration desk: who, what is on file, what may be chosen.
+
+    A resident no hospital has sent yet has an empty name: the desk opens the county's own chart.
+    """
+
+    resident: Resident
+    consents: tuple[Consent, ...]
+    organizations: tuple[Choice, ...]
+    categories: tuple[Choice, ...]
+    by_default: Literal["shared", "not-shared"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChoice:
+    """What the resident signed, in the desk's words."""
+
+    kind: ConsentKind
+    signed: date
+    witness: str
+    organization: str = ""
+    category: str = ""
+    name: str = ""  # only for a resident not known yet
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The scan of the signed form."""
+
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+# The auditor.
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFilter:
+    """Which accesses to show; empty fields do not narrow. Days are the county's."""
+
+    number: str = ""  # a resident ID; never in an address
+    actor: str = ""
+    organization: str = ""
+    kind: str = ""
+    outcome: str = ""
+    since: date | None = None
+    until: date | None = None
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One audit event, without anything clinical."""
+
+    number: int | None  # its place in the log; None while it waits to be appended
+    at: datetime
+    kind: str
+    outcome: str
+    actor: str
+    role: str
+    organization: str
+    purpose: str
+    person: str  # the same opaque short name for the same person
+    shown: int | None = None  # how many records left the house
+    reason: str = ""  # the caller's own words, or the code of a refusal
+    claimed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accesses:
+    """A page of the log, newest first, and what can be chosen to narrow it."""
+
+    rows: tuple[Access, ...]
+    total: int
+    more: bool
+    organizations: tuple[Choice, ...]
+    kinds: tuple[str, ...]
+    misread: Misread | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something a person should look at; `words` are those of the person who caused it."""
+
+    kind: str
+    at: datetime
+    organization: str
+    actor: str = ""
+    source: str = ""
+    person: str = ""
+    words: str = ""
+    settled: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogCheck:
+    """What walking the whole log found."""
+
+    sound: bool
+    size: int
+    root: str
+    signed_at: datetime | None
+    signed_by: str
+    signature: bool
+    checked_at: datetime
+    pending: int = 0  # written, not yet in the tree
+    first_failure: int | None = None
+    failure: Said | None = None
+
+
+# The IT office.
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A hospital system that sends, and what became of all it sent."""
+
+    name: str
+    organization: str
+    speaks: str  # e.g. HL7 v2.4 / MLLP
+    state: Literal["active", "paused"]
+    received: int
+    filed: int
+    quarantined: int
+    duplicates: int
+    waiting: int
+    last: datetime | None
+
+    @property
+    def agrees(self) -> bool:
+        """Received = filed + quarantined + duplicates + waiting, always."""
+        return self.received == self.filed + self.quarantined + self.duplicates + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """What could not be read, and where; never a value."""
+
+    severity: Literal["stop", "hold", "drop", "note", "alarm"]
+    place: str
+    code: str
+    says: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message in quarantine."""
+
+    id: str
+    source: str
+    organization: str
+    arrived: datetime
+    size: int
+    arrivals: int
+    issues: tuple[Issue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCount:
+    """How often one place of one source has had one issue."""
+
+    source: str
+    organization: str
+    issue: Issue
+    messages: int
+    last: datetime
+
+
+class Stories(Protocol):
+    """The stories behind the pages; each is one audited act of one caller."""
+
+    async def open_resident(
+        self, identifier: Identifier, caller: Caller, claim: str | None
+    ) -> Resident | NeedsClaim | Misread | Refused:
+        """Find the person; `claim` is the caller's reason for saying "I am treating them"."""
+
+    async def results(self, chart: str, caller: Caller) -> Results | Refused:
+        """Results and reports of all hospitals; Problem UNKNOWN when the chart is not theirs."""
+
+    async def report(self, id: str, caller: Caller) -> ReportView:
+        """One report as issued; Problem UNKNOWN when absent or hidden."""
+
+    async def decide(
+        self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller
+    ) -> None:
+        """Record a decision per target; Problem CONFLICT when one has a newer version."""
+
+    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk | Misread:
+        """The resident and the consents on file."""
+
+    async def record_consent(
+        self, identifier: Identifier, choice: ConsentChoice, evidence: Evidence, caller: Caller
+    ) -> str:
+        """Record what was signed; returns the consent's id."""
+
+    async def withdraw_consent(self, id: str, witness: str, caller: Caller) -> None:
+        """Make a consent inactive; the next request of anybody is decided without it."""
+
+    async def accesses(self, filter: AccessFilter, caller: Caller) -> Accesses:
+        """Who looked at whom; the question itself is logged."""
+
+    async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
+        """Recent alarms of the caller's organisation, or of all for the county; newest first."""
+
+    async def verify(self, caller: Caller) -> LogCheck:
+        """Walk the log now."""
+
+    async def sources(self, caller: Caller) -> tuple[SourceRow, ...]:
+        """The sources the caller's organisation may see."""
+
+    async def quarantine(self, source: str, caller: Caller) -> tuple[Held, ...]:
+        """Messages held back, oldest first; an empty `source` means all."""
+
+    async def replay(self, id: str, caller: Caller) -> Literal["filed", "quarantined", "waiting"]:
+        """Read a held message again with the map as it is now."""
+
+    async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
+        """Issues by place, most frequent first."""
+
+
+class Surroundings(Protocol):
+    """What the portal needs of the services: the settings and the time."""
+
+    @property
+    def settings(self) -> Settings:
+        """What the operator set."""
+
+    def now(self) -> int:
+        """This instant, in integer microseconds UTC."""

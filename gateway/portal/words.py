@@ -1,0 +1,254 @@
+"""Codes in the words of hospital people; every sentence here is marked for translation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.errors import Kind
+
+
+def N_(text: str) -> str:
+    """Marks a sentence that a template translates when it is shown."""
+    return text
+
+
+class Mark(NamedTuple):
+    """A sign and a word: colour never speaks alone (users.md 1.5 L9). `tone` names a style."""
+
+    sign: str
+    word: str
+    tone: str
+
+
+ROLES = {
+    "clinician": N_("临床医生"),
+    "registrar": N_("登记员"),
+    "auditor": N_("审计员"),
+    "it": N_("信息科"),
+    "system": N_("系统"),
+}
+
+SEX = {"male": N_("男"), "female": N_("女"), "other": N_("未说明"), "unknown": N_("性别不详")}
+
+MISREAD = {
+    "empty": N_("请先输入号码。"),
+    "length": N_("号码位数不对：居民身份证号应为 18 位。请核对后重新输入。"),
+    "characters": N_("号码里有不该出现的字符：应为数字，最后一位可为 X。请核对后重新输入。"),
+    "birth-date": N_("号码中的出生日期不存在。请核对后重新输入。"),
+    "check-digit": N_("校验码不符：号码里至少有一位输错了。请对照证件重新输入。"),
+    "placeholder": N_("这是占位号码，不属于任何人。请输入证件上的号码。"),
+}
+
+# Why nothing is shown; decided before anything is looked up, so it says nothing about records.
+REFUSED = {
+    "patient-refused": N_("该居民拒绝共享其健康记录。"),
+    "no-consent": N_("该居民尚未签署健康记录共享同意书。"),
+    "no-relationship": N_("贵院与该居民目前没有诊疗关系。"),
+    "purpose": N_("您的岗位不能以此目的查阅健康记录。"),
+}
+REFUSED_OTHERWISE = N_("按现行授权规则，不能查阅该居民的健康记录。")
+
+CONTRIBUTION = {
+    "answered": Mark("✓", N_("已应答"), "good"),
+    "late": Mark("◷", N_("数据迟到"), "warn"),
+    "silent": Mark("✕", N_("未应答"), "bad"),
+}
+
+FLAGS = {
+    "": Mark("", "", ""),
+    "normal": Mark("", N_("正常"), "quiet"),
+    "high": Mark("↑", N_("偏高"), "high"),
+    "low": Mark("↓", N_("偏低"), "low"),
+    "very-high": Mark("⇈", N_("危急偏高"), "high critical"),
+    "very-low": Mark("⇊", N_("危急偏低"), "low critical"),
+    "abnormal": Mark("※", N_("异常"), "high"),
+    "unread": Mark("?", N_("标记未识别"), "warn"),
+}
+ABNORMAL = frozenset({"high", "low", "very-high", "very-low", "abnormal", "unread"})
+
+STATUS = {
+    "registered": Mark("…", N_("已登记"), "quiet"),
+    "preliminary": Mark("…", N_("初步结果"), "warn"),
+    "final": Mark("", N_("已审核"), "quiet"),
+    "amended": Mark("✎", N_("已更正"), "warn"),
+    "corrected": Mark("✎", N_("已更正"), "warn"),
+    "cancelled": Mark("✕", N_("已作废"), "bad"),
+    "entered-in-error": Mark("✕", N_("误录，已作废"), "bad"),
+}
+VOID = frozenset({"cancelled", "entered-in-error"})
+
+REPORT_KINDS = {
+    "laboratory": N_("检验"),
+    "ultrasound": N_("超声"),
+    "ct": N_("CT"),
+    "radiology": N_("放射"),
+    "mri": N_("磁共振"),
+    "pathology": N_("病理"),
+    "ecg": N_("心电"),
+    "other": N_("其他检查"),
+}
+
+# domain.md 1.5: the machine's reasons.
+NOT_ELIGIBLE = {
+    "E01": N_("不在互认目录内"),
+    "E02": N_("出具机构该项目无有效互认资格"),
+    "E03": N_("超过互认时限"),
+    "E04": N_("报告未审核、已更正或已作废"),
+    "E05": N_("标本、方法或部位不一致"),
+    "E06": N_("单位或结果无法解读"),
+    "E07": N_("影像无法调阅"),
+    "E08": N_("身份匹配度不足"),
+    "E09": N_("缺少授权依据"),
+    "E10": N_("受保护类别"),
+    "E11": N_("急诊就诊"),
+    "E12": N_("互认资格已暂停"),
+    "E13": N_("来源标注为不供互认"),
+    "E14": N_("在不互认清单内"),
+}
+NOT_ELIGIBLE_OTHERWISE = N_("暂不能判定")
+
+# domain.md 1.5: the clinician's reasons, the commonest first. 98 and 99 are not refusals; 09 is
+# local and is reported upstream as 08.
+REASONS = {
+    "01": N_("病情变化，与临床表现或诊断不符"),
+    "02": N_("该项目在病程中变化快"),
+    "03": N_("手术、输血等重大医疗措施前"),
+    "04": N_("急诊、急救或危重状态"),
+    "05": N_("司法、伤残、病退等鉴定"),
+    "06": N_("法规要求由特定机构检测"),
+    "07": N_("主诊医师认为有必要复查"),
+    "09": N_("影像或标本质量不足"),
+    "98": N_("未取得外院影像资料（不计入不互认）"),
+    "99": N_("连续监测需要（不计入不互认）"),
+    "08": N_("其他确需复查的情形（请说明）"),
+}
+NEEDS_WORDS = "08"
+
+OUTCOMES = {
+    "accepted": Mark("✓", N_("已认可"), "good"),
+    "declined": Mark("✕", N_("不予认可"), "warn"),
+}
+
+CONSENT_STATES = {
+    "active": Mark("●", N_("有效"), "good"),
+    "withdrawn": Mark("○", N_("已撤回"), "quiet"),
+    "expired": Mark("○", N_("已到期"), "quiet"),
+}
+
+CONSENT_KINDS = {
+    "share": N_("同意在县域内共享"),
+    "category": N_("许可一家医院查阅某类受限记录"),
+    "refuse-all": N_("拒绝一切共享"),
+    "refuse-organization": N_("拒绝一家医院查阅"),
+    "other": N_("其他约定"),
+}
+
+# Every kind and outcome of gateway.audit.events.
+ACCESS_KINDS = {
+    "read": N_("读取记录"),
+    "search": N_("检索记录"),
+    "everything": N_("读取全部记录"),
+    "disclosure": N_("对外提供"),
+    "export": N_("导出"),
+    "create": N_("写入记录"),
+    "update": N_("更新记录"),
+    "filed": N_("消息归档"),
+    "quarantined": N_("消息隔离"),
+    "decision": N_("授权判定"),
+    "consent-create": N_("登记同意"),
+    "consent-withdraw": N_("撤回同意"),
+    "recognition-prompt": N_("互认提示"),
+    "recognition-view": N_("互认查阅"),
+    "recognition-decision": N_("互认决定"),
+    "recognition-revocation": N_("撤销互认决定"),
+    "relationship-claim": N_("自述诊疗关系"),
+    "break-glass": N_("紧急查阅"),
+    "link": N_("身份合并"),
+    "unlink": N_("身份拆分"),
+    "login": N_("登录"),
+    "login-failed": N_("登录失败"),
+    "logout": N_("退出"),
+    "token": N_("签发令牌"),
+    "refused": N_("拒绝"),
+    "config": N_("配置变更"),
+    "role": N_("岗位变更"),
+    "client": N_("接入系统变更"),
+    "key": N_("密钥操作"),
+    "audit-read": N_("查阅审计日志"),
+    "audit-verify": N_("核验日志"),
+    "audit-export": N_("导出审计日志"),
+    "backup": N_("备份"),
+    "start": N_("服务启动"),
+    "stop": N_("服务停止"),
+    "clock-step": N_("时钟跳变"),
+    "alarm": N_("警示"),
+}
+
+ACCESS_OUTCOMES = {
+    "permit": Mark("✓", N_("已放行"), "good"),
+    "deny": Mark("✕", N_("已拒绝"), "bad"),
+    "error": Mark("!", N_("失败"), "warn"),
+}
+
+PURPOSES = {
+    "TREAT": N_("诊疗"),
+    "ETREAT": N_("急救"),
+    "HOPERAT": N_("医院管理"),
+    "HRESCH": N_("科研"),
+    "PATRQT": N_("本人申请"),
+    "PUBHLTH": N_("公共卫生"),
+    "HSYSADMIN": N_("系统管理"),
+}
+
+ALARMS = {
+    "self-claim": N_("自述诊疗关系"),
+    "control-id-reused": N_("同一消息编号出现了不同内容"),
+    "probe": N_("短时间内多次查找无果"),
+    "wrong-patient": N_("结果被发送方改判给他人"),
+    "mark-mismatch": N_("报告上的互认标识与资格登记不符"),
+    "source-silent": N_("来源长时间没有消息"),
+    "sum": N_("消息数目对不上"),
+    "log": N_("日志核验未通过"),
+}
+
+SEVERITIES = {
+    "stop": Mark("✕", N_("无法读取"), "bad"),
+    "hold": Mark("✕", N_("留待处理"), "bad"),
+    "drop": Mark("!", N_("已略去"), "warn"),
+    "note": Mark("·", N_("提示"), "quiet"),
+    "alarm": Mark("!", N_("警示"), "bad"),
+}
+
+SOURCE_STATES = {
+    "active": Mark("●", N_("在用"), "good"),
+    "paused": Mark("‖", N_("已暂停"), "warn"),
+}
+
+# What just happened, said once on the next page.
+NOTICES = {
+    "accepted": N_("已记录：结果获得认可。"),
+    "declined": N_("已记录：不予认可及其理由。"),
+    "put-back": N_("病历已放回。"),
+    "recorded": N_("同意已登记，从现在起生效。"),
+    "withdrawn": N_("同意已撤回：从下一次查阅起，不再以它为依据共享任何内容。"),
+    "filed": N_("已重新处理：消息归档成功。"),
+    "quarantined": N_("已重新处理：消息仍不能归档，原因见下。"),
+    "waiting": N_("消息已重新排队，稍后自动处理。"),
+    "signed-out": N_("您已退出。"),
+}
+
+PROBLEMS = {
+    Kind.UNAUTHENTICATED: N_("请先登录。"),
+    Kind.REFUSED: N_("您的岗位不能进行这项操作。"),
+    Kind.UNKNOWN: N_("没有这一页，或其内容对您不可见。"),
+    Kind.NO_SUCH_ROUTE: N_("没有这一页，或其内容对您不可见。"),
+    Kind.NO_SUCH_METHOD: N_("没有这一页，或其内容对您不可见。"),
+    Kind.CONFLICT: N_("内容刚刚有了新版本。请重新打开后再决定。"),
+    Kind.PRECONDITION: N_("内容刚刚有了新版本。请重新打开后再决定。"),
+    Kind.TOO_LARGE: N_("上传的文件太大：扫描件不超过 10 MB。"),
+    Kind.MEDIA_TYPE: N_("只接受 PDF、JPEG 或 PNG 格式的扫描件。"),
+    Kind.THROTTLED: N_("查询过于频繁。请稍候一分钟再试。"),
+    Kind.BUSY: N_("系统此刻不能保存。请稍后再试；没有任何内容丢失。"),
+}
+PROBLEM_OTHERWISE = N_("这个请求不能处理。请返回后重试。")
+BROKEN = N_("系统内部出了差错。已经留下记录，请稍后再试。")
