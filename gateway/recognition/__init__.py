@@ -1,0 +1,1 @@
+"""Mutual recognition: what may be recognised, whether one result is, and the decision about it."""

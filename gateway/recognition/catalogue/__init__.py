@@ -1,0 +1,188 @@
+"""The recognition catalogue: items, scopes, who belongs where, and which laboratory may for what.
+
+Reviewed CSV files, read once and never changed afterwards. A catalogue's version is the hash of its
+files, so a judgement made under it can be repeated years later from the same files.
+
+items.csv         what is on the list (domain.md 2.3); `;` separates several values in a cell
+scopes.csv        where marks count, and which scope lies within which
+members.csv       which organisation lies in which scope, from when to when
+entitlements.csv  which organisation's results in which item or group count in which scope
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+SHIPPED = Path(__file__).parent
+"""The starter list: items and scopes. Members and entitlements belong to the county."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """From the start of one county day to the end of another, µs UTC, end not included."""
+
+    start: int
+    end: int
+
+    def covers(self, at: int) -> bool:
+        """Does the moment lie in it?"""
+        return self.start <= at < self.end
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One row of the list. Empty tuples mean: not restricted.
+
+    `methods` are words, one of which a stated method must contain. `op_days` and `ip_days` are the
+    windows for outpatients and inpatients; 0 is never. `comparability` A, B, C: users.md 1.5, L2.
+    """
+
+    code: str
+    name_zh: str
+    name_en: str
+    kind: str  # lab, imaging, function
+    loinc: tuple[str, ...]
+    ucum: tuple[str, ...]
+    specimens: tuple[str, ...]
+    methods: tuple[str, ...]
+    modality: str
+    body_part: str
+    laterality_required: bool
+    qualitative: bool
+    comparability: str
+    op_days: int
+    ip_days: int
+    groups: tuple[str, ...]
+    scopes: tuple[str, ...]
+    negative_list: bool
+    protected_category: str
+    eqa_programme: str
+    confidence: str
+    effective: Span
+    version: str
+    approved_by: str
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Where a mark counts. `within` are the wider scopes right around it."""
+
+    code: str
+    within: tuple[str, ...]
+    kind: str
+    marks: tuple[str, ...]
+    name_zh: str
+    name_en: str
+
+
+class Member(msgspec.Struct, frozen=True):
+    """An organisation lies in a scope (and in all around it) for some time."""
+
+    organization: str
+    scope: str
+    valid: Span
+
+
+class Entitlement(msgspec.Struct, frozen=True):
+    """An organisation's results in one item, or in a group of items, count in a scope."""
+
+    organization: str
+    item: str  # or empty
+    group: str  # or empty
+    scope: str
+    valid: Span
+    status: str  # active, suspended, revoked
+    basis: str
+    evidence: str
+
+    def concerns(self, item: Item) -> bool:
+        """Is it about this item?"""
+        return self.item == item.code or (bool(self.group) and self.group in item.groups)
+
+
+class Catalogue:
+    """Everything the rules of recognition are read from. Immutable; safe to share."""
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        scopes: Iterable[Scope],
+        members: Iterable[Member],
+        entitlements: Iterable[Entitlement],
+        version: str,
+    ) -> None:
+        self.items = tuple(items)
+        self.scopes: Mapping[str, Scope] = {scope.code: scope for scope in scopes}
+        self.version = version
+        self._by_loinc: dict[str, list[Item]] = {}
+        for item in self.items:
+            for code in item.loinc:
+                self._by_loinc.setdefault(code, []).append(item)
+        self._around = {code: self._closure(code) for code in self.scopes}
+        self._members: dict[str, list[Member]] = {}
+        for member in members:
+            self._members.setdefault(member.organization, []).append(member)
+        self._entitled: dict[str, list[Entitlement]] = {}
+        for entitlement in entitlements:
+            self._entitled.setdefault(entitlement.organization, []).append(entitlement)
+        self._marks = {
+            plain_mark(mark): scope.code for scope in self.scopes.values() for mark in scope.marks
+        }
+
+    def _closure(self, code: str) -> frozenset[str]:
+        found: set[str] = set()
+        ahead = [code]
+        while ahead:
+            scope = ahead.pop()
+            if scope not in found:
+                found.add(scope)
+                ahead.extend(self.scopes[scope].within)
+        return frozenset(found)
+
+    def items_for(self, loinc: Iterable[str], at: int) -> tuple[Item, ...]:
+        """The items in force at `at` that any of these LOINC codes means, each once."""
+        found = {
+            item.code: item
+            for code in loinc
+            for item in self._by_loinc.get(code, ())
+            if item.effective.covers(at)
+        }
+        return tuple(found.values())
+
+    def around(self, scopes: Iterable[str]) -> frozenset[str]:
+        """These scopes and all that contain them; a scope nobody declared contains nothing."""
+        return frozenset().union(*(self._around.get(scope, frozenset()) for scope in scopes))
+
+    def scopes_of(self, organization: str, at: int) -> frozenset[str]:
+        """Every scope the organisation lies in at a moment, the wider ones included."""
+        return self.around(
+            member.scope
+            for member in self._members.get(organization, ())
+            if member.valid.covers(at)
+        )
+
+    def entitlements(self, organization: str, item: Item) -> tuple[Entitlement, ...]:
+        """What the register holds about this organisation and item, whatever its state."""
+        return tuple(
+            entitlement
+            for entitlement in self._entitled.get(organization, ())
+            if entitlement.concerns(item)
+        )
+
+    def scope_of_mark(self, raw: str) -> str | None:
+        """The scope a printed mark claims: a code, "" for a mark that names none (★), or None when
+        the text is a mark we do not know."""
+        plain = plain_mark(raw)
+        if plain in self._marks:
+            return self._marks[plain]
+        return "" if plain in {"", "HR", "互认"} else None
+
+
+_BRACKETS = re.compile(r"[\[\]()<>{}【】〖〗「」『』★☆*※▲△●◆\s]+")
+
+
+def plain_mark(raw: str) -> str:
+    """A printed mark without brackets, stars, spaces and widths: 【全国HR】 and ［全国ｈｒ］ agree."""
+    return _BRACKETS.sub("", unicodedata.normalize("NFKC", raw)).upper()
