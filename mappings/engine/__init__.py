@@ -1,0 +1,39 @@
+"""The mapping engine: load a hospital's map, read its deliveries.
+
+county = load(Path("mappings/sites/people"), "https://gateway.example/fhir")
+reading = county.read(raw, ids, origin=digest)
+"""
+
+from mappings.engine.model import (
+    Edit,
+    Finding,
+    Identifier,
+    Ids,
+    Issue,
+    LocalId,
+    MapError,
+    Mapped,
+    Message,
+    Mode,
+    Reading,
+    Severity,
+)
+from mappings.engine.release import Map, lint, load
+
+__all__ = [
+    "Edit",
+    "Finding",
+    "Identifier",
+    "Ids",
+    "Issue",
+    "LocalId",
+    "Map",
+    "MapError",
+    "Mapped",
+    "Message",
+    "Mode",
+    "Reading",
+    "Severity",
+    "lint",
+    "load",
+]

@@ -1,0 +1,291 @@
+"""A hospital's map, loaded from its folder: merged, checked, bound, hashed, ready to read deliveries."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from mappings.engine import interpret, rules, tables
+from mappings.engine.bound import Setup
+from mappings.engine.er7 import CODECS
+from mappings.engine.model import Finding, Ids, Issue, MapError, Message, Reading
+from mappings.engine.reader import Dialect, Letter, Limits, Source
+from mappings.engine.rules import Line, RuleFile, TableRef
+from mappings.engine.tables import Table
+
+HOME = Path(__file__).resolve().parent.parent
+ENGINE = "1"
+"""Part of every release hash: raise it when the engine maps the same rules to other bytes."""
+
+DEFAULT_BASE_URL = "https://gateway.example/fhir"
+DIALECTS = {
+    "er7": "mappings.engine.er7",
+    "rows": "mappings.engine.rows",
+    "fhir": "mappings.engine.fhirinput",
+}
+"""Input form -> module holding `DIALECT`. A module may define `read(map, raw, ids, origin)` to read whole deliveries itself."""
+
+_SOURCE_WORDS = frozenset({"org", "name", "charset", "timezone", "space", "ids", "limits"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One map file of a site, bound: which kinds of message it accepts and the blocks it runs."""
+
+    file: RuleFile
+    blocks: tuple[interpret.BoundBlock, ...]
+    tables: Mapping[str, Table]
+
+    def accepts(self, kind: str) -> bool:
+        accept = self.file.accept
+        return not accept or any(fnmatchcase(kind, pattern) for pattern in accept)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """What turns one source's deliveries into FHIR. Pure: same bytes, same ids, same answer.
+
+    `release` is a hash over engine, rule files and tables; `source` holds the site's `[source]`
+    settings (charset, zone, ids, options such as columns); `input` is er7, rows or fhir.
+    """
+
+    organization: str
+    release: str
+    source: Source
+    input: str
+    parts: tuple[Part, ...]
+    files: tuple[str, ...] = ()
+    _module: Any = field(default=None, repr=False)
+
+    def read(self, raw: bytes, ids: Ids, origin: str = "") -> Reading:
+        """Read one delivery. Never raises on bad input: trouble is an issue with its place.
+
+        `origin` names the received bytes in the Provenance (the caller's digest of them).
+        """
+        whole = getattr(self._module, "read", None)
+        if whole is not None:
+            reading: Reading = whole(self, raw, ids, origin)
+            return reading
+        letters, issues = self._module.DIALECT.cut(raw, self.source)
+        return Reading(
+            messages=tuple(self.map_letter(letter, ids, origin) for letter in letters),
+            issues=tuple(issues),
+        )
+
+    def map_letter(self, letter: Letter, ids: Ids, origin: str = "") -> Message:
+        """Map one letter with the part that accepts its kind; a kind without map is a stop issue."""
+        part = next((part for part in self.parts if part.accepts(letter.kind)), None)
+        stopped = any(issue.severity == "stop" for issue in letter.issues)
+        if part is None and not stopped:
+            stop = Issue("stop", "no-map", "MSH-9 (line 1)" if self.input == "er7" else "")
+            letter = msgspec.structs.replace(letter, issues=(*letter.issues, stop))
+        facts = {
+            "origin": origin,
+            "release": f"{self.source.base_url}/map-release/{self.release}",
+            "org": self.source.org,
+            "org_name": self.source.name,
+        }
+        blocks = part.blocks if part is not None else ()
+        return interpret.interpret(blocks, letter, ids, self.source, facts)
+
+
+def load(site: Path, base_url: str = DEFAULT_BASE_URL) -> Map:
+    """Load a site's folder (every ``*.toml`` in it) or one map file; `MapError` lists all findings."""
+    loaded, findings = _load(site, base_url)
+    if loaded is None or findings:
+        raise MapError(findings)
+    return loaded
+
+
+def lint(path: Path, base_url: str = DEFAULT_BASE_URL) -> list[Finding]:
+    """Everything wrong in a site's folder or map file, with file, line, column and what to do."""
+    return _load(path, base_url)[1]
+
+
+# --- loading ---------------------------------------------------------------------------------------
+
+
+class _Loader:
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.findings: list[Finding] = []
+        self.hashed: list[bytes] = []
+        self.folder = HOME
+
+    def find(self, line: Line, zh: str, en: str) -> None:
+        self.findings.append(Finding(line.file, line.number, line.column, zh, en))
+
+    def merged(self, path: Path, seen: tuple[Path, ...] = ()) -> RuleFile | None:
+        """A file laid over its base, and that over its own."""
+        raw = path.read_bytes()
+        parsed, findings = rules.read_file(raw, _shown(path), path.parent)
+        self.findings.extend(findings)
+        if parsed is None or parsed.base is None:
+            return parsed
+        name, _, version = parsed.base.partition("@")
+        below_path = HOME / f"{name}.toml"
+        inside = below_path.resolve().is_relative_to(HOME)
+        if not inside or not below_path.is_file() or below_path in seen:
+            self.find(
+                parsed.line,
+                f"找不到基础映射 {parsed.base}",
+                f"the base map {parsed.base} does not exist",
+            )
+            return None
+        below = self.merged(below_path, (*seen, path))
+        if below is None:
+            return None
+        if version and below.version != version:
+            self.find(
+                parsed.line,
+                f"基础映射 {name} 现在是版本 {below.version}，这里写的是 {version}；请核对后改写",
+                f"the base map {name} is now version {below.version}, not {version}; check and update",
+            )
+        merged, findings = rules.overlay(below, parsed)
+        self.findings.extend(findings)
+        return merged
+
+    def source(self, settings: Mapping[str, Any], line: Line) -> Source | None:
+        zone = self.zone(settings.get("timezone"), line)
+        charset = str(settings.get("charset", "utf-8")).lower()
+        org = settings.get("org")
+        if not isinstance(org, str) or not org:
+            self.find(line, "[source] 要写 org（机构编号）", "[source] needs org")
+        if charset not in CODECS:
+            known = ", ".join(CODECS)
+            self.find(
+                line,
+                f"不认识字符集 {charset}；可用：{known}",
+                f"unknown charset {charset}; known: {known}",
+            )
+            return None
+        if zone is None or not isinstance(org, str):
+            return None
+        try:
+            limits = msgspec.convert(settings.get("limits", {}), Limits)
+        except msgspec.ValidationError as error:
+            self.find(line, "[source] limits 写法不对", f"[source] limits: {error}")
+            return None
+        return Source(
+            org=org,
+            name=str(settings.get("name", "")),
+            charset=charset,
+            zone=zone,
+            space=str(settings.get("space", "main")),
+            ids=dict(settings.get("ids", {})),
+            limits=limits,
+            options={name: value for name, value in settings.items() if name not in _SOURCE_WORDS},
+            base_url=self.base_url,
+        )
+
+    def zone(self, name: object, line: Line) -> ZoneInfo | None:
+        try:
+            return ZoneInfo(str(name or "?"))
+        except (ValueError, OSError):
+            self.find(
+                line,
+                "[source] 必须写 timezone，例如 Asia/Shanghai",
+                "[source] needs a timezone, for example Asia/Shanghai",
+            )
+            return None
+
+    def table(self, ref: TableRef, org: str) -> Table | None:
+        system = f"{self.base_url}/CodeSystem/{org}-{ref.name}"
+        if not ref.path:
+            return tables.from_pairs(ref.name, system, ref.pairs)
+        for folder in dict.fromkeys((ref.folder, self.folder, HOME)):
+            path = (folder / ref.path).resolve()
+            if path.is_relative_to(folder.resolve()) and path.is_file():
+                raw = path.read_bytes()
+                self.hashed.append(raw)
+                table, findings = tables.read_csv(path, raw, ref.name, system)
+                self.findings.extend(findings)
+                return table
+        self.find(ref.line, f"找不到码表 {ref.path}", f"the table {ref.path} does not exist")
+        return None
+
+
+def _shown(path: Path) -> str:
+    resolved = path.resolve()
+    return str(resolved.relative_to(HOME)) if resolved.is_relative_to(HOME) else path.name
+
+
+def _load(site: Path, base_url: str) -> tuple[Map | None, list[Finding]]:
+    loader = _Loader(base_url)
+    paths = sorted(site.glob("*.toml")) if site.is_dir() else [site]
+    if not paths or not all(path.is_file() for path in paths):
+        loader.find(Line(site.name, 1), "这里没有映射文件", "there is no map file here")
+        return None, loader.findings
+    loader.folder = site if site.is_dir() else site.parent
+    files = [file for path in paths if (file := loader.merged(path)) is not None]
+    if len(files) < len(paths):
+        return None, loader.findings
+    common = [file for file in files if not file.blocks]
+    maps = [file for file in files if file.blocks or file.input == "fhir"]
+    settings: dict[str, Any] = {}
+    refs: dict[str, TableRef] = {}
+    for file in common:
+        if file not in maps:
+            settings |= file.source
+            refs |= file.tables
+    for file in maps:
+        settings |= file.source
+    first = files[0].line
+    source = loader.source(settings, first)
+    inputs = {file.input or "er7" for file in maps}
+    if len(inputs) != 1 or not inputs <= set(DIALECTS):
+        known = ", ".join(DIALECTS)
+        loader.find(
+            first,
+            f"一个来源的映射只能有一种 input：{known}",
+            f"the maps of one source share one input: {known}",
+        )
+        return None, loader.findings
+    if source is None:
+        return None, loader.findings
+    input_ = inputs.pop()
+    module = importlib.import_module(DIALECTS[input_])
+    dialect: Dialect | None = getattr(module, "DIALECT", None)
+    parts: list[Part] = []
+    for file in maps:
+        bound_tables = _bind_tables(loader, {**file.tables, **refs}, source.org)
+        blocks: tuple[interpret.BoundBlock, ...] = ()
+        if dialect is not None:
+            setup = Setup(source, bound_tables)
+            blocks, findings = interpret.bind(file, dialect, setup)
+            loader.findings.extend(findings)
+        parts.append(Part(file, blocks, bound_tables))
+    layers = [layer for file in files for layer in file.layers]
+    release = _release([*layers, *loader.hashed], loader.base_url)
+    names = tuple(_shown(path) for path in paths)
+    made = Map(source.org, release, source, input_, tuple(parts), names, module)
+    return made, _once(loader.findings)
+
+
+def _bind_tables(loader: _Loader, refs: Mapping[str, TableRef], org: str) -> dict[str, Table]:
+    made: dict[str, Table] = {}
+    for name, ref in refs.items():
+        table = loader.table(ref, org)
+        if table is not None:
+            made[name] = table
+    return made
+
+
+def _release(pieces: Sequence[bytes], base_url: str) -> str:
+    digest = hashlib.blake2b(f"{ENGINE}\n{base_url}\n".encode(), digest_size=16)
+    for piece in pieces:
+        digest.update(len(piece).to_bytes(8, "big"))
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _once(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(set(findings), key=lambda finding: (finding.file, finding.line, finding.column))
