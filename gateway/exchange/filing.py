@@ -8,44 +8,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
-import orjson
-from consent.labels import LabelFacts, label
 
-from consent.model import Tier as Category
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange.person import (
-    ALL_TIERS,
-    Evidence,
     head_name,
-    manifests,
-    pack_evidence,
     segment_name,
 )
+from gateway.exchange.planning import Plan, Planned, meet_neighbours, prepare
+from gateway.exchange.planning import plan as plan_of
 from gateway.identity import matching
-from gateway.identity.systems import RESIDENT_ID, canonical_system
-from gateway.records import extract, merge
 from gateway.records import facts as facts_
+from gateway.records import merge
 from gateway.records.entry import Entry, Nature, pack_head, pack_segment, unpack_head
-from gateway.records.instant import instant_text, interval, moment
+from gateway.records.instant import instant_text
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
 from gateway.store import charts as rows
 from gateway.store import inbox
 from gateway.store.engine import Tx
-from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, RecordName, Tier
-from mappings.engine import Issue, Mapped, Message
+from gateway.vault import ChartTier, ManifestKey, RecordName, Tier
+from mappings.engine import Issue
 
 STICKY = frozenset({"entered-in-error", "cancelled"})
 FINISHED = frozenset({"final", "corrected", "amended", "cancelled", "entered-in-error"})
 UNFINISHED = frozenset({"registered", "preliminary", "partial"})
-REGISTERS = frozenset({"Organization", "Practitioner", "PractitionerRole", "Location"})
 
 
 class Settled(NamedTuple):
@@ -58,36 +51,6 @@ class Settled(NamedTuple):
 
 class _Again(Exception):
     """Something the transaction needs was not prepared; prepare again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One resource ready to be written, but for its version."""
-
-    mapped: Mapped
-    said: extract.Said
-    nature: Nature
-    tier: Tier
-    digest: bytes
-
-
-@dataclass(slots=True)
-class Plan:
-    """One message's work on one chart."""
-
-    chart: str
-    organization: str
-    inbox: str
-    at: int
-    resources: tuple[Planned, ...]
-    facts: facts_.Facts | None
-    facts_mode: str
-    identifiers: tuple[tuple[bytes, bool], ...]  # (blind index, evidence of being one person)
-    relationships: tuple[tuple[str, str, bytes], ...]  # (id, kind, sealed)
-    shelves: dict[ChartTier, ManifestKey]
-    bodies: dict[ChartTier, RecordKey]
-    neighbours: frozenset[str]
-    issues: list[Issue] = field(default_factory=list)
 
 
 async def file_message(id: str, services: Services) -> Settled | None:
@@ -113,7 +76,7 @@ async def file_message(id: str, services: Services) -> Settled | None:
     for message in reading.messages:
         issues += message.issues
         if not any(issue.severity == "stop" for issue in message.issues):
-            plan, trouble = await _plan(message, source.organization, id, services)
+            plan, trouble = await plan_of(message, source.organization, id, services)
             issues += trouble
             plans += [plan] if plan else []
     end = await _ending(raw, source, site.release, plans, issues, services)
@@ -122,7 +85,7 @@ async def file_message(id: str, services: Services) -> Settled | None:
             return await services.db.do(_file, plans, end, services)
         except _Again:
             for plan in plans:
-                await _meet_neighbours(plan, services)
+                await meet_neighbours(plan, services)
     raise Problem(Trouble.BUSY, "Charts are being linked; the message will be filed in a moment.")
 
 
@@ -190,7 +153,7 @@ def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Set
     draft = end.draft
     if held:
         draft = draft._replace(kind=Kind.QUARANTINED, outcome=Outcome.ERROR)
-    append(tx, services.log.filing_writer, [draft])
+    append(tx, services.log.filing_writer, [draft], services.now)
     tx.run(
         inbox.SETTLE,
         end.raw.id,
@@ -226,162 +189,7 @@ def _end_job(tx: Tx, id: str) -> None:
     tx.run(inbox.END_JOB, "file", id)
 
 
-# Planning
-
-
-async def _plan(
-    message: Message, organization: str, inbox_id: str, services: Services
-) -> tuple[Plan | None, list[Issue]]:
-    """What a message wants written, or why nothing can be."""
-    ids = services.ids(organization)
-    issues = []
-    resources = []
-    for mapped in message.resources:
-        if mapped.type in REGISTERS:
-            issues.append(Issue("note", "register-only", mapped.place))
-        else:
-            resources.append(mapped)
-    if message.patient is None:
-        issues.append(Issue("stop", "no-patient", ""))
-        return None, issues
-    chart = ids(message.patient.space, "Patient", (message.patient.number,))
-    planned = tuple(prepare(one, organization, services) for one in resources)
-    tiers = sorted({Tier.GENERAL, *(one.tier for one in planned)})
-    wants = [ChartTier(chart, tier) for tier in tiers]
-    at = services.now()
-    await services.vault.ensure(wants, [(chart, moment(at).year)])
-    patient = next((one for one in planned if one.mapped.type == "Patient"), None)
-    linking = {(i.system, i.value) for i in message.identifiers}
-    facts, mode, identifiers = None, "", _indexed(None, linking, services)
-    if patient is not None:
-        resource = orjson.loads(patient.mapped.text())
-        number = next((v for s, v in sorted(linking) if s == RESIDENT_ID), "")
-        facts = msgspec.structs.replace(facts_.of_patient(resource), number=number)
-        mode = patient.mapped.mode
-        identifiers = _indexed(resource, linking, services)
-    grant = Grant("filing", inbox_id, ALL_TIERS)
-    shelves = await services.vault.manifests(grant, wants)
-    found = [
-        _relationship(one, chart, services)
-        for one in planned
-        if one.mapped.type == "Encounter" and one.mapped.mode != "reference"
-    ]
-    plan = Plan(
-        chart=chart,
-        organization=organization,
-        inbox=inbox_id,
-        at=at,
-        resources=planned,
-        facts=facts,
-        facts_mode=mode,
-        identifiers=identifiers,
-        relationships=tuple(one for one in found if one),
-        shelves=shelves,
-        bodies=await services.vault.records(grant, wants),
-        neighbours=frozenset(),
-    )
-    await _meet_neighbours(plan, services)
-    return plan, issues
-
-
-def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:
-    """A mapped resource with its manifest nature: codes, labels, tier."""
-    text = mapped.text()
-    resource = orjson.loads(text)
-    said = extract.said(resource, services.settings.zone)
-    given = orjson.loads(b"{" + mapped.kept_meta + b"}").get("security", [])
-    labels = label(
-        LabelFacts(
-            type=said.type,
-            codes=tuple(_split(code) for code in said.codes),
-            texts=said.texts,
-            departments=said.departments,
-            encounter_class=str((resource.get("class") or {}).get("code", ""))
-            if said.type == "Encounter"
-            else "",
-            given=tuple((g.get("system", ""), g.get("code", "")) for g in given),
-        )
-    )
-    category = services.policy.tier_of(
-        said.type,
-        frozenset(_split(code) for code in said.codes),
-        labels.confidentiality,
-        labels.sensitivities,
-    )
-    nature = Nature(
-        type=said.type,
-        source=organization,
-        codes=said.codes,
-        categories=said.categories,
-        confidentiality=labels.confidentiality,
-        sensitivities=tuple(sorted(labels.sensitivities)),
-        authors=said.authors,
-        status=said.status,
-        labels=labels.rules_version[:12],
-        tier=int(category),
-    )
-    tier = {Category.RESTRICTED: Tier.RESTRICTED, Category.SEALED: Tier.SEALED}.get(
-        category, Tier.GENERAL
-    )
-    return Planned(mapped, said, nature, tier, services.vault.digest("content", text)[:16])
-
-
-def _split(code: str) -> tuple[str, str]:
-    system, _, bare = code.rpartition("|")
-    return system, bare
-
-
-def _indexed(
-    patient: dict[str, object] | None, linking: set[tuple[str, str]], services: Services
-) -> tuple[tuple[bytes, bool], ...]:
-    """Blind indexes of a Patient's identifiers; those in `linking` tell that two are one."""
-    pairs = set(linking)
-    given = patient.get("identifier") if patient else None
-    for one in given if isinstance(given, list) else ():
-        if isinstance(one, dict) and one.get("value") and one.get("system"):
-            system = canonical_system(str(one["system"]))
-            value = str(one["value"])
-            if system != RESIDENT_ID:
-                pairs.add((system, value))
-    return tuple(
-        (services.vault.blind(system, value), (system, value) in linking)
-        for system, value in sorted(pairs)
-    )
-
-
-def _relationship(
-    planned: Planned, chart: str, services: Services
-) -> tuple[str, str, bytes] | None:
-    """An encounter as evidence of treatment; cancelled ones are none."""
-    resource = orjson.loads(planned.mapped.text())
-    period = resource.get("period") or {}
-    zone = services.settings.zone
-    start = interval(str(period.get("start", "")), zone)
-    end = interval(str(period.get("end", "")), zone)
-    if start is None or planned.said.status in {"cancelled", "entered-in-error", "planned"}:
-        return None
-    id = planned.mapped.id
-    evidence = Evidence(start[0], end[1] if end else None)
-    sealed = services.vault.seal_field("relationship", f"{chart}/{id}", pack_evidence(evidence))
-    return id, "encounter", sealed
-
-
 # Writing
-
-
-async def _meet_neighbours(plan: Plan, services: Services) -> None:
-    """Prepare the charts that carry the same identifiers, so that they can be compared."""
-    known = {
-        row[0]
-        for digest, linked in plan.identifiers
-        if linked
-        for row in await services.db.read(rows.FIND, digest)
-        if row[1]
-    } - {plan.chart}
-    grant = Grant("filing", plan.inbox, ALL_TIERS)
-    wants = [ChartTier(one, Tier.GENERAL) for one in sorted(known - plan.neighbours)]
-    plan.shelves |= await manifests(services, grant, wants)
-    plan.neighbours = frozenset(known)
 
 
 def _write(tx: Tx, plan: Plan, services: Services) -> int:
@@ -618,5 +426,5 @@ def _known(facts: facts_.Facts) -> matching.Known:
         name=facts.name,
         number=facts.number,
         birth=birth[0] if birth and birth[0] == birth[1] else None,
-        sex=facts.sex if facts.sex in ("male", "female") else None,
+        sex="male" if facts.sex == "male" else "female" if facts.sex == "female" else None,
     )

@@ -71,7 +71,7 @@ async def open_services(settings: Settings) -> Services:
         db=db,
         keyring=keyring,
         vault=vault,
-        log=AccessLog(db, vault, settings.node),
+        log=AccessLog(db, vault, settings.node, wall_clock),
         policy=load_policy(settings.policy, settings.timezone),
         register=(
             load_register(settings.county_file) if settings.county_file != Path() else Register({})

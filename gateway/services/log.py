@@ -8,7 +8,7 @@ decide anew. So no answer leaves that was decided before a withdrawal was commit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.audit.events import Body, Kind, Outcome, body_hash, encode_body
@@ -36,7 +36,6 @@ class Moved(Exception):
 class Draft(NamedTuple):
     """An event without its counter; everything else is settled, the body sealed."""
 
-    at: int
     kind: Kind
     outcome: Outcome
     actor: str
@@ -50,8 +49,11 @@ class Draft(NamedTuple):
     epochs: Mapping[str, int]
 
 
-def append(tx: Tx, writer: str, drafts: Sequence[Draft]) -> int:
-    """Write the drafts under the writer's next counters; returns the last one."""
+def append(tx: Tx, writer: str, drafts: Sequence[Draft], now: Callable[[], int]) -> int:
+    """Write the drafts under the writer's next counters; returns the last one.
+
+    The time is read while the writer's row is held, so that a writer's times never go back.
+    """
     row = tx.one(rows.COUNT_ON, writer, len(drafts))
     if row is None:
         tx.run(rows.ADD_WRITER, writer)
@@ -60,22 +62,25 @@ def append(tx: Tx, writer: str, drafts: Sequence[Draft]) -> int:
         raise LookupError("the writer's row is gone")
     last = int(row[0])
     first = last - len(drafts) + 1
+    at = now()
     tx.many(
         rows.ADD_EVENT,
-        [(writer, first + place, *draft[:-1]) for place, draft in enumerate(drafts)],
+        [(writer, first + place, at, *draft[:-1]) for place, draft in enumerate(drafts)],
     )
     return last
 
 
-def _append_fresh(tx: Tx, writer: str, drafts: Sequence[Draft]) -> list[int]:
+def _append_fresh(
+    tx: Tx, writer: str, drafts: Sequence[Draft], now: Callable[[], int]
+) -> list[int]:
     """Counter of each draft, 0 where a chart's epoch moved."""
     charts = list({chart for draft in drafts for chart in draft.epochs})
-    known = dict(tx.all(chart_rows.EPOCHS, charts)) if charts else {}
+    known: dict[str, int] = dict(tx.all(chart_rows.EPOCHS, charts)) if charts else {}
     fresh = [all(known.get(c) == e for c, e in draft.epochs.items()) for draft in drafts]
     good = [draft for draft, ok in zip(drafts, fresh, strict=True) if ok]
     if not good:
         return [0] * len(drafts)
-    counter = append(tx, writer, good) - len(good)
+    counter = append(tx, writer, good, now) - len(good)
     answers = []
     for ok in fresh:
         counter += ok
@@ -86,8 +91,9 @@ def _append_fresh(tx: Tx, writer: str, drafts: Sequence[Draft]) -> list[int]:
 class AccessLog:
     """Writes events of one process group to the store."""
 
-    def __init__(self, db: Store, vault: Vault, node: str) -> None:
+    def __init__(self, db: Store, vault: Vault, node: str, now: Callable[[], int]) -> None:
         self._db = db
+        self.now = now
         self._vault = vault
         self.writer = f"{node}.ask"
         self.filing_writer = f"{node}.file"
@@ -126,7 +132,6 @@ class AccessLog:
             seals = await self._vault.audit_seals(grant, [want])
         sealed = seals[want].seal(encode_body(body), b"audit-body")
         return Draft(
-            at,
             kind,
             outcome,
             caller.user,
@@ -159,7 +164,9 @@ class AccessLog:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                counters = await self._db.do(_append_fresh, self.writer, [d for d, _ in batch])
+                counters = await self._db.do(
+                    _append_fresh, self.writer, [d for d, _ in batch], self.now
+                )
             except Exception as fault:
                 for _, future in batch:
                     if not future.done():

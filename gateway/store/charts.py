@@ -47,7 +47,8 @@ class insert_or_leave(Insert):
 
 @compiles(insert_or_leave)
 def _insert_or_leave(element: Any, compiler: Any, **kw: Any) -> str:
-    return f"{compiler.visit_insert(element, **kw)} ON CONFLICT DO NOTHING"
+    text, returning, columns = compiler.visit_insert(element, **kw).partition(" RETURNING ")
+    return f"{text} ON CONFLICT DO NOTHING{returning}{columns}"
 
 
 def binds(table: Any, *fixed: str) -> dict[str, Any]:

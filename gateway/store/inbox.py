@@ -64,7 +64,10 @@ SAME_CONTROL = Statement(
     "source",
     "control",
 )
-KEEP = Statement(insert_or_leave(_inbox).values(**binds(_inbox)), *(c.name for c in _inbox.columns))
+KEEP = Statement(
+    insert_or_leave(_inbox).values(**binds(_inbox)).returning(_inbox.c.id),
+    *(c.name for c in _inbox.columns),
+)
 ARRIVED_AGAIN = Statement(
     update(_inbox).where(_inbox.c.id == bindparam("id_")).values(arrivals=_inbox.c.arrivals + 1),
     "id_",

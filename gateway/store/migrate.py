@@ -1,0 +1,73 @@
+"""Brings a database to the tables this version wants; safe to run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
+
+Which = Literal["records", "keyring"]
+
+
+def _config(which: Which, connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations" / which))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection, which: Which) -> None:
+    command.upgrade(_config(which, connection), "head")
+
+
+async def migrate(url: str, which: Which) -> None:
+    """Upgrade the database at `url` to the newest tables."""
+    await _on(url, _upgrade, which)
+
+
+async def pending(url: str, which: Which) -> bool:
+    """True when `migrate` has something to do."""
+    return bool(await _on(url, _pending, which))
+
+
+def _pending(connection: Connection, which: Which) -> bool:
+    script = ScriptDirectory.from_config(_config(which, None))
+    return (
+        MigrationContext.configure(connection).get_current_revision() != script.get_current_head()
+    )
+
+
+async def _on(url: str, work: Any, *given: Any) -> Any:
+    """`work(connection, …)` in a transaction of its own."""
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, hide_parameters=True)
+        try:
+            with engine.begin() as connection:
+                return work(connection, *given)
+        finally:
+            engine.dispose()
+    address = url.replace("postgresql+asyncpg://", "postgresql://")
+    outer = create_async_engine(
+        address.replace("postgresql://", "postgresql+asyncpg://"), hide_parameters=True
+    )
+    try:
+        async with outer.begin() as connection:
+            return await connection.run_sync(work, *given)
+    finally:
+        await outer.dispose()
+
+
+def revise(which: Which, message: str) -> None:
+    """Write a new migration from the difference between the newest one and the tables."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        _upgrade(connection, which)
+        command.revision(_config(which, connection), message=message, autogenerate=True)
