@@ -101,6 +101,7 @@ def compile_map(
 ) -> FhirMap:
     """A map of `input = "fhir"` made ready; raises `FhirMapFault` for a rule FHIR input does not know."""
     clocks: dict[str, tuple[str, ...]] = {}
+    spaces: dict[str, str] = {}
     modes: dict[str, Mode] = {}
     codings: dict[str, tuple[CodingRule, ...]] = {}
     for block in file.blocks.values():
@@ -109,13 +110,15 @@ def compile_map(
                 ("$" if atoms[0].kind == "fact" else "") + atoms[0].text
                 for atoms in block.clock.expression.alternatives
             )
+        if block.space is not None:
+            spaces[block.type] = block.space
         if block.mode is not None:
             modes[block.type] = convert(block.mode, Mode)
         found = tuple(_coding_rules(block, tables))
         if found:
             codings[block.type] = found
     stable = source.options.get("resource_ids", "stable") != "message"
-    return FhirMap(Rules(source, stable, clocks, modes, codings))
+    return FhirMap(Rules(source, stable, spaces, clocks, modes, codings))
 
 
 class FhirMapFault(Exception):

@@ -7,7 +7,9 @@ edit is recorded; outside the edits the bytes are identical to what was received
 Whose number becomes the business key, first match wins:
 
 1. an identifier whose system the site's `ids` declares, in the order declared there;
-2. the sender's own resource id, when the source says they are stable (`resource_ids = "stable"`);
+2. the sender's own resource id, when the source says they are stable (`resource_ids = "stable"`), in the
+   number space `fhir`, or in the block's `space`: `[Patient] space = "mrn"` says that this sender's
+   Patient ids *are* its patient numbers, so that a reference alone leads to the same chart;
 3. any other identifier with system and value;
 4. in a message of a sender without stable ids: message id and fullUrl or id (unique, but new each time);
 5. the fullUrl, else a digest of the content.
@@ -92,6 +94,7 @@ class Rules:
 
     source: Source
     stable_ids: bool = True
+    spaces: Mapping[str, str] = field(default_factory=dict)
     clocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     modes: Mapping[str, Mode] = field(default_factory=dict)
     codings: Mapping[str, tuple[CodingRule, ...]] = field(default_factory=dict)
@@ -99,6 +102,10 @@ class Rules:
     def of(self, table: Mapping[str, T], kind: str) -> T | None:
         """The entry for a resource type, else the one for every type (`Resource`)."""
         return table.get(kind, table.get("Resource"))
+
+    def own(self, kind: str) -> str:
+        """The number space of the sender's own resource ids of a type."""
+        return self.of(self.spaces, kind) or "fhir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,7 @@ class Scope:
             return found
         if not self.rules.stable_ids:
             return None
-        return self.target(kind, "fhir", (local,))
+        return self.target(kind, self.rules.own(kind), (local,))
 
     def _declared(self, kind: str, system: str, value: str) -> Target | None:
         space = self.rules.source.ids.get(system)
@@ -191,7 +198,7 @@ def business_key(
                 return space, (value,)
     local = node.string("id")
     if local and rules.stable_ids:
-        return "fhir", (local,)
+        return rules.own(kind), (local,)
     if identifiers:
         return "identifier", identifiers[0]
     if not rules.stable_ids and (full_url or local):

@@ -35,6 +35,29 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "引用的目标不在本次内容中，按原文保留",
         "what this reference points at is not in the delivery; it was kept as sent",
     ),
+    # rows
+    "columns-missing": (
+        "缺少登记过的列，整份数据没有读取；请核对视图或导出设置",
+        "declared columns are missing; nothing was read, check the view or export",
+    ),
+    "columns-new": (
+        "出现没有登记的列或重复的列，整份数据没有读取；请核对视图或导出设置",
+        "a column is not declared or stands twice; nothing was read, check the view or export",
+    ),
+    "csv-broken": (
+        "CSV 的引号不配对，整份数据没有读取",
+        "a quote in the CSV is not closed; nothing was read",
+    ),
+    "row-width": (
+        "这一行的列数与表头不同，没有读取",
+        "the row has another number of cells than the heading; it was not read",
+    ),
+    "row-cell": (
+        "单元格既不是文字也不是数字，这一行没有读取",
+        "a cell is neither text nor number; the row was not read",
+    ),
+    "row-not-object": ("每一行必须是一个 JSON 对象", "each row must be a JSON object"),
+    "too-many-rows": ("一次发送的行太多", "too many rows in one delivery"),
     # validity of FHIR input
     "r4-code": ("该元素的代码不在 FHIR 规定的取值之内", "the code is not one FHIR requires here"),
     "r4-missing": ("缺少 FHIR 规定必填的元素", "an element that FHIR requires is missing"),

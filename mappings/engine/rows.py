@@ -1,0 +1,345 @@
+"""Rows of a table or view: CSV in the source's charset, a JSON array of objects, or one JSON object a line.
+
+The columns are a contract: a missing, doubled or new one stops the delivery, because a view that has
+changed may mean something else by what it still says. Their order does not matter.
+
+Consecutive rows with the same values in the `group` columns are one letter (one report, one visit). In a
+rule an address is a column: for a block with ``each = "row"`` that row's cell, else the first filled cell
+of the group. A cell is trimmed; an empty one, JSON null, ``NULL`` and ``\\N`` are no value. JSON numbers
+keep their digits.
+
+``[source]`` options: `columns` (text with commas, or a list), `group` (the same), `watermark` (the column
+that says when the row last changed; the latest of a group is the letter's time), `delimiter` (one
+character, default a comma).
+
+A row of another width than the heading, or with a cell that is neither text nor number, stops only itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+
+import orjson
+
+from mappings.engine import fhirwording, jsontext, times, wording
+from mappings.engine.er7 import CODECS
+from mappings.engine.jsontext import JsonFault, Number
+from mappings.engine.model import Issue
+from mappings.engine.reader import AddressFault, Getter, Letter, Source, Value
+
+wording.SENTENCES.update(fhirwording.SENTENCES)
+
+KIND = "*"
+_NO_VALUE = frozenset({"", "NULL", "\\N"})
+_HAN = re.compile("[\u4e00-\u9fff]")
+_ENOUGH_HAN = 10
+_MOJIBAKE = re.compile("锟斤拷|烫烫烫|\ufffd")
+
+
+class Place:
+    """A cell or a row by the number people see in their spreadsheet; formatted only when shown."""
+
+    __slots__ = ("column", "row")
+
+    def __init__(self, row: int, column: str = "") -> None:
+        self.row = row
+        self.column = column
+
+    def __str__(self) -> str:
+        return f"row {self.row} {self.column}".rstrip()
+
+
+class Row:
+    """One row; its parent is the group it stands in."""
+
+    __slots__ = ("_cells", "number", "parent")
+
+    def __init__(self, number: int, cells: Sequence[str], parent: Group) -> None:
+        self.number = number
+        self.parent = parent
+        self._cells = cells
+
+    @property
+    def place(self) -> Place:
+        return Place(self.number)
+
+    def locate(self, address: str) -> str:
+        return str(Place(self.number, address))
+
+    def children(self, each: str) -> Iterable[Row]:
+        return (self,)
+
+    def cell(self, index: int) -> tuple[int, str] | None:
+        """Row number and text of a column, or None when there is no value."""
+        text = self._cells[index]
+        return None if text in _NO_VALUE else (self.number, text)
+
+
+class Group:
+    """The rows of one letter."""
+
+    __slots__ = ("rows",)
+    parent = None
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    @property
+    def place(self) -> Place:
+        return Place(self.rows[0].number)
+
+    def locate(self, address: str) -> str:
+        return str(Place(self.rows[0].number, address))
+
+    def children(self, each: str) -> Iterable[Group | Row]:
+        return self.rows if each == "row" else (self,)
+
+    def cell(self, index: int) -> tuple[int, str] | None:
+        """The first filled cell of a column."""
+        return next((found for row in self.rows if (found := row.cell(index))), None)
+
+
+class Contract:
+    """What the source declares about its columns."""
+
+    def __init__(self, source: Source) -> None:
+        options = source.options
+        self.columns = _names(options.get("columns"))
+        self.index = {name: number for number, name in enumerate(self.columns)}
+        self.group = [
+            self.index[name] for name in _names(options.get("group")) if name in self.index
+        ]
+        self.watermark = self.index.get(str(options.get("watermark", "")))
+        delimiter = str(options.get("delimiter", ","))
+        self.delimiter = delimiter if len(delimiter) == 1 else ","
+
+
+class RowDialect:
+    """The `Dialect` of rows."""
+
+    def address(self, text: str, source: Source) -> Getter:
+        index = Contract(source).index.get(text)
+        if index is None:
+            raise AddressFault(
+                f"[source] columns 里没有列 {text}", f"[source] columns has no column {text}"
+            )
+
+        def get(scope: Row | Group) -> Sequence[Value]:
+            found = scope.cell(index)
+            if found is None:
+                return ()
+            number, cell = found
+            return (Value(cell, Place(number, text), (cell,)),)
+
+        return get
+
+    def eaches(self, source: Source) -> Callable[[str], bool]:
+        return lambda each: each == "row"
+
+    def cut(self, raw: bytes, source: Source) -> tuple[Sequence[Letter], Sequence[Issue]]:
+        """Letters in the order their first rows stand in the delivery."""
+        if len(raw) > source.limits.bytes:
+            return (), (Issue("stop", "too-many-bytes", ""),)
+        contract = Contract(source)
+        issues: list[Issue] = []
+        try:
+            begin = raw[:64].lstrip(b" \t\r\n")
+            if not begin:
+                raise _Stop("empty", "")
+            if begin[:1] in b"[{":
+                rows = _json_rows(raw, contract, source.limits.rows)
+            else:
+                text = _decode(raw, source.charset, issues)
+                rows = _csv_rows(text, contract, source.limits.rows)
+            letters = [_letter(group, contract, source) for group in _groups(rows, contract)]
+        except _Stop as stop:
+            return (), (*issues, Issue("stop", stop.code, stop.place))
+        return letters, issues
+
+
+class _Stop(Exception):
+    def __init__(self, code: str, place: str) -> None:
+        self.code = code
+        self.place = place
+
+
+Cells = tuple[int, "Sequence[str] | Issue"]
+"""Row number, and the cells in the order of the contract, or why there are none."""
+
+
+def _names(declared: object) -> list[str]:
+    parts = declared if isinstance(declared, list) else str(declared or "").split(",")
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def _decode(raw: bytes, charset: str, issues: list[Issue]) -> str:
+    """The text, strictly by the declared charset; a second opinion only raises an alarm."""
+    codec = CODECS.get(charset.lower(), "utf-8")
+    try:
+        # Spreadsheets put a byte order mark in front of UTF-8; it is not part of the first heading.
+        text = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
+    except UnicodeDecodeError:
+        other = "charset-suspicious-gb" if codec == "utf-8" and _is_gb(raw) else "charset-broken"
+        raise _Stop(other, "") from None
+    if codec == "gb18030" and _reads_as_chinese(raw):
+        issues.append(Issue("alarm", "charset-suspicious-utf8", ""))
+    if _MOJIBAKE.search(text):
+        issues.append(Issue("alarm", "charset-mojibake", ""))
+    return text
+
+
+def _is_gb(raw: bytes) -> bool:
+    try:
+        raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _reads_as_chinese(raw: bytes) -> bool:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return len(_HAN.findall(text)) >= _ENOUGH_HAN
+
+
+def _csv_rows(text: str, contract: Contract, limit: int) -> Iterator[Cells]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=contract.delimiter, strict=True)
+    order: list[int] = []
+    number = 0
+    try:
+        for number, line in enumerate(reader, 1):
+            if not any(cell.strip() for cell in line):
+                continue
+            if not order:
+                order = _order([cell.strip() for cell in line], contract, "header")
+            elif number > limit + 1:
+                raise _Stop("too-many-rows", "")
+            elif len(line) != len(order):
+                yield number, Issue("stop", "row-width", str(Place(number)))
+            else:
+                yield number, [line[at].strip() for at in order]
+    except csv.Error:
+        raise _Stop("csv-broken", str(Place(number + 1))) from None
+    if not order:
+        raise _Stop("empty", "")
+
+
+def _order(heading: list[str], contract: Contract, place: str) -> list[int]:
+    """Where each column of the contract stands in a heading.
+
+    New columns are told by position only: in a file without a heading they are a patient's data.
+    """
+    missing = [name for name in contract.columns if name not in heading]
+    if missing:
+        raise _Stop("columns-missing", f"{place}: {', '.join(missing)}")
+    for number, name in enumerate(heading, 1):
+        if name not in contract.index or heading.index(name) != number - 1:
+            raise _Stop("columns-new", f"{place} column {number}")
+    return [heading.index(name) for name in contract.columns]
+
+
+def _json_rows(raw: bytes, contract: Contract, limit: int) -> Iterator[Cells]:
+    for number, node in enumerate(_json_nodes(raw), 1):
+        if number > limit:
+            raise _Stop("too-many-rows", "")
+        place = str(Place(number))
+        if type(node.data) is not dict:
+            raise _Stop("row-not-object", place)
+        members = node.members()
+        _order(list(members), contract, place)
+        cells: list[str] = []
+        for name in contract.columns:
+            data = members[name].data
+            if type(data) is str or type(data) is Number:
+                cells.append(str(data).strip())
+            elif data is None:
+                cells.append("")
+            else:
+                yield number, Issue("stop", "row-cell", str(Place(number, name)))
+                break
+        else:
+            yield number, cells
+
+
+def _json_nodes(raw: bytes) -> list[jsontext.Value]:
+    try:
+        root = jsontext.parse(raw)
+    except JsonFault as fault:
+        if fault.code != "trailing":
+            place = f"line {fault.line} column {fault.column}"
+            raise _Stop(f"json-{fault.code}", place) from None
+    else:
+        return root.items() if type(root.data) is list else [root]
+    nodes: list[jsontext.Value] = []
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if line.strip():
+            try:
+                nodes.append(jsontext.parse(line))
+            except JsonFault as fault:
+                place = f"line {number} column {fault.column}"
+                raise _Stop(f"json-{fault.code}", place) from None
+    return nodes
+
+
+def _groups(
+    rows: Iterable[Cells], contract: Contract
+) -> Iterator[tuple[Group, list[Sequence[str]], Issue | None]]:
+    """Consecutive rows of one group; a row that cannot be read is a group of its own, in between."""
+    group, kept = Group(), list[Sequence[str]]()
+    broken: list[tuple[int, Issue]] = []
+    last: tuple[str, ...] | None = None
+    for number, cells in rows:
+        if isinstance(cells, Issue):
+            broken.append((number, cells))
+            continue
+        key = tuple(cells[at] for at in contract.group) or (str(number),)
+        if kept and key != last:
+            yield group, kept, None
+            group, kept = Group(), []
+        last = key
+        group.rows.append(Row(number, cells, group))
+        kept.append(cells)
+    if kept:
+        yield group, kept, None
+    for number, issue in broken:
+        alone = Group()
+        alone.rows.append(Row(number, [""] * len(contract.columns), alone))
+        yield alone, [], issue
+
+
+def _letter(
+    found: tuple[Group, list[Sequence[str]], Issue | None], contract: Contract, source: Source
+) -> Letter:
+    group, kept, issue = found
+    first = group.rows[0]
+    digest = blake2b(orjson.dumps(kept or [str(first.place)]), digest_size=16).hexdigest()
+    named = "-".join(cell[1] for at in contract.group if (cell := first.cell(at)))
+    return Letter(
+        control_id=f"{named}#{digest}" if named else digest,
+        kind=KIND,
+        sender=source.name,
+        sent=_latest(kept, contract, source),
+        root=group,
+        digest=digest,
+        issues=() if issue is None else (issue,),
+    )
+
+
+def _latest(kept: Sequence[Sequence[str]], contract: Contract, source: Source) -> str:
+    """The newest watermark of the rows, as written."""
+    if contract.watermark is None:
+        return ""
+    newest, at = "", -(2**63)
+    for cells in kept:
+        text = cells[contract.watermark]
+        if text not in _NO_VALUE:
+            moment = times.read(text, source.zone)
+            if isinstance(moment, times.Moment) and moment.us > at:
+                newest, at = text, moment.us
+    return newest

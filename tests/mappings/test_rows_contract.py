@@ -1,0 +1,206 @@
+"""Rows: the same letters from CSV and JSON, a contract of columns, and no row that drags others down."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mappings.engine.model import Issue
+from mappings.engine.reader import AddressFault, Letter, Limits, Source
+from mappings.engine.rows import RowDialect
+
+COLUMNS = ("BRID", "XM", "BGDH", "XMDM", "JG", "GXSJ")
+
+
+def source(charset: str = "gb18030", **options: object) -> Source:
+    return Source(
+        org="tcm",
+        name="云溪县中医医院",
+        charset=charset,
+        zone=ZoneInfo("Asia/Shanghai"),
+        space="mrn",
+        ids={},
+        limits=Limits(bytes=100_000, rows=50),
+        options={"columns": ",".join(COLUMNS), "group": "BRID,BGDH", "watermark": "GXSJ"} | options,
+        base_url="https://gateway.example/fhir",
+    )
+
+
+ROWS = (
+    ("T1", "王珅", "B1", "0401", "6.10", "2026-03-02 08:00:00"),
+    ("T1", "王珅", "B1", "0402", "<0.01", "2026-03-02 09:00:00"),
+    ("T2", "李玘", "B2", "0401", "5.00", "2026-03-02 08:30:00"),
+)
+
+
+def as_csv(rows: Sequence[Sequence[str]], charset: str = "gb18030", end: str = "\r\n") -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return text.getvalue().encode(charset)
+
+
+def as_json(rows: Sequence[Sequence[str]]) -> bytes:
+    return json.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows]).encode()
+
+
+def as_lines(rows: Sequence[Sequence[str]]) -> bytes:
+    return b"\n".join(
+        json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False).encode()
+        for row in rows
+    )
+
+
+def cells(letter: Letter, column: str, where: Source) -> list[str]:
+    get = RowDialect().address(column, where)
+    return [value.text for row in letter.root.children("row") for value in get(row)]
+
+
+def only_stop(raw: bytes, where: Source | None = None) -> Issue:
+    letters, issues = RowDialect().cut(raw, where or source())
+    assert not letters
+    assert [issue.severity for issue in issues] == ["stop"]
+    return issues[0]
+
+
+def test_consecutive_rows_of_one_report_are_one_letter() -> None:
+    letters, issues = RowDialect().cut(as_csv(ROWS), source())
+
+    assert not issues
+    assert [cells(letter, "XMDM", source()) for letter in letters] == [["0401", "0402"], ["0401"]]
+    assert cells(letters[0], "JG", source()) == ["6.10", "<0.01"]
+    assert letters[0].sent == "2026-03-02 09:00:00"
+    assert letters[0].control_id.startswith("T1-B1#")
+    assert [str(row.place) for row in letters[0].root.children("row")] == ["row 2", "row 3"]
+    assert letters[1].root.locate("JG") == "row 4 JG"
+
+
+@pytest.mark.parametrize("form", [as_json, as_lines, lambda rows: as_csv(rows, end="\n")])
+def test_every_form_gives_the_same_letters(form: object) -> None:
+    expected = [(one.control_id, one.sent) for one in RowDialect().cut(as_csv(ROWS), source())[0]]
+    letters, issues = RowDialect().cut(form(ROWS), source())  # type: ignore[operator]
+    assert not issues
+    assert [(one.control_id, one.sent) for one in letters] == expected
+
+
+CELL = st.text(st.characters(codec="gb18030", exclude_categories=["Cs", "Cc"]), max_size=8)
+
+
+@given(st.lists(st.tuples(*[CELL] * len(COLUMNS)), min_size=1, max_size=6))
+def test_whatever_the_cells_hold_csv_and_json_agree(rows: list[tuple[str, ...]]) -> None:
+    rows = [("T", *row[1:]) for row in rows]
+    from_csv, _ = RowDialect().cut(as_csv(rows), source())
+    from_json, _ = RowDialect().cut(as_json(rows), source())
+    assert [one.digest for one in from_csv] == [one.digest for one in from_json]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_answered_and_never_raise(raw: bytes) -> None:
+    for where in (source(), source("utf-8")):
+        letters, issues = RowDialect().cut(raw, where)
+        assert letters or issues
+        letters, issues = RowDialect().cut(as_csv(ROWS)[:20] + raw, where)
+        assert letters or issues
+
+
+@given(st.integers(0, len(as_csv(ROWS))), st.binary(max_size=3))
+def test_a_damaged_file_never_raises(at: int, piece: bytes) -> None:
+    raw = as_csv(ROWS)
+    RowDialect().cut(raw[:at] + piece + raw[at + 1 :], source())
+
+
+def test_the_order_of_the_columns_does_not_matter() -> None:
+    turned = [dict(reversed(list(zip(COLUMNS, row, strict=True)))) for row in ROWS]
+    letters, _ = RowDialect().cut(json.dumps(turned).encode(), source())
+    assert [one.digest for one in letters] == [
+        one.digest for one in RowDialect().cut(as_json(ROWS), source())[0]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "place"),
+    [
+        (b"BRID,XM,BGDH,XMDM,GXSJ\r\n", "columns-missing", "header: JG"),
+        (b"BRID,XM,BGDH,XMDM,JG,GXSJ,NEW\r\n", "columns-new", "header column 7"),
+        (b"BRID,XM,XM,BGDH,XMDM,JG,GXSJ\r\n", "columns-new", "header column 3"),
+        (b'[{"BRID":"T1"}]', "columns-missing", "row 1: XM, BGDH, XMDM, JG, GXSJ"),
+        (b"[1]", "row-not-object", "row 1"),
+        (b'[{"BRID":"1","BRID":"2"}]', "json-duplicate", "line 1 column 14"),
+        (b'[{"BRID"', "json-truncated", "line 1 column 9"),
+        (b"\xff\xff\xff", "charset-broken", ""),
+        (b"  \r\n", "empty", ""),
+        (b'BRID,XM,BGDH,XMDM,JG,GXSJ\r\n"T1', "csv-broken", "row 2"),
+        (b"x" * 100_001, "too-many-bytes", ""),
+    ],
+)
+def test_a_delivery_outside_the_contract_is_not_read_at_all(
+    raw: bytes, code: str, place: str
+) -> None:
+    stop = only_stop(raw)
+    assert (stop.code, stop.place) == (code, place)
+    assert stop.text("zh") != f"{place}: {code}"
+
+
+def test_a_file_without_a_heading_tells_no_patient_data() -> None:
+    raw = as_csv(ROWS).split(b"\r\n", 1)[1]
+    stop = only_stop(raw)
+    for text in (stop.text("zh"), stop.text("en"), stop.place):
+        assert "王珅" not in text
+        assert "6.10" not in text
+    assert only_stop(b"BRID,XM,BGDH,XMDM,JG,GXSJ,6.10\r\n").place == "header column 7"
+
+
+def test_a_stray_comma_stops_its_own_row_only() -> None:
+    raw = as_csv(ROWS).replace(b"<0.01", b"<0,01")
+    letters, issues = RowDialect().cut(raw, source())
+
+    assert not issues
+    assert [cells(letter, "XMDM", source()) for letter in letters[:2]] == [["0401"], ["0401"]]
+    assert [(issue.code, issue.place) for issue in letters[2].issues] == [("row-width", "row 3")]
+
+
+def test_a_json_number_keeps_its_digits_and_null_is_no_value() -> None:
+    raw = b'[{"BRID":"T1","XM":null,"BGDH":"B1","XMDM":"0401","JG":6.10,"GXSJ":"NULL"}]'
+    letters, _ = RowDialect().cut(raw, source())
+    assert cells(letters[0], "JG", source()) == ["6.10"]
+    assert cells(letters[0], "XM", source()) == []
+    assert letters[0].sent == ""
+
+
+def test_a_json_object_as_a_cell_stops_its_own_row_only() -> None:
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]
+    rows[1]["JG"] = {"value": 1}  # type: ignore[assignment]
+    letters, _ = RowDialect().cut(json.dumps(rows).encode(), source())
+    assert [len(letter.root.rows) for letter in letters] == [1, 1, 1]
+    assert [(issue.code, issue.place) for issue in letters[2].issues] == [("row-cell", "row 2 JG")]
+
+
+def test_a_wrong_charset_is_alarmed_or_refused() -> None:
+    chinese = [("T1", "欧阳诸葛司徒上官夏侯皇甫", "B1", "0401", "1", "")]
+    assert only_stop(as_csv(chinese), source("utf-8")).code == "charset-suspicious-gb"
+    _, issues = RowDialect().cut(as_csv(chinese, "utf-8"), source("gb18030"))
+    assert "charset-suspicious-utf8" in {issue.code for issue in issues}
+
+
+def test_a_byte_order_mark_in_front_of_utf8_is_not_part_of_the_heading() -> None:
+    letters, issues = RowDialect().cut(as_csv(ROWS, "utf-8-sig"), source("utf-8"))
+    assert len(letters) == 2
+    assert not issues
+
+
+def test_more_rows_than_allowed_stop_the_delivery() -> None:
+    assert only_stop(as_csv([ROWS[0]] * 51)).code == "too-many-rows"
+    assert only_stop(as_json([ROWS[0]] * 51)).code == "too-many-rows"
+
+
+def test_a_column_the_source_does_not_declare_is_a_fault_of_the_map() -> None:
+    with pytest.raises(AddressFault):
+        RowDialect().address("GHOST", source())
