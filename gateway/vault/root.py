@@ -55,8 +55,8 @@ class KeyFile:
             raise RootRefused(f"{path} exists; a root key is never overwritten.")
         key = os.urandom(32)
         with os.fdopen(number, "w", encoding="ascii") as file:
-            encoded = base64.b64encode(key).decode()
-            file.write(f"{_DEMO if demo else _REAL}\ncheck {_check(key)}\n{encoded}\n")
+            encoded, first = base64.b64encode(key).decode(), _DEMO if demo else _REAL
+            file.write(f"{first}\ncheck {_check(key, first)}\n{encoded}\n")
             file.flush()
             os.fsync(file.fileno())
         folder = os.open(path.parent, os.O_RDONLY)
@@ -70,10 +70,10 @@ class KeyFile:
     def open(cls, path: Path, *, allow_demo: bool = False) -> KeyFile:
         """Read a key file; RootRefused if others may read it, it is damaged, or it is a demo's."""
         try:
-            number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not hang the start
         except OSError as error:
             raise RootRefused(f"{path} cannot be read: {error.strerror}.") from None
-        with os.fdopen(number, "rb") as file:
+        try:
             state = os.fstat(number)
             if not stat.S_ISREG(state.st_mode):
                 raise RootRefused(f"{path} is not a file.")
@@ -81,7 +81,9 @@ class KeyFile:
                 raise RootRefused(f"{path} is open to other users of this machine: chmod 600.")
             if state.st_uid not in (os.geteuid(), 0):
                 raise RootRefused(f"{path} belongs to another user.")
-            found = _read(file.read(4096))
+            found = _read(os.read(number, 4096))
+        finally:
+            os.close(number)
         if found is None:
             raise RootRefused(f"{path} is not a root key file, or is damaged.")
         if found.demo and not allow_demo:
@@ -106,10 +108,11 @@ def _read(content: bytes) -> KeyFile | None:
         key = base64.b64decode(lines[2], validate=True)
     except ValueError:
         return None
-    if len(key) != 32 or lines[1] != f"check {_check(key)}":
+    if len(key) != 32 or lines[1] != f"check {_check(key, lines[0])}":
         return None
     return KeyFile(key, demo=lines[0] == _DEMO)
 
 
-def _check(key: bytes) -> str:
-    return hmac.digest(key, b"health-gateway root key check", "sha256")[:8].hex()
+def _check(key: bytes, first: str) -> str:
+    # Over the first line as well: a demonstration's key is not made real by editing its name.
+    return hmac.digest(key, first.encode(), "sha256")[:8].hex()
