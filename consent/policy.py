@@ -108,7 +108,11 @@ class Statute(_Part, frozen=True):
     purpose: str
     bodies: frozenset[str]
     notifiable: bool = False
-    codes: frozenset[str] = frozenset()
+    codes: frozenset[str] = frozenset()  # "system|code"
+
+    def names(self, codes: frozenset[tuple[str, str]]) -> bool:
+        """Whether one of these codings is on its list."""
+        return any(f"{system}|{code}" in self.codes for system, code in codes)
 
 
 class _File(_Part, frozen=True):
