@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 from gateway.demo import mch, people, tcm, township
@@ -154,14 +154,10 @@ def county(today: date, size: int = 300) -> County:
     return County(today, folk, tuple(messages), tuple(_forms(folk, today)))
 
 
-def register() -> str:
-    """county.toml: organisations, their scopes, their sources."""
-    return files(__package__).joinpath("county.toml").read_text("utf-8")
-
-
-def entitlements() -> str:
-    """entitlements.csv: which organisation may issue which item for whom, and since when."""
-    return files(__package__).joinpath("entitlements.csv").read_text("utf-8")
+CATALOGUE = Path(__file__).parent / "catalogue"
+"""members.csv and entitlements.csv of the pretend county; read together with the shipped items."""
+REGISTER = Path(__file__).parent / "county.toml"
+"""Organisations and sources of the pretend county."""
 
 
 def _messages(folk: tuple[Resident, ...], today: date) -> Iterator[Delivery]:
