@@ -111,7 +111,7 @@ def adt(event: str, visit: Visit, at: datetime, control_id: str, phone: str = ""
     diagnosis = []
     if visit.diagnosis:
         code, _, name = visit.diagnosis.partition("^")
-        diagnosis = [f"DG1|1|ICD10|{code}^{name}^GB/T14396|{name}|{stamp(visit.at)}|W"]
+        diagnosis = [f"DG1|1|ICD10|{code}^{name}|{name}|{stamp(visit.at)}|F"]
     return message(
         "HIS",
         f"ADT^{event}",
@@ -181,8 +181,8 @@ def reading(
             place(visit),
             f"OBR|1|R{number}|E{number}|{exam}|||{stamp(at - timedelta(hours=1))}|||||||||"
             f"{visit.doctor}||||||{stamp(at)}||{modality}|F",
-            f"OBX|1|FT|FINDING^检查所见|1|{seen}||||||F|||{stamp(at)}|RAD01|李四",
-            f"OBX|2|FT|IMPRESSION^检查提示|2|{thought}||||||F|||{stamp(at)}|RAD01|李四",
+            f"OBX|1|FT|YXSJ^检查所见|1|{seen}||||||F|||{stamp(at)}|RAD01|李四",
+            f"OBX|2|FT|YXZD^检查印象|2|{thought}||||||F|||{stamp(at)}|RAD01|李四",
         ],
     )
 
