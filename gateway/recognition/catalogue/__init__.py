@@ -36,8 +36,9 @@ class Span(msgspec.Struct, frozen=True):
 class Item(msgspec.Struct, frozen=True):
     """One row of the list. Empty tuples mean: not restricted.
 
-    `methods` are words, one of which a stated method must contain. `op_days` and `ip_days` are the
-    windows for outpatients and inpatients; 0 is never. `comparability` A, B, C: users.md 1.5, L2.
+    `methods` and `body_parts` are words, one of which a stated method or body part must contain.
+    `op_days` and `ip_days` are the windows for outpatients and inpatients; 0 is never.
+    `comparability`: A may share a row and a line, B a chart in its own series, C never.
     """
 
     code: str
@@ -49,7 +50,7 @@ class Item(msgspec.Struct, frozen=True):
     specimens: tuple[str, ...]
     methods: tuple[str, ...]
     modality: str
-    body_part: str
+    body_parts: tuple[str, ...]
     laterality_required: bool
     qualitative: bool
     comparability: str

@@ -130,7 +130,7 @@ class _Reader:
             specimens=row.words("specimen"),
             methods=row.words("methods"),
             modality=row.text("modality"),
-            body_part=row.text("body_part"),
+            body_parts=row.words("body_part"),
             laterality_required=row.yes("laterality_required"),
             qualitative=row.yes("qualitative"),
             comparability=row.one_of("comparability", ("A", "B", "C")),
@@ -157,7 +157,7 @@ class _Reader:
             row.wrong("a laboratory item names its specimens")
         if item.kind == "lab" and not item.qualitative and not item.ucum:
             row.wrong("a measured item names its unit")
-        if item.kind != "lab" and not (item.modality and item.body_part):
+        if item.kind != "lab" and not (item.modality and item.body_parts):
             row.wrong("an examination names its modality and body part")
         if not item.scopes:
             row.wrong("scopes is empty")

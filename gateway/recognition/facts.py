@@ -1,0 +1,314 @@
+"""What a judgement about one result rests on, taken from FHIR once and stored with the judgement.
+
+Facts hold no name, no value and no free text of the patient: what was measured, in what, where, how
+it stands and when. With the catalogue of the day they give the same judgement again for ever.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, tzinfo
+from typing import Any, Literal
+
+import msgspec
+
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
+
+Resource = Mapping[str, Any]
+SourceClass = Literal["clinical", "health-check", "research", "poct", "unknown"]
+Images = Literal["reachable", "unreachable", "unknown"]
+
+
+class ResultFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One version of one result. Times are µs UTC, None when not told.
+
+    `result` is "Type/id"; `version` and `content` (keyed hash of its text, hex) pin it. `specimen`
+    is a word of SPECIMENS, "other", or "" when not stated. `value` says what kind of value there
+    is: quantity, concept, ratio, text, report, absent (a reason stands instead) or none.
+    """
+
+    result: str
+    version: str
+    content: str
+    organization: str
+    identity_tier: int
+    status: str
+    report_status: str = ""
+    latest: bool = True
+    disputed: bool = False
+    source_class: SourceClass = "unknown"
+    sensitivities: tuple[str, ...] = ()
+    loinc: tuple[str, ...] = ()
+    specimen: str = ""
+    method: str = ""
+    modality: str = ""
+    body_parts: tuple[str, ...] = ()
+    laterality: str = ""
+    collected: int | None = None
+    effective: int | None = None
+    issued: int | None = None
+    value: str = "none"
+    unit: str = ""
+    images: Images = "unknown"
+    marks: tuple[str, ...] = ()
+
+
+SPECIMENS: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
+    # class: codes (HL7 table 0487 and the short forms met, SNOMED CT), words in any text
+    "serum": (frozenset({"SER", "SERUM", "119364003"}), ("血清",)),
+    "plasma": (frozenset({"PLAS", "PLASMA", "PPP", "119361006"}), ("血浆",)),
+    "capillary blood": (frozenset({"BLDC", "CAPBLD"}), ("末梢血", "指血", "毛细血管血")),
+    "blood": (
+        frozenset({"BLD", "WB", "BLDV", "BLOOD", "119297000", "122555007"}),
+        ("全血", "静脉血", "抗凝血", "EDTA"),
+    ),
+    "urine": (frozenset({"UR", "URI", "URINE", "122575003"}), ("尿",)),
+}
+_MODALITIES = {
+    "CT": "CT", "RUS": "US", "US": "US", "OUS": "US", "VUS": "US", "CUS": "US", "NMR": "MR",
+    "MR": "MR", "MRI": "MR", "DX": "DX", "CR": "DX", "DR": "DX", "RX": "DX", "ECG": "ECG",
+    "EC": "ECG",
+}  # fmt: skip
+_SIDES = {
+    "left": ("左", "LEFT", "7771000"),
+    "right": ("右", "RIGHT", "24028007"),
+    "both": ("双", "BILATERAL", "51440002"),
+}
+_HEALTH_CHECK = ("体检", "健康检查", "健康管理", "HEALTH CHECK", "CHECKUP", "CHECK-UP")
+_RESEARCH = ("科研", "临床试验", "RESEARCH", "CLINICAL TRIAL")
+_POCT = ("POCT", "床旁", "床边", "即时检验", "POINT OF CARE", "POINT-OF-CARE")
+
+
+def facts_of(
+    result: Resource,
+    *,
+    version: str,
+    content: str,
+    organization: str,
+    identity_tier: int,
+    zone: tzinfo,
+    report: Resource | None = None,
+    specimen: Resource | None = None,
+    encounter: Resource | None = None,
+    latest: bool = True,
+    disputed: bool = False,
+    sensitivities: Iterable[str] = (),
+    performers: Mapping[str, str] | None = None,
+    images: Images = "unknown",
+) -> ResultFacts:
+    """The facts of an Observation, or of a DiagnosticReport that is an examination itself.
+
+    `organization` is the one whose chart holds it and counts as the performer, unless `performers`
+    is given: then a performing Organization is looked up in it by its reference, and one that is
+    not there stays a reference no register knows. Days without a time start at midnight in `zone`.
+    Never raises for content: what cannot be read is as if it had not been said.
+    """
+    collection = _map(_map(specimen).get("collection"))
+    report = report or {}
+    concepts = [_map(specimen).get("type"), _map(result.get("specimen")).get("display")]
+    return ResultFacts(
+        result=f"{result.get('resourceType', '')}/{result.get('id', '')}",
+        version=version,
+        content=content,
+        organization=_performer(result, report, organization, performers),
+        identity_tier=identity_tier,
+        status=_text(result.get("status")),
+        report_status=_text(report.get("status")),
+        latest=latest,
+        disputed=disputed,
+        source_class=_source_class(result, report, encounter),
+        sensitivities=tuple(sorted(set(sensitivities))),
+        loinc=tuple(
+            dict.fromkeys(
+                _text(coding.get("code"))
+                for coding in _codings(result.get("code"))
+                if coding.get("system") == LOINC
+            )
+        ),
+        specimen=_specimen(concepts),
+        method=" ".join(_words(result.get("method"))),
+        modality=_modality(result, report),
+        body_parts=tuple(_words(result.get("bodySite"))),
+        laterality=_side(_words(result.get("bodySite"))),
+        collected=_first_time(
+            zone,
+            collection.get("collectedDateTime"),
+            _map(collection.get("collectedPeriod")).get("start"),
+        ),
+        effective=_first_time(zone, *_effective(result), *_effective(report)),
+        issued=_first_time(zone, result.get("issued"), report.get("issued")),
+        value=_value(result),
+        unit=_unit(result),
+        images=images,
+        marks=tuple(dict.fromkeys([*_marks(result), *_marks(report)])),
+    )
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Mapping[str, Any]]:
+    """The objects in a list; a lone object counts as a list of one."""
+    if isinstance(value, Mapping):
+        return [value]
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _codings(concept: object) -> list[Mapping[str, Any]]:
+    return _list(_map(concept).get("coding"))
+
+
+def _words(concept: object) -> list[str]:
+    """Codes, displays and text of a CodeableConcept, a Coding or a plain text, as folded capitals."""
+    if isinstance(concept, str):
+        found = [concept]
+    else:
+        node = _map(concept)
+        found = [_text(node.get(name)) for name in ("code", "display", "text")]
+        for coding in _codings(node):
+            found += [_text(coding.get("code")), _text(coding.get("display"))]
+    return [unicodedata.normalize("NFKC", word).strip().upper() for word in found if word.strip()]
+
+
+def _says(words: Iterable[str], any_of: Iterable[str]) -> bool:
+    return any(part in word for word in words for part in any_of)
+
+
+def _specimen(concepts: list[object]) -> str:
+    """The class all codes and texts agree on, "" when nothing is said, "other" when they quarrel or
+    say what we do not know."""
+    words = [word for concept in concepts for word in _words(concept)]
+    if not words:
+        return ""
+    found = set()
+    for word in words:
+        for name, (codes, parts) in SPECIMENS.items():
+            if word in codes or any(part in word for part in parts):
+                found.add(name)
+                break
+    return found.pop() if len(found) == 1 else "other"
+
+
+def _modality(*resources: Resource) -> str:
+    for resource in resources:
+        for category in _list(resource.get("category")):
+            for word in _words(category):
+                if word in _MODALITIES:
+                    return _MODALITIES[word]
+    return ""
+
+
+def _side(words: list[str]) -> str:
+    found = [side for side, parts in _SIDES.items() if _says(words, parts)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _source_class(result: Resource, report: Resource, encounter: Resource | None) -> SourceClass:
+    visit = _map(encounter)
+    kind = _words(visit.get("class")) + _words(visit.get("serviceType"))
+    for type_ in _list(visit.get("type")):
+        kind += _words(type_)
+    for category in [*_list(result.get("category")), *_list(report.get("category"))]:
+        kind += _words(category)
+    if "PE" in kind or _says(kind, _HEALTH_CHECK):
+        return "health-check"
+    if _says(kind, _RESEARCH):
+        return "research"
+    how = _words(result.get("method")) + _words(result.get("code")) + _words(result.get("device"))
+    if _says(how + kind, _POCT):
+        return "poct"
+    return "clinical" if visit else "unknown"
+
+
+def _performer(
+    result: Resource, report: Resource, organization: str, performers: Mapping[str, str] | None
+) -> str:
+    if performers is None:
+        return organization
+    for resource in (result, report):
+        for performer in _list(resource.get("performer")):
+            reference = _text(performer.get("reference"))
+            if reference.startswith("Organization/") or "/Organization/" in reference:
+                return performers.get(reference, reference)
+    return organization
+
+
+def _effective(resource: Resource) -> tuple[object, ...]:
+    return (
+        resource.get("effectiveDateTime"),
+        resource.get("effectiveInstant"),
+        _map(resource.get("effectivePeriod")).get("start"),
+    )
+
+
+def _first_time(zone: tzinfo, *texts: object) -> int | None:
+    for text in texts:
+        found = _time(_text(text), zone)
+        if found is not None:
+            return found
+    return None
+
+
+def _time(text: str, zone: tzinfo) -> int | None:
+    """A FHIR dateTime or instant in µs; a bare day is its midnight, a month or year says too little."""
+    try:
+        if len(text) == 10:
+            moment = datetime.combine(date.fromisoformat(text), time(), zone)
+        elif "T" in text:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is None:
+                return None
+        else:
+            return None
+        whole = int(moment.replace(microsecond=0).timestamp())
+        return whole * 1_000_000 + moment.microsecond
+    except (ValueError, OverflowError):
+        return None
+
+
+_VALUES = {
+    "valueQuantity": "quantity",
+    "valueCodeableConcept": "concept",
+    "valueRatio": "ratio",
+    "valueString": "text",
+    "valueInteger": "quantity",
+    "valueBoolean": "concept",
+}
+
+
+def _value(result: Resource) -> str:
+    if result.get("resourceType") == "DiagnosticReport":
+        parts = ("conclusion", "conclusionCode", "presentedForm", "result", "imagingStudy", "media")
+        return "report" if any(result.get(part) for part in parts) else "none"
+    for element, kind in _VALUES.items():
+        if element in result:
+            return kind
+    return "absent" if "dataAbsentReason" in result else "none"
+
+
+def _unit(result: Resource) -> str:
+    quantity = _map(result.get("valueQuantity"))
+    return _text(quantity.get("code")) if quantity.get("system") == UCUM else ""
+
+
+def _marks(resource: Resource) -> list[str]:
+    """Printed marks kept by the maps in the extension hr-mark: plain, or as its part `raw`."""
+    found = []
+    for extension in _list(resource.get("extension")):
+        if not _text(extension.get("url")).endswith("/hr-mark"):
+            continue
+        raw = [extension.get("valueString")]
+        raw += [
+            part.get("valueString")
+            for part in _list(extension.get("extension"))
+            if part.get("url") == "raw"
+        ]
+        found += [text for text in map(_text, raw) if text]
+    return found
