@@ -1,0 +1,1 @@
+"""The ways in: raw messages over MLLP and HTTP, kept before they are acknowledged."""

@@ -1,0 +1,199 @@
+"""The HTTP door for raw messages: `POST /intake/{source}`, answered in the sender's own terms.
+
+HL7 v2 gets an HL7 acknowledgment, rows get JSON. A body is taken only from the client that the source
+names, and never grows past the limit in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.auth import bearer
+from gateway.errors import Kind, Problem
+from gateway.exchange.receive import Receipt, Unit, receive, source_named
+from gateway.intake import er7
+from gateway.intake.hl7ack import Fault
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.store.inbox import SourceRow
+from mappings.engine.jsontext import JsonFault, check
+
+ER7 = frozenset({"x-application/hl7-v2+er7", "application/hl7-v2"})
+JSON = frozenset({"application/json", "application/x-ndjson", "application/ndjson"})
+CSV = frozenset({"text/csv"})
+_HL7_STATUS = {
+    Fault.NOT_HL7: 400,
+    Fault.UNKNOWN_SENDER: 404,
+    Fault.NOT_ALLOWED: 403,
+    Fault.TOO_LARGE: 413,
+    Fault.BUSY: 503,
+}
+_BEGINNING = 8_192
+_OFF_THE_LOOP = 262_144
+
+
+def routes(services: Services) -> list[Route]:
+    """`POST /intake/{source}`."""
+
+    async def intake(request: Request) -> Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = _Body(request, services.settings.body_limit)
+        hl7 = kind in ER7
+        try:
+            source = await _admitted(request, services)
+            if kind not in ER7 | JSON | CSV:
+                raise Problem(Kind.MEDIA_TYPE, f"Send {', '.join(sorted(ER7 | JSON | CSV))}.")
+            if request.headers.get("content-encoding", "identity").lower() != "identity":
+                raise Problem(Kind.MEDIA_TYPE, "Send the body without content-encoding.")
+            raw = await body.whole()
+            if hl7:
+                return await _hl7(raw, source, services)
+            return await _rows(raw, kind, source, services)
+        except Problem as problem:
+            if hl7 and problem.kind is not Kind.MEDIA_TYPE:
+                return await _hl7_refusal(problem, body, services)
+            return _outcome(problem)
+
+    return [Route("/intake/{source}", intake, methods=["POST"])]
+
+
+async def _admitted(request: Request, services: Services) -> SourceRow:
+    """The source, when the client may speak for it; Problem otherwise.
+
+    Who is not authenticated learns nothing of which sources exist.
+    """
+    address = request.client.host if request.client else ""
+    caller = await bearer.caller_of(request.headers, services, address)
+    source = await source_named(request.path_params["source"], services)
+    if not _may_push(caller, source):
+        raise Problem(Kind.REFUSED, "This client does not speak for that source.")
+    return source
+
+
+def _may_push(caller: Caller, source: SourceRow) -> bool:
+    """The source's own client, with a scope that creates: raw messages count as Bundle."""
+    return bool(source.client) and (
+        caller.client == source.client and bearer.allows(caller.scopes, "Bundle", "create")
+    )
+
+
+class _Body:
+    """A request body that is read only as far as it may be."""
+
+    def __init__(self, request: Request, limit: int) -> None:
+        self._chunks = request.stream()
+        self._limit = limit
+        self._declared = request.headers.get("content-length", "")
+        self._read = bytearray()
+        self._ended = False
+
+    async def whole(self) -> bytes:
+        """All of it; Problem(TOO_LARGE) as soon as that is known."""
+        if self._declared.isdigit() and int(self._declared) > self._limit:
+            raise self._too_large()
+        async for chunk in self._chunks:
+            self._read += chunk
+            if len(self._read) > self._limit:
+                raise self._too_large()
+        self._ended = True
+        return bytes(self._read)
+
+    async def beginning(self) -> bytes:
+        """The first few kilobytes: enough for the header that a refusal is addressed with."""
+        while len(self._read) < _BEGINNING and not self._ended:
+            chunk = await anext(self._chunks, b"")
+            self._ended = not chunk
+            self._read += chunk
+        return bytes(self._read[:_BEGINNING])
+
+    def _too_large(self) -> Problem:
+        return Problem(Kind.TOO_LARGE, f"A body has at most {self._limit} bytes.")
+
+
+# HL7 v2.
+
+
+async def _hl7(raw: bytes, source: SourceRow, services: Services) -> Response:
+    (answer,) = await er7.deliver([raw], lambda header: source, services, "http")
+    # One refused message makes the whole answer an error; MSA tells which of several it was.
+    status = max((_HL7_STATUS[fault] for fault in answer.faults), default=200)
+    return _acknowledged(answer.text, status)
+
+
+async def _hl7_refusal(problem: Problem, body: _Body, services: Services) -> Response:
+    text = er7.refusal(await body.beginning(), er7.told_as(problem), services)
+    return _acknowledged(text, problem.kind.status, problem)
+
+
+def _acknowledged(text: bytes, status: int, problem: Problem | None = None) -> Response:
+    headers = {"cache-control": "no-store", **_headers(status)}
+    return Response(text, status, headers=headers, media_type="x-application/hl7-v2+er7")
+
+
+def _headers(status: int) -> dict[str, str]:
+    if status == 401:
+        return dict(bearer.CHALLENGE)
+    return {"retry-after": "10"} if status == 503 else {}
+
+
+# Rows.
+
+
+async def _rows(raw: bytes, kind: str, source: SourceRow, services: Services) -> Response:
+    if not raw.strip():
+        raise Problem(Kind.MALFORMED, "The body is empty.")
+    if kind in JSON:
+        lines = kind != "application/json"
+        if len(raw) > _OFF_THE_LOOP:
+            await asyncio.to_thread(_check_json, raw, lines)
+        else:
+            _check_json(raw, lines)
+    receipts = await receive(source.name, [Unit(raw)], services, "http")
+    return _received(receipts)
+
+
+def _check_json(raw: bytes, lines: bool) -> None:
+    """Problem(MALFORMED) with line and column unless every value is strict JSON."""
+    number = 0
+    try:
+        for text in raw.splitlines() if lines else [raw]:
+            number += 1
+            if text.strip():
+                check(text)
+    except JsonFault as fault:
+        line = number if lines else fault.line
+        place = f"line {line} column {fault.column}"
+        raise Problem(Kind.MALFORMED, f"Not strict JSON ({fault.code}).", place) from None
+
+
+def _received(receipts: Sequence[Receipt]) -> Response:
+    told = [{"id": one.id, "outcome": one.outcome} for one in receipts]
+    return _json({"received": told}, 202, "application/json")
+
+
+def _outcome(problem: Problem) -> Response:
+    """The problem as an OperationOutcome (FHIR R4)."""
+    issues = []
+    for one in problem.complaints:
+        issue: dict[str, Any] = {
+            "severity": "error",
+            "code": one.code or problem.kind.code,
+            "diagnostics": one.text,
+        }
+        if one.place:
+            issue["expression"] = [one.place]
+        issues.append(issue)
+    told = {"resourceType": "OperationOutcome", "issue": issues}
+    return _json(told, problem.kind.status, "application/fhir+json")
+
+
+def _json(value: Any, status: int, media_type: str) -> Response:
+    headers = {"cache-control": "no-store", **_headers(status)}
+    return Response(orjson.dumps(value), status, headers=headers, media_type=media_type)

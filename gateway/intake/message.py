@@ -1,0 +1,95 @@
+"""FHIR messaging's answers: the response Bundle for a request's MessageHeader (R4 2.4, Messaging).
+
+Pure: ids and times come in. The door that receives message Bundles uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from gateway.errors import Complaint, Kind, Problem
+
+Code = Literal["ok", "transient-error", "fatal-error"]
+"""R4 valueset-response-code: kept; send again; sending this again will not help."""
+
+_PASSING = frozenset({Kind.BUSY, Kind.THROTTLED})
+
+
+def code_of(problem: Problem | None) -> Code:
+    """The response code a problem is told with."""
+    if problem is None:
+        return "ok"
+    return "transient-error" if problem.kind in _PASSING else "fatal-error"
+
+
+def outcome(problem: Problem | None, code: Code = "ok") -> dict[str, Any]:
+    """The OperationOutcome that tells it; with no problem, that the message is kept."""
+    if problem is None:
+        complaints: Sequence[Complaint] = (Complaint("已接收并保存。Received and kept."),)
+    else:
+        complaints = problem.complaints
+    issues = []
+    for one in complaints:
+        told = problem.kind.code if problem else "informational"
+        issue: dict[str, Any] = {
+            "severity": "error" if problem else "information",
+            "code": one.code or told,
+            "diagnostics": one.text,
+        }
+        if one.place:
+            issue["expression"] = [one.place]
+        issues.append(issue)
+    return {"resourceType": "OperationOutcome", "issue": issues}
+
+
+def response(
+    request: Mapping[str, Any] | None,
+    problem: Problem | None,
+    *,
+    endpoint: str,
+    ids: tuple[str, str, str],
+    at: datetime,
+) -> dict[str, Any]:
+    """The response message: MessageHeader, then the OperationOutcome it points to.
+
+    `request` is the request's MessageHeader as plain JSON, None when none could be read: the answer
+    then has no `response.identifier` to carry but an empty one is not allowed (1..1), so it says
+    "unknown". `endpoint` is our own address, `ids` are UUIDs for Bundle, header and outcome.
+    """
+    bundle_id, header_id, outcome_id = ids
+    request = request or {}
+    code = code_of(problem)
+    header: dict[str, Any] = {"resourceType": "MessageHeader", "id": header_id}
+    event = request.get("eventCoding")
+    if isinstance(event, Mapping):
+        header["eventCoding"] = {
+            name: event[name] for name in ("system", "code") if isinstance(event.get(name), str)
+        }
+    elif isinstance(request.get("eventUri"), str):
+        header["eventUri"] = request["eventUri"]
+    else:
+        header["eventUri"] = "urn:unknown"
+    source = request.get("source")
+    sender = source.get("endpoint") if isinstance(source, Mapping) else None
+    if isinstance(sender, str):
+        header["destination"] = [{"endpoint": sender}]
+    header["source"] = {"endpoint": endpoint}
+    asked = request.get("id")
+    header["response"] = {
+        "identifier": asked if isinstance(asked, str) and asked else "unknown",
+        "code": code,
+        "details": {"reference": f"urn:uuid:{outcome_id}"},
+    }
+    details = {**outcome(problem), "id": outcome_id}
+    return {
+        "resourceType": "Bundle",
+        "id": bundle_id,
+        "type": "message",
+        "timestamp": at.isoformat(timespec="milliseconds"),
+        "entry": [
+            {"fullUrl": f"urn:uuid:{header_id}", "resource": header},
+            {"fullUrl": f"urn:uuid:{outcome_id}", "resource": details},
+        ],
+    }
