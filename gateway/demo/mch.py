@@ -23,7 +23,6 @@ BASE = "https://his.mch.yunxi.example/fhir"
 ITEMS = f"{BASE}/CodeSystem/lis-items"
 PANELS = (BLOOD_COUNT, URINE, HEPATITIS_B)
 NATIONAL_ID = "urn:oid:2.16.156.10011.1.3"
-# A gauge for what this house means by its own arrows.
 INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 DIAGNOSES = (("Z34.900", "正常妊娠监督"), ("D50.900", "缺铁性贫血"), ("O99.000", "妊娠合并贫血"))
 
@@ -59,8 +58,15 @@ def bundle(
     subject = {"reference": f"Patient/{number}"}
     encounter = {"reference": f"Encounter/{visit}"}
     collected, issued = iso(at), iso(at + timedelta(hours=2))
+    specimen = {"reference": f"Specimen/{report}-{panel.specimen}"}
+    context = {
+        "subject": subject,
+        "encounter": encounter,
+        "specimen": specimen,
+        "effectiveDateTime": collected,
+    }
     observations = [
-        _observation(f"{report}-{n}", value, subject, encounter, collected, issued)
+        _observation(f"{report}-{n}", value, panel, context | {"issued": issued})
         for n, value in enumerate(values, 1)
     ]
     diagnosis = DICE.pick(DIAGNOSES, one.key) if one.sex == "female" else ("Z00.000", "健康查体")
@@ -109,6 +115,21 @@ def bundle(
             "subject": subject,
             "encounter": encounter,
             "recordedDate": collected,
+        },
+        {
+            "resourceType": "Specimen",
+            "id": f"{report}-{panel.specimen}",
+            "type": {
+                "coding": [
+                    {
+                        "system": "http://terminology.hl7.org/CodeSystem/v2-0487",
+                        "code": panel.specimen,
+                        "display": panel.specimen_name,
+                    }
+                ]
+            },
+            "subject": subject,
+            "collection": {"collectedDateTime": collected},
         },
         *observations,
         {
@@ -193,27 +214,21 @@ def _patient(one: Resident, number: str) -> dict[str, Any]:
 
 
 def _observation(
-    identity: str,
-    result: Result,
-    subject: dict[str, str],
-    encounter: dict[str, str],
-    collected: str,
-    issued: str,
+    identity: str, result: Result, panel: Panel, context: dict[str, Any]
 ) -> dict[str, Any]:
     item = result.item
+    # The same word is measured in blood and in urine; this house tells them apart by the code.
+    urine = "U-" if panel.specimen == "UR" and item.code == "GLU" else ""
     return {
         "resourceType": "Observation",
         "id": identity,
         "status": "final",
         "category": [_code("observation-category", "laboratory")],
         "code": {
-            "coding": [{"system": ITEMS, "code": f"MCH-{item.code}", "display": item.name}],
+            "coding": [{"system": ITEMS, "code": f"MCH-{urine}{item.code}", "display": item.name}],
             "text": item.mark + item.name,
         },
-        "subject": subject,
-        "encounter": encounter,
-        "effectiveDateTime": collected,
-        "issued": issued,
+        **context,
         **_value(result),
         **(
             {
