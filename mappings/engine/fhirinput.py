@@ -19,9 +19,10 @@ stands in mappings/r4/check.py; an invalid one is held, the others of its messag
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from msgspec import convert, structs
 
@@ -32,17 +33,21 @@ from mappings.engine.fhirresource import (
     Rules,
     Scope,
     Target,
+    UnitRule,
     business_key,
     mapped,
     patient_identifiers,
     subject,
 )
 from mappings.engine.jsontext import JsonFault, Value
-from mappings.engine.model import Identifier, Ids, Issue, Mapped, Message, Mode, Reading
+from mappings.engine.model import Finding, Identifier, Ids, Issue, Mapped, Message, Mode, Reading
 from mappings.engine.reader import Source
-from mappings.engine.rules import Block, Line, RuleFile
+from mappings.engine.rules import Line, Rule, RuleFile
 from mappings.engine.tables import Table
 from mappings.r4 import check
+
+if TYPE_CHECKING:
+    from mappings.engine.release import Map
 
 wording.SENTENCES.update(fhirwording.SENTENCES)
 
@@ -104,6 +109,7 @@ def compile_map(
     spaces: dict[str, str] = {}
     modes: dict[str, Mode] = {}
     codings: dict[str, tuple[CodingRule, ...]] = {}
+    units: dict[str, tuple[UnitRule, ...]] = {}
     for block in file.blocks.values():
         if block.clock is not None:
             clocks[block.type] = tuple(
@@ -114,11 +120,40 @@ def compile_map(
             spaces[block.type] = block.space
         if block.mode is not None:
             modes[block.type] = convert(block.mode, Mode)
-        found = tuple(_coding_rules(block, tables))
-        if found:
-            codings[block.type] = found
+        bound = [_bind(rule, tables) for rule in block.rules.values()]
+        codings[block.type] = tuple(rule for rule in bound if isinstance(rule, CodingRule))
+        units[block.type] = tuple(rule for rule in bound if isinstance(rule, UnitRule))
     stable = source.options.get("resource_ids", "stable") != "message"
-    return FhirMap(Rules(source, stable, spaces, clocks, modes, codings))
+    return FhirMap(Rules(source, stable, spaces, clocks, modes, codings, units))
+
+
+def lint(file: RuleFile, tables: Mapping[str, Table]) -> list[Finding]:
+    """Every rule of a map that means nothing for FHIR input."""
+    findings: list[Finding] = []
+    for block in file.blocks.values():
+        for rule in block.rules.values():
+            try:
+                _bind(rule, tables)
+            except FhirMapFault as fault:
+                line = fault.line
+                findings.append(Finding(line.file, line.number, line.column, fault.zh, fault.en))
+    return findings
+
+
+_COMPILED: dict[tuple[str, str], FhirMap] = {}
+_KEPT = 64
+
+
+def read(site: Map, raw: bytes, ids: Ids, origin: str = "") -> Reading:
+    """Read one delivery by a loaded site (`release.Map.read` comes here); compiled once per release."""
+    known = (site.organization, site.release)
+    ready = _COMPILED.get(known)
+    if ready is None:
+        if len(_COMPILED) >= _KEPT:
+            _COMPILED.clear()
+        part = site.parts[0]
+        ready = _COMPILED[known] = compile_map(part.file, site.source, part.tables)
+    return ready.read(raw, ids)
 
 
 class FhirMapFault(Exception):
@@ -129,27 +164,26 @@ class FhirMapFault(Exception):
         self.line, self.zh, self.en = line, zh, en
 
 
-def _coding_rules(block: Block, tables: Mapping[str, Table]) -> Iterator[CodingRule]:
-    for rule in block.rules.values():
-        calls = rule.expression.calls
-        first = rule.expression.alternatives[0][0]
-        if first.text != rule.path or len(calls) != 1 or calls[0].name != "add_coding":
-            raise FhirMapFault(
-                rule.line,
-                "FHIR 来源按原文保留，规则只能写成 路径 | add_coding(码表)",
-                "FHIR passes through as sent; a rule can only be path | add_coding(table)",
-            )
-        if not calls[0].positional or calls[0].positional[0].text not in tables:
-            raise FhirMapFault(
-                rule.line, "码表没有在 [tables] 登记", "the table is not declared in [tables]"
-            )
-        system = calls[0].named.get("system")
-        yield CodingRule(
-            tuple(rule.path.split(".")),
-            system[0].text if system else "",
-            tables[calls[0].positional[0].text],
-            str(rule.line),
+def _bind(rule: Rule, tables: Mapping[str, Table]) -> CodingRule | UnitRule:
+    calls = rule.expression.calls
+    first = rule.expression.alternatives[0][0]
+    names = ("add_coding", "add_unit")
+    if first.text != rule.path or len(calls) != 1 or calls[0].name not in names:
+        raise FhirMapFault(
+            rule.line,
+            "FHIR 来源按原文保留，规则只能写成 路径 | add_coding(码表) 或 路径 | add_unit(码表)",
+            "FHIR passes through as sent; a rule can only be path | add_coding(table) or path | add_unit(table)",
         )
+    named = [atom.text for atom in calls[0].positional]
+    if not named or any(name not in tables for name in named):
+        raise FhirMapFault(
+            rule.line, "码表没有在 [tables] 登记", "the table is not declared in [tables]"
+        )
+    path = tuple(rule.path.split("."))
+    if calls[0].name == "add_unit":
+        return UnitRule(path, tuple(tables[name] for name in named), str(rule.line))
+    system = calls[0].named.get("system")
+    return CodingRule(path, system[0].text if system else "", tables[named[0]], str(rule.line))
 
 
 class _Delivery:

@@ -1,7 +1,7 @@
 """One resource that arrives as FHIR: who it is, what it points at, and the few edits made to its text.
 
 The text stays the sender's. Edited are: `id` (ours), literal references (to our ids), `meta` (cut out;
-profile, tag and security labels are handed on), and codings are inserted where the map says so. Every
+profile, tag and security labels are handed on), and codings and unit codes are inserted where the map says so. Every
 edit is recorded; outside the edits the bytes are identical to what was received.
 
 Whose number becomes the business key, first match wins:
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
-from mappings.engine import identity, jsontext, times
+from mappings.engine import identity, jsontext, times, units
 from mappings.engine.jsontext import Value
 from mappings.engine.model import Edit, Identifier, Ids, Issue, LocalId, Mapped, Mode
 from mappings.engine.reader import SYSTEMS, Source
@@ -88,6 +88,14 @@ class CodingRule(NamedTuple):
         return LOINC, row["loinc"]
 
 
+class UnitRule(NamedTuple):
+    """Add the UCUM code beside the unit text of the Quantity at `path`, by an approved unit of `tables`."""
+
+    path: tuple[str, ...]
+    tables: tuple[Table, ...]
+    rule: str
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a site's map says about FHIR input, by resource type; ``Resource`` stands for all others."""
@@ -98,6 +106,7 @@ class Rules:
     clocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     modes: Mapping[str, Mode] = field(default_factory=dict)
     codings: Mapping[str, tuple[CodingRule, ...]] = field(default_factory=dict)
+    units: Mapping[str, tuple[UnitRule, ...]] = field(default_factory=dict)
 
     def of(self, table: Mapping[str, T], kind: str) -> T | None:
         """The entry for a resource type, else the one for every type (`Resource`)."""
@@ -287,6 +296,7 @@ def mapped(raw: bytes, arrival: Arrival, scope: Scope) -> tuple[Mapped, list[Iss
             elif _dangling(reference):
                 issues.append(Issue("note", "reference-unresolved", f"{place}.reference"))
         _add_codings(arrival, scope, planned, issues)
+        _add_units(arrival, scope, planned, issues)
 
     # The place of our own meta: in front of the member that follows the sender's meta, else its id,
     # else its resourceType.
@@ -403,6 +413,28 @@ def _add_codings(
             system, code = (jsontext.quoted(part) for part in found)
             new = b'{"system":%s,"code":%s}' % (system, code)
             planned.append((jsontext.appended(codings, new), path, "coding"))
+
+
+def _add_units(
+    arrival: Arrival,
+    scope: Scope,
+    planned: list[tuple[jsontext.Edit, str, str]],
+    issues: list[Issue],
+) -> None:
+    for rule in scope.rules.of(scope.rules.units, arrival.type) or ():
+        quantity = arrival.node.get(*rule.path)
+        unit = quantity.get("unit") if quantity is not None else None
+        if quantity is None or unit is None or type(unit.data) is not str:
+            continue
+        if quantity.members().keys() & {"code", "system"}:
+            continue  # the sender's own code is not second-guessed
+        path = ".".join(rule.path)
+        code = units.ucum(unit.data, rule.tables)
+        if code:
+            new = b',"system":%s,"code":%s' % (jsontext.quoted(units.UCUM), jsontext.quoted(code))
+            planned.append((jsontext.Edit(unit.end, unit.end, new), path, "coding"))
+        else:
+            issues.append(Issue("note", "unmapped-unit", f"{arrival.place}.{path}.unit", rule.rule))
 
 
 def _specimen(node: Value, scope: Scope) -> str:

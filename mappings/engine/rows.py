@@ -161,6 +161,9 @@ class RowDialect:
         return letters, issues
 
 
+DIALECT = RowDialect()
+
+
 class _Stop(Exception):
     def __init__(self, code: str, place: str) -> None:
         self.code = code
