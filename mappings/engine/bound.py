@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from mappings.engine.reader import Source, Value
 from mappings.engine.tables import Table
 
@@ -65,7 +67,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function of the language. `order` names positional arguments; `empty` runs it without a value too."""
+    """One function of the language. `order` names positional arguments; `empty` runs it without a value too.
+
+    `own` says that it touches its resource beside the answer, so that siblings cannot share it.
+    """
 
     make: Callable[[Setup, Bound], Apply]
     order: tuple[str, ...] = ()
@@ -76,3 +81,34 @@ class Function:
     pairs: bool = False
     variadic: bool = False
     empty: bool = False
+    own: bool = False
+
+
+class BoundRule(msgspec.Struct, frozen=True):
+    """A rule ready to run: find the values, apply the functions, set the element."""
+
+    path: str
+    element: str
+    evaluate: Callable[[Instance], Any]
+    put: Callable[[dict[str, Any], Any, Instance], None]
+    must: bool
+    whole: bool
+    shared: bool
+    line: str
+    address: str
+
+
+class BoundBlock(msgspec.Struct, frozen=True):
+    """A block ready to run. `spaces` are the number spaces a chart may hang on, best first."""
+
+    name: str
+    type: str
+    each: str
+    mode: Any
+    space: str
+    spaces: tuple[str, ...]
+    key: tuple[BoundRule, ...]
+    clock: BoundRule | None
+    when: BoundRule | None
+    rules: tuple[BoundRule, ...]
+    line: str

@@ -274,13 +274,19 @@ def _make_not_among(setup: Setup, bound: Bound) -> Apply:
 FUNCTIONS = {
     "code": Function(_make_code, order=("table",), tables=("table",), needs=("table",), pairs=True),
     "concept": Function(
-        _make_concept, order=("items",), tables=("items",), needs=("items",), sources=("specimen",)
+        _make_concept,
+        own=True,
+        order=("items",),
+        tables=("items",),
+        needs=("items",),
+        sources=("specimen",),
     ),
     "local": Function(_make_local, order=("system",), texts=("system",)),
     "coded": Function(_make_coded, order=("table",), tables=("table",), needs=("table",)),
     "coding": Function(_make_coding, order=("table",), tables=("table",), needs=("table",)),
     "observation_status": Function(
         _make_status,
+        own=True,
         order=("table", "report_table"),
         tables=("table", "report_table"),
         needs=("table", "report_table"),

@@ -1,39 +1,23 @@
 """Runs the rules of a map over one letter: blocks, scopes, references, holds, and the finished resources.
 
-A map is bound once to closures (`bind`); `interpret` then only calls them. Rules fail alone: an
+A map is bound once to closures (`binding`); `interpret` then only calls them. Rules fail alone: an
 exception inside one rule becomes a ``rule-failed`` issue at its place, and only ``must`` holds back the
 resource, together with those that reach it through a ``must`` reference.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import orjson
 
 from mappings.engine import elements, times
-from mappings.engine.functions import FUNCTIONS, Apply, Bound, Setup
+from mappings.engine.bound import BoundBlock, BoundRule
 from mappings.engine.identity import mothers_number
-from mappings.engine.model import (
-    Finding,
-    Identifier,
-    Ids,
-    Issue,
-    LocalId,
-    Mapped,
-    Message,
-    Severity,
-)
-from mappings.engine.reader import AddressFault, Dialect, Letter, Scope, Source, Value, plain
-from mappings.engine.rules import Atom, Block, Call, Expression, Line, Rule, RuleFile
-
-FACTS = ("origin", "release", "digest", "kind", "org", "org_name", "sent", "event")
-_REFUSED_KEYS = re.compile(r"(?:OBX-1|OBR-1|PID-1|DG1-1|MSH-7|MSH-10|EVN-\d+)(?:\.\d+)?$")
-
-Find = Callable[["Instance"], Sequence[Value]]
+from mappings.engine.model import Identifier, Ids, Issue, LocalId, Mapped, Message, Severity
+from mappings.engine.reader import Letter, Scope, Source
 
 
 class Run:
@@ -41,15 +25,17 @@ class Run:
 
     __slots__ = (
         "built", "facts", "identifiers", "ids", "issues", "letter", "local", "patient", "sent_us",
-        "source", "taken",
+        "shared", "source", "taken",
     )  # fmt: skip
 
     def __init__(self, letter: Letter, ids: Ids, source: Source, facts: dict[str, str]) -> None:
         self.letter, self.ids, self.source, self.facts = letter, ids, source, facts
         self.issues: list[Issue] = []
         # (block or type, identity of a scope) -> references of what was built there or below.
-        self.built: dict[tuple[str, int], list[_Made]] = {}
+        self.built: dict[tuple[str, int], list[Made]] = {}
         self.taken: dict[str, bytes] = {}
+        # Answers of rules that are the same for all siblings, by rule and parent scope.
+        self.shared: dict[tuple[int, int], Any] = {}
         self.local: list[LocalId] = []
         self.identifiers: list[Identifier] = []
         self.patient: LocalId | None = None
@@ -57,7 +43,9 @@ class Run:
         self.sent_us = moment.us if isinstance(moment, times.Moment) else None
 
 
-class _Made(msgspec.Struct, frozen=True):
+class Made(msgspec.Struct, frozen=True):
+    """A resource that was built, or held, in a scope; what references find."""
+
     scope: int
     type: str
     id: str
@@ -68,18 +56,9 @@ class Instance:
     """One block evaluated in one scope; what a function may see and say while it runs."""
 
     __slots__ = (
-        "block",
-        "body",
-        "held",
-        "line",
-        "mode",
-        "nulled",
-        "nulls",
-        "offered",
-        "run",
-        "scope",
+        "block", "body", "held", "mode", "nulled", "nulls", "offered", "rule", "run", "scope",
         "skipped",
-    )
+    )  # fmt: skip
 
     def __init__(self, block: BoundBlock, scope: Scope, run: Run) -> None:
         self.block, self.scope, self.run = block, scope, run
@@ -90,12 +69,14 @@ class Instance:
         self.held = False
         self.skipped = False
         self.nulled = False
-        self.line = ""
+        self.rule: BoundRule | None = None
 
     def issue(self, severity: Severity, code: str, place: object = None) -> None:
         """Say that something was not understood; the place is the scope's unless given."""
         where = str(self.scope.place if place is None else place)
-        self.run.issues.append(Issue(severity, code, where, self.line))
+        self.run.issues.append(
+            Issue(severity, code, where, self.rule.line if self.rule else self.block.line)
+        )
         if severity == "hold":
             self.held = True
 
@@ -117,387 +98,6 @@ class Instance:
                 self.run.identifiers.append(found)
         if space in self.block.spaces:
             self.run.local.append(LocalId(space, value))
-
-
-class BoundRule(msgspec.Struct, frozen=True):
-    """A rule ready to run: find the values, apply the functions, set the element."""
-
-    path: str
-    element: str
-    evaluate: Callable[[Instance], Any]
-    put: Callable[[dict[str, Any], Any, Instance], None]
-    must: bool
-    whole: bool
-    line: str
-    address: str
-
-
-class BoundBlock(msgspec.Struct, frozen=True):
-    """A block ready to run. `spaces` are the number spaces a chart may hang on, best first."""
-
-    name: str
-    type: str
-    each: str
-    mode: Any
-    space: str
-    spaces: tuple[str, ...]
-    key: tuple[BoundRule, ...]
-    clock: BoundRule | None
-    when: BoundRule | None
-    rules: tuple[BoundRule, ...]
-    line: str
-
-
-# --- binding ---------------------------------------------------------------------------------------
-
-
-class _Binder:
-    def __init__(self, file: RuleFile, dialect: Dialect, setup: Setup) -> None:
-        self.file, self.dialect, self.setup = file, dialect, setup
-        self.findings: list[Finding] = []
-        self.order = list(file.blocks)
-
-    def find(self, line: Line, zh: str, en: str, offset: int = 0) -> None:
-        self.findings.append(Finding(line.file, line.number, line.column + offset, zh, en))
-
-    def bind(self) -> tuple[BoundBlock, ...]:
-        known = self.dialect.eaches(self.setup.source)
-        bound: list[BoundBlock] = []
-        for block in self.file.blocks.values():
-            each = block.each or "message"
-            if each != "message" and not known(each):
-                self.find(
-                    block.line,
-                    f'each = "{each}" 在这种来源里没有',
-                    f'each = "{each}" does not exist in this kind of source',
-                )
-                continue
-            bound.append(self.block(block, each))
-        return tuple(bound)
-
-    def block(self, block: Block, each: str) -> BoundBlock:
-        source = self.setup.source
-        rules = tuple(self.rule(rule, block, block.type) for rule in block.rules.values())
-        if block.type == "Patient" and block.key:
-            self.find(
-                block.line,
-                "Patient 的编号由 identifier 规则和 [source] ids 决定，不要写 key",
-                "Patient takes its key from its identifier rules and [source] ids; remove key",
-            )
-        if block.type != "Patient" and not block.key:
-            self.find(block.line, f"[{block.name}] 没有 key", f"[{block.name}] has no key")
-        for part in block.key or ():
-            for atom in (atom for option in part.expression.alternatives for atom in option):
-                if atom.kind == "address" and _REFUSED_KEYS.match(atom.text):
-                    self.find(
-                        part.line,
-                        f"{atom.text} 是序号、控制号或时间，不能作主键",
-                        f"{atom.text} is a set id, control id or time and cannot be part of a key",
-                    )
-        declared = dict.fromkeys(source.ids.values())
-        for rule in block.rules.values():
-            if match := re.fullmatch(r"identifier\(([^)]+)\)", rule.path):
-                declared.setdefault(match[1])
-        return BoundBlock(
-            name=block.name,
-            type=block.type,
-            each=each,
-            mode=block.mode or "full",
-            space=block.space or source.space,
-            spaces=tuple(space for space in declared if space not in elements.NATIONAL),
-            key=tuple(self.rule(part, block, "") for part in block.key or ()),
-            clock=self.rule(block.clock, block, "") if block.clock else None,
-            when=self.rule(block.when, block, "") if block.when else None,
-            rules=rules,
-            line=str(block.line),
-        )
-
-    def rule(self, rule: Rule, block: Block, type_: str) -> BoundRule:
-        """`type_` is empty for key, clock and when, which have no target element."""
-        element = re.split(r"[.(\[]", rule.path, maxsplit=1)[0]
-        put: Callable[[dict[str, Any], Any, Instance], None] = _nowhere
-        if type_:
-            try:
-                put = elements.putter(type_, rule.path, self.setup.source)
-            except elements.PathFault as fault:
-                self.find(rule.line, fault.zh, fault.en)
-        first = rule.expression.alternatives[0][0]
-        return BoundRule(
-            path=rule.path,
-            element=element,
-            evaluate=self.expression(rule.expression, rule.line, block),
-            put=put,
-            must=rule.expression.must,
-            whole=rule.path == element or "(" in rule.path,
-            line=str(rule.line),
-            address=first.text if first.kind == "address" else rule.path,
-        )
-
-    def expression(
-        self, expression: Expression, line: Line, block: Block
-    ) -> Callable[[Instance], Any]:
-        finds = [self.option(option, line, block) for option in expression.alternatives]
-        find = finds[0] if len(finds) == 1 else _first_of(finds)
-        many = any("[*]" in atom.text for option in expression.alternatives for atom in option)
-        applies = [self.call(call, line, block) for call in expression.calls]
-        return _evaluator(find, [apply for apply in applies if apply is not None], many)
-
-    def option(self, option: Sequence[Atom], line: Line, block: Block) -> Find:
-        finds = [self.atom(atom, line, block) for atom in option]
-        return finds[0] if len(finds) == 1 else _composite(finds)
-
-    def atom(self, atom: Atom, line: Line, block: Block) -> Find:
-        match atom.kind:
-            case "literal":
-                fixed = (plain(atom.text, "literal"),)
-                return lambda at: fixed
-            case "fact":
-                return self.fact(atom, line)
-            case "reference":
-                return self.reference(atom, line, block)
-        try:
-            getter = self.dialect.address(atom.text, self.setup.source)
-        except AddressFault as fault:
-            self.find(line, fault.zh, fault.en, atom.column + fault.offset)
-            return _nothing
-        return lambda at: getter(at.scope)
-
-    def fact(self, atom: Atom, line: Line) -> Find:
-        name = atom.text
-        if name not in FACTS:
-            listed = ", ".join(f"${fact}" for fact in FACTS)
-            self.find(
-                line,
-                f"没有 ${name}；可用：{listed}",
-                f"there is no ${name}; known are: {listed}",
-                atom.column,
-            )
-
-        def find(at: Instance) -> Sequence[Value]:
-            text = at.run.facts.get(name, "")
-            return (plain(text, f"${name}"),) if text else ()
-
-        return find
-
-    def reference(self, atom: Atom, line: Line, block: Block) -> Find:
-        name, star = atom.text.removesuffix("[*]"), atom.text.endswith("[*]")
-        if name == "Organization" and name not in self.file.blocks:
-            fixed = (Value("", "@Organization", (), node=self.setup.organization()),)
-            return lambda at: fixed
-        if name == "" and star:
-            return _everything
-        here = self.order.index(block.name) if block.name in self.order else 0
-        made_before = self.order[:here]
-        if not any(other == name or other.partition(".")[0] == name for other in made_before):
-            self.find(
-                line,
-                f"@{name} 所指的块不存在，或写在本块之后",
-                f"@{name} names a block that does not exist or stands later in the file",
-                atom.column,
-            )
-        return _all_below(name) if star else _nearest(name)
-
-    def call(self, call: Call, line: Line, block: Block) -> Apply | None:
-        function = FUNCTIONS.get(call.name)
-        if function is None:
-            near = ", ".join(sorted(FUNCTIONS))
-            self.find(
-                line,
-                f"没有函数 {call.name}；可用：{near}",
-                f"there is no function {call.name}; known are: {near}",
-                call.column,
-            )
-            return None
-        bound = Bound(pairs=dict(call.pairs))
-        if call.pairs and not function.pairs:
-            self.find(
-                line,
-                f"{call.name} 不接受 '甲'='乙'",
-                f"{call.name} takes no 'a'='b' pairs",
-                call.column,
-            )
-        given = dict(call.named)
-        for index, atom in enumerate(call.positional):
-            if index < len(function.order) and not (function.variadic and atom.kind == "literal"):
-                given[function.order[index]] = (atom,)
-            elif function.variadic and atom.kind == "literal":
-                bound.texts_many.append(atom.text)
-            else:
-                self.find(
-                    line,
-                    f"{call.name} 的参数太多",
-                    f"too many arguments for {call.name}",
-                    atom.column,
-                )
-        for name, atoms in given.items():
-            self.argument(call, name, atoms, bound, line, block)
-        for name in function.tables:
-            if name not in bound.tables and name in self.setup.tables:
-                bound.tables[name] = self.setup.tables[name]
-            elif name not in bound.tables and name in function.needs:
-                self.find(
-                    line,
-                    f"{call.name} 需要码表 {name}",
-                    f"{call.name} needs a table {name}",
-                    call.column,
-                )
-                return None
-        return _with_empty(function.make(self.setup, bound), function.empty)
-
-    def argument(
-        self, call: Call, name: str, atoms: Sequence[Atom], bound: Bound, line: Line, block: Block
-    ) -> None:
-        function = FUNCTIONS[call.name]
-        first = atoms[0]
-        if name in function.tables:
-            table = self.setup.tables.get(first.text)
-            if table is None:
-                listed = ", ".join(sorted(self.setup.tables))
-                self.find(
-                    line,
-                    f"[tables] 里没有 {first.text}；已有：{listed}",
-                    f"[tables] has no {first.text}; it has: {listed}",
-                    first.column,
-                )
-            else:
-                bound.tables[name] = table
-        elif name in function.texts:
-            bound.texts[name] = first.text
-        elif name in function.sources:
-            finds = [self.atom(atom, line, block) for atom in atoms]
-            bound.sources[name] = finds[0] if len(finds) == 1 else _first_of(finds)
-        else:
-            known = ", ".join((*function.order, *function.sources))
-            self.find(
-                line,
-                f"{call.name} 没有参数 {name}；可用：{known}",
-                f"{call.name} has no argument {name}; known are: {known}",
-                call.column,
-            )
-
-
-def bind(
-    file: RuleFile, dialect: Dialect, setup: Setup
-) -> tuple[tuple[BoundBlock, ...], list[Finding]]:
-    """Turn a merged rule file into blocks of closures, with everything that is wrong in it."""
-    binder = _Binder(file, dialect, setup)
-    return binder.bind(), binder.findings
-
-
-def _nowhere(body: dict[str, Any], node: Any, at: Instance) -> None:
-    """Target of key, clock and when."""
-
-
-def _nothing(at: Instance) -> Sequence[Value]:
-    return ()
-
-
-def _first_of(finds: Sequence[Find]) -> Find:
-    def find(at: Instance) -> Sequence[Value]:
-        for one in finds:
-            if values := one(at):
-                return values
-        return ()
-
-    return find
-
-
-def _composite(finds: Sequence[Find]) -> Find:
-    def find(at: Instance) -> Sequence[Value]:
-        found = [one(at) for one in finds]
-        if not any(found):
-            return ()
-        texts = tuple(values[0].text if values else "" for values in found)
-        place = next(values[0].place for values in found if values)
-        return (Value(texts[0], place, texts),)
-
-    return find
-
-
-def _reference(made: _Made) -> dict[str, str]:
-    return {"reference": f"{made.type}/{made.id}"}
-
-
-def _nearest(name: str) -> Find:
-    def find(at: Instance) -> Sequence[Value]:
-        built = at.run.built
-        scope: Scope | None = at.scope
-        while scope is not None:
-            for made in built.get((name, id(scope)), ()):
-                if made.held:
-                    at.issue("note", "reference-held")
-                    return ()
-                return (Value("", at.scope.place, (), node=_reference(made)),)
-            scope = scope.parent
-        return ()
-
-    return find
-
-
-def _all_below(name: str) -> Find:
-    def find(at: Instance) -> Sequence[Value]:
-        found = at.run.built.get((name, id(at.scope)), ())
-        return [Value("", "", (), node=_reference(made)) for made in found if not made.held]
-
-    return find
-
-
-def _everything(at: Instance) -> Sequence[Value]:
-    found = at.run.built.get(("", 0), ())
-    return [Value("", "", (), node=_reference(made)) for made in found if not made.held]
-
-
-def _with_empty(apply: Apply, empty: bool) -> Apply:
-    if empty:
-        return apply
-
-    def only_values(values: Sequence[Value], at: Instance) -> Any:
-        return apply(values, at) if values else None
-
-    return only_values
-
-
-def _present(find: Find, at: Instance) -> Sequence[Value]:
-    """The values, or none when the sender wrote an explicit null; the instance remembers that."""
-    values = find(at)
-    if values and values[0].null:
-        at.nulled = True
-        return ()
-    return values
-
-
-def _evaluator(find: Find, applies: Sequence[Apply], many: bool) -> Callable[[Instance], Any]:
-    if not applies:
-
-        def plainly(at: Instance) -> Any:
-            values = _present(find, at)
-            if not values:
-                return None
-            if many:
-                return [value.text if value.node is None else value.node for value in values]
-            first = values[0]
-            return first.text if first.node is None else first.node
-
-        return plainly
-    if len(applies) == 1:
-        apply = applies[0]
-        return lambda at: apply(_present(find, at), at)
-
-    def chained(at: Instance) -> Any:
-        values = _present(find, at)
-        node: Any = None
-        for one in applies:
-            node = one(values, at)
-            if node is None:
-                return None
-            place = values[0].place if values else at.scope.place
-            values = [plain(node, place)] if isinstance(node, str) else values
-        return node
-
-    return chained
-
-
-# --- running ---------------------------------------------------------------------------------------
 
 
 def interpret(
@@ -531,15 +131,25 @@ def interpret(
     )
 
 
+EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
+
 def _evaluate(rule: BoundRule, at: Instance) -> Any:
-    at.line = rule.line
+    at.rule = rule
     at.nulled = False
     try:
         return rule.evaluate(at)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-        # A rule fails alone. The exception text may hold the value, so only the place is told.
+    except EXPECTED:
         at.issue("drop", "rule-failed", at.scope.locate(rule.address))
         return None
+
+
+def _once_for_siblings(rule: BoundRule, at: Instance) -> Any:
+    key = (id(rule), id(at.scope.parent))
+    shared = at.run.shared
+    if key not in shared:
+        shared[key] = rule.evaluate(at)
+    return shared[key]
 
 
 def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
@@ -547,7 +157,14 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
     if block.when is not None and _evaluate(block.when, at) is None:
         return None
     for rule in block.rules:
-        node = _evaluate(rule, at)
+        at.rule = rule
+        at.nulled = False
+        try:
+            node = _once_for_siblings(rule, at) if rule.shared else rule.evaluate(at)
+        except EXPECTED:
+            # A rule fails alone. The exception text may hold the value, so only the place is told.
+            at.issue("drop", "rule-failed", scope.locate(rule.address))
+            node = None
         if at.skipped:
             return None
         if node is None:
@@ -578,7 +195,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
             return None
         ordinal += 1
         if ordinal == 2:
-            at.line = block.line
+            at.rule = None
             at.issue("note", "key-collision")
         id_ = run.ids(space, block.type, (*key, f"#{ordinal}"))
     if ordinal > 1:
@@ -599,7 +216,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
 
 
 def _remember(run: Run, block: BoundBlock, scope: Scope, id_: str, *, held: bool) -> None:
-    made = _Made(id(scope), block.type, id_, held)
+    made = Made(id(scope), block.type, id_, held)
     names = {block.name, block.type}
     upward: Scope | None = scope
     while upward is not None:
@@ -629,7 +246,7 @@ def _patient_key(at: Instance) -> tuple[tuple[str, ...] | None, str]:
                 run.patient = local
                 _detach_newborn(at)
                 return (local.number,), space
-    at.line = at.block.line
+    at.rule = None
     at.issue("hold", "no-local-id")
     return None, ""
 

@@ -279,6 +279,7 @@ def _make_result_raw(setup: Setup, bound: Bound) -> Apply:
 FUNCTIONS = {
     "lab_value": Function(
         _make_lab_value,
+        own=True,
         sources=("type", "unit"),
         tables=("words", "units", "county_units"),
         empty=True,

@@ -146,7 +146,11 @@ SYSTEMS = {
 
 
 class Dialect(Protocol):
-    """One input form."""
+    """One input form.
+
+    A dialect may also have ``outside(address, each) -> bool``: whether the address means the same for
+    all siblings of that kind, because it lies above them. Such values are found once.
+    """
 
     def address(self, text: str, source: Source) -> Getter:
         """Compile an address; raise `AddressFault` when it cannot mean anything."""

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from mappings.engine import interpret, rules, tables
-from mappings.engine.bound import Setup
+from mappings.engine import binding, interpret, rules, tables
+from mappings.engine.bound import BoundBlock, Setup
 from mappings.engine.er7 import CODECS
 from mappings.engine.model import Finding, Ids, Issue, MapError, Message, Reading
 from mappings.engine.reader import Dialect, Letter, Limits, Source
@@ -41,7 +41,7 @@ class Part:
     """One map file of a site, bound: which kinds of message it accepts and the blocks it runs."""
 
     file: RuleFile
-    blocks: tuple[interpret.BoundBlock, ...]
+    blocks: tuple[BoundBlock, ...]
     tables: Mapping[str, Table]
 
     def accepts(self, kind: str) -> bool:
@@ -257,10 +257,10 @@ def _load(site: Path, base_url: str) -> tuple[Map | None, list[Finding]]:
     parts: list[Part] = []
     for file in maps:
         bound_tables = _bind_tables(loader, {**file.tables, **refs}, source.org)
-        blocks: tuple[interpret.BoundBlock, ...] = ()
+        blocks: tuple[BoundBlock, ...] = ()
         if dialect is not None:
             setup = Setup(source, bound_tables)
-            blocks, findings = interpret.bind(file, dialect, setup)
+            blocks, findings = binding.bind(file, dialect, setup)
             loader.findings.extend(findings)
         parts.append(Part(file, blocks, bound_tables))
     layers = [layer for file in files for layer in file.layers]
