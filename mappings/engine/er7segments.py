@@ -179,8 +179,12 @@ def compile_address(text: str) -> Getter:
         return _simple(name, field, component, sub, leaf)
     choose = _chooser(match["every"], match["by"], match["equals"])
     picked = pick or _first_repetition
+    single = _simple(name, field, component, sub, leaf)
+    one_or_all = match["every"] is None and match["rep"] == "*"
 
     def get(scope: Group) -> Sequence[Value]:
+        if one_or_all and scope.head.name == name and scope.head.plain:
+            return single(scope)
         found: list[Value] = []
         for segment in choose(scope.segments(name)):
             raw = segment.field(field)
