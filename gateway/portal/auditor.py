@@ -8,6 +8,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+from gateway.identity import resident_id
+from gateway.identity.resident_id import NotAnId
 from gateway.portal.desk import Desk, plain
 from gateway.portal.stories import AccessFilter
 
@@ -17,10 +19,20 @@ FIELDS = ("number", "actor", "organization", "kind", "outcome")
 async def accesses(desk: Desk) -> Response:
     """A page of the log; what it is narrowed to is kept in the session, never in the address."""
     page = desk.request.query_params.get("page", "1")
-    narrowed = _filter(plain(desk.who.memory, "narrowed"), int(page) if page.isdecimal() else 1)
+    return await _accesses(desk, int(page) if page.isdecimal() else 1)
+
+
+async def _accesses(desk: Desk, page: int, misread: NotAnId | None = None) -> Response:
+    narrowed = _filter(plain(desk.who.memory, "narrowed"), page)
     found = await desk.portal.stories.accesses(narrowed, desk.who.caller)
+    number = desk.text("number", 64) if misread else narrowed.number
     return await desk.page(
-        "audit.html", 422 if found.misread else 200, found=found, filter=narrowed
+        "audit.html",
+        422 if misread else 200,
+        found=found,
+        filter=narrowed,
+        number=number,
+        misread=misread,
     )
 
 
@@ -41,10 +53,16 @@ def _day(text: object) -> date | None:
 
 
 async def narrow(desk: Desk) -> Response:
-    """Set or clear the filter."""
+    """Set or clear the filter; a wrong number leaves it as it was."""
     if desk.text("clear"):
         return await desk.go("/audit", narrowed=None)
     typed = {name: desk.text(name, 64) for name in (*FIELDS, "since", "until")}
+    if typed["number"]:
+        match resident_id.read(typed["number"]):
+            case NotAnId() as why:
+                return await _accesses(desk, 1, why)
+            case found:
+                typed["number"] = found.number
     return await desk.go("/audit", narrowed={name: value for name, value in typed.items() if value})
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
+from gateway.identity import resident_id
+from gateway.identity.resident_id import NotAnId
 from gateway.portal import words
 from gateway.portal.desk import Desk, plain
 from gateway.portal.stories import (
     Identifier,
-    Misread,
     NeedsClaim,
     Refused,
     Report,
@@ -24,35 +25,44 @@ from gateway.portal.stories import (
 SHORTEST_CLAIM = 6  # characters; "看病" explains nothing
 
 
-def identifier_of(kind: object, number: object) -> Identifier:
-    """What was typed, as an identifier; an unknown kind is read as a resident ID."""
-    known: Literal["resident-id", "health-card"] = (
-        "health-card" if kind == "health-card" else "resident-id"
+def kept(value: dict[str, Any]) -> Identifier | None:
+    """An identifier kept in the session."""
+    if not value:
+        return None
+    return Identifier(
+        "health-card" if value["kind"] == "health-card" else "resident-id", value["number"]
     )
-    return Identifier(known, str(number or ""))
 
 
-def masked(number: str) -> str:
-    """Enough of a number to see which one was typed."""
-    return number[:6] + "*" * max(len(number) - 10, 0) + number[-4:] if len(number) > 10 else number
+def typed(desk: Desk) -> Identifier | NotAnId:
+    """The number in a look-up form, or why it cannot be anybody's."""
+    number = desk.text("number", 64)
+    if desk.text("kind") == "health-card":
+        return Identifier("health-card", number) if number else NotAnId.EMPTY
+    match resident_id.read(number):
+        case NotAnId() as why:
+            return why
+        case found:
+            return Identifier("resident-id", found.number)
 
 
 async def look_up_page(desk: Desk) -> Response:
-    return await desk.page("look-up.html", typed=Identifier("resident-id", ""), misread="")
+    return await desk.page("look-up.html", misread=None)
 
 
 async def look_up(desk: Desk) -> Response:
     """Find by number; the number stays out of the address and, unless found wanting, of memory."""
-    typed = identifier_of(desk.text("kind"), desk.text("number", 64))
-    return await _open(desk, typed, None)
+    match typed(desk):
+        case NotAnId() as why:
+            return await desk.page("look-up.html", 422, misread=why)
+        case identifier:
+            return await _open(desk, identifier, None)
 
 
-async def _open(desk: Desk, typed: Identifier, claim: str | None) -> Response:
-    match await desk.portal.stories.open_resident(typed, desk.who.caller, claim):
-        case Misread(why):
-            return await desk.page("look-up.html", 422, typed=typed, misread=why)
+async def _open(desk: Desk, identifier: Identifier, claim: str | None) -> Response:
+    match await desk.portal.stories.open_resident(identifier, desk.who.caller, claim):
         case NeedsClaim() if claim is None:
-            asked = {"kind": typed.kind, "number": typed.number}
+            asked = {"kind": identifier.kind, "number": identifier.number}
             return await desk.go("/claim", asked=asked, chart=None)
         case NeedsClaim():
             return await desk.page("not-found.html", 404)
@@ -63,15 +73,16 @@ async def _open(desk: Desk, typed: Identifier, claim: str | None) -> Response:
 
 
 def _asked(desk: Desk) -> Identifier | None:
-    asked = plain(desk.who.memory, "asked")
-    return identifier_of(asked.get("kind"), asked.get("number")) if asked else None
+    return kept(plain(desk.who.memory, "asked"))
 
 
 async def claim_page(desk: Desk) -> Response:
     asked = _asked(desk)
     if asked is None:
         return await desk.go("/look-up")
-    return await desk.page("claim.html", asked=masked(asked.number), missing="", reason="")
+    return await desk.page(
+        "claim.html", asked=resident_id.masked(asked.number), missing="", reason=""
+    )
 
 
 async def claim(desk: Desk) -> Response:
@@ -84,7 +95,11 @@ async def claim(desk: Desk) -> Response:
     if not declared or len(reason) < SHORTEST_CLAIM:
         missing = "reason" if declared else "declared"
         return await desk.page(
-            "claim.html", 422, asked=masked(asked.number), missing=missing, reason=reason
+            "claim.html",
+            422,
+            asked=resident_id.masked(asked.number),
+            missing=missing,
+            reason=reason,
         )
     return await _open(desk, asked, reason)
 

@@ -17,6 +17,7 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from gateway.auth.people import cookie_of, same_origin
 from gateway.errors import Kind, Problem
 from gateway.portal import words
 from gateway.portal.handles import handle, id_of
@@ -44,11 +45,10 @@ class Portal:
         self.services = services
         self.stories = stories
         self.people = people
+        settings = services.settings
         # A browser keeps `__Host-` cookies only from a safe origin; plain HTTP is the demo alone.
-        secure = services.settings.base_url.startswith("https:") or services.settings.behind_proxy
-        self.secure = secure
-        self.cookie = "__Host-gateway" if secure else "gateway-session"
-        self.door_cookie = "__Host-gateway-door" if secure else "gateway-door"
+        self.secure = settings.behind_proxy or bool(settings.tls_certificate.name)
+        self.door_cookie = "__Host-door" if self.secure else "door"
         self.style = (HERE / "style.css").read_bytes()
         self.mark = (HERE / "mark.svg").read_bytes()
         known = {
@@ -78,10 +78,14 @@ class Desk:
     portal: Portal
     request: Request
     language: str
-    cookie: str = ""
     session: Session | None = None
     door: str = ""  # the token of a browser nobody has signed in with yet
     form: FormData = field(default_factory=FormData)
+
+    @property
+    def address(self) -> str:
+        """Where the browser is."""
+        return self.request.client.host if self.request.client else ""
 
     @property
     def who(self) -> Session:
@@ -120,7 +124,7 @@ class Desk:
         """Keep something in the session; None drops it."""
         memory = {**self.who.memory, **changes}
         await self.portal.people.remember(
-            self.cookie, {name: value for name, value in memory.items() if value is not None}
+            self.who, {name: value for name, value in memory.items() if value is not None}
         )
 
     async def go(self, path: str, notice: str = "", **changes: Any) -> Response:
@@ -145,7 +149,7 @@ class Desk:
         said: dict[str, Any] = {
             "desk": self,
             "session": self.session,
-            "caller": self.session.caller if self.session else None,
+            "me": self.session.caller if self.session else None,
             "language": self.language,
             "tag": TAGS.get(self.language, self.language),
             "back": back,
@@ -185,8 +189,6 @@ def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) 
             if role is not None and desk.session is None:
                 return RedirectResponse(ROOT + "/sign-in", 303)
             if role and desk.who.caller.role != role:
-                if not desk.who.caller.role:
-                    return RedirectResponse(ROOT + "/role", 303)
                 raise Problem(Kind.REFUSED, "Another role's page.")
             if request.method == "POST":
                 desk.form = await _form(request, EVIDENCE_LIMIT if upload else 0)
@@ -207,9 +209,9 @@ def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) 
 async def _desk(portal: Portal, request: Request) -> Desk:
     language = request.cookies.get(LANGUAGE, "zh")
     desk = Desk(portal, request, language if language in portal.pages else "zh")
-    desk.cookie = request.cookies.get(portal.cookie, "")
-    if desk.cookie:
-        desk.session = await portal.people.session_of(desk.cookie)
+    cookie = cookie_of(request, portal.services.settings)
+    if cookie:
+        desk.session = await portal.people.session_at(cookie, desk.address)
     if desk.session is None:
         desk.door = request.cookies.get(portal.door_cookie, "")
         if len(desk.door) < 32:
@@ -219,9 +221,9 @@ async def _desk(portal: Portal, request: Request) -> Desk:
 
 def _same_site(desk: Desk) -> None:
     """Refuse a form that our own page in this very session did not send."""
-    site = desk.request.headers.get("sec-fetch-site", "same-origin")
+    ours = same_origin(desk.request.headers, desk.portal.services.settings)
     sent = desk.text("csrf")
-    if site != "same-origin" or not hmac.compare_digest(sent.encode(), desk.token.encode()):
+    if not ours or not hmac.compare_digest(sent.encode(), desk.token.encode()):
         raise Problem(Kind.REFUSED, "The form did not come from this session.")
 
 

@@ -1,4 +1,4 @@
-"""The portal's addresses, and its front door: signing in and out, choosing a role, the language."""
+"""The portal's addresses, and its front door: signing in and out, the language."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from gateway.auth.people import clear_cookie, cookie_of, set_cookie
 from gateway.errors import Kind, Problem
 from gateway.portal import auditor, clinician, office, registrar
 from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Desk, Endpoint, Page, Portal, at
 from gateway.portal.headers import SecurityHeaders
-from gateway.portal.stories import NotSignedIn, People, Stories, Surroundings
+from gateway.portal.stories import People, Stories, Surroundings
 
 
 def routes(services: Surroundings, stories: Stories, people: People) -> list[BaseRoute]:
@@ -28,8 +29,6 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         get("/", home, None),
         get("/sign-in", sign_in_page, None),
         post("/sign-in", sign_in, None),
-        get("/role", role_page),
-        post("/role", choose_role),
         post("/sign-out", sign_out),
         post("/language", language, None),
         Route("/style.css", _file(portal.style, "text/css")),
@@ -83,57 +82,42 @@ async def home(desk: Desk) -> Response:
     """Each role starts where its work is."""
     if desk.session is None:
         return RedirectResponse(ROOT + "/sign-in", 303)
-    return RedirectResponse(ROOT + HOMES.get(desk.session.caller.role, "/role"), 303)
+    return RedirectResponse(ROOT + HOMES[desk.session.caller.role], 303)
 
 
 async def sign_in_page(desk: Desk) -> Response:
-    if desk.session is not None:
-        return await home(desk)
     return await _sign_in_page(desk)
 
 
-async def _sign_in_page(desk: Desk, why: str = "", login: str = "") -> Response:
+async def _sign_in_page(desk: Desk, wrong: bool = False, login: str = "") -> Response:
+    if desk.session is not None:
+        return await home(desk)
     accounts = desk.portal.people.demo_accounts() if desk.portal.services.settings.demo else ()
-    status = 401 if why else 200
-    return await desk.page("sign-in.html", status, why=why, login=login, accounts=accounts)
+    status = 401 if wrong else 200
+    return await desk.page("sign-in.html", status, wrong=wrong, login=login, accounts=accounts)
 
 
 async def sign_in(desk: Desk) -> Response:
-    if desk.session is not None:
-        return await home(desk)
-    login = desk.text("login", 200)
-    address = desk.request.client.host if desk.request.client else ""
-    match await desk.portal.people.sign_in(login, desk.text("password", 1_000), address):
-        case NotSignedIn(why):
-            return await _sign_in_page(desk, why, login)
-        case cookie:
-            return _enter(desk, cookie)
-
-
-def _enter(desk: Desk, cookie: str) -> Response:
+    """Let a person in, in the role they chose; whatever was wrong, the answer is the same."""
+    login, role = desk.text("login", 200), desk.text("role")
+    settings = desk.portal.services.settings
+    before = cookie_of(desk.request, settings)
+    cookie = await desk.portal.people.sign_in(
+        login, desk.text("password", 1_000), role, desk.address, before
+    )
+    if cookie is None:
+        return await _sign_in_page(desk, True, login)
     response = RedirectResponse(ROOT + "/", 303)
-    desk.set_cookie(response, desk.portal.cookie, cookie)
+    set_cookie(response, cookie, settings)
     desk.drop_cookie(response, desk.portal.door_cookie)
     return response
 
 
-async def role_page(desk: Desk) -> Response:
-    return await desk.page("role.html")
-
-
-async def choose_role(desk: Desk) -> Response:
-    cookie = await desk.portal.people.choose_role(desk.cookie, desk.text("role"))
-    if cookie is None:
-        raise Problem(Kind.REFUSED, "Not a role of this person.")
-    return _enter(desk, cookie)
-
-
 async def sign_out(desk: Desk) -> Response:
-    await desk.portal.people.sign_out(desk.cookie)
+    """End the session; the browser forgets what it cached."""
+    await desk.portal.people.sign_out(desk.who)
     response = RedirectResponse(ROOT + "/sign-in", 303)
-    # Not "cookies": that would drop the language too; ours is named below.
-    response.headers["clear-site-data"] = '"cache", "storage"'
-    desk.drop_cookie(response, desk.portal.cookie)
+    clear_cookie(response, desk.portal.services.settings)
     return response
 
 

@@ -8,7 +8,8 @@ from typing import Any, get_args
 from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
-from gateway.portal.clinician import identifier_of
+from gateway.identity.resident_id import NotAnId
+from gateway.portal.clinician import kept, typed
 from gateway.portal.desk import EVIDENCE_LIMIT, Desk, plain
 from gateway.portal.stories import (
     ConsentChoice,
@@ -16,7 +17,6 @@ from gateway.portal.stories import (
     ConsentKind,
     Evidence,
     Identifier,
-    Misread,
 )
 
 OFFERED: tuple[ConsentKind, ...] = tuple(k for k in get_args(ConsentKind) if k != "other")
@@ -28,31 +28,28 @@ MAGIC = {
 
 
 async def find_page(desk: Desk) -> Response:
-    return await desk.page("consent-find.html", typed=Identifier("resident-id", ""), misread="")
+    return await desk.page("consent-find.html", misread=None)
 
 
 async def find(desk: Desk) -> Response:
     """Take the resident's number to the desk; the number stays in the session."""
-    typed = identifier_of(desk.text("kind"), desk.text("number", 64))
-    match await desk.portal.stories.consents(typed, desk.who.caller):
-        case Misread(why):
-            return await desk.page("consent-find.html", 422, typed=typed, misread=why)
-        case ConsentDesk():
-            at_desk = {"kind": typed.kind, "number": typed.number}
+    match typed(desk):
+        case NotAnId() as why:
+            return await desk.page("consent-find.html", 422, misread=why)
+        case identifier:
+            at_desk = {"kind": identifier.kind, "number": identifier.number}
             return await desk.go("/consents", at_desk=at_desk, draft=None)
 
 
 def _identifier(desk: Desk) -> Identifier | None:
-    kept = plain(desk.who.memory, "at_desk")
-    return identifier_of(kept.get("kind"), kept.get("number")) if kept else None
+    return kept(plain(desk.who.memory, "at_desk"))
 
 
-async def _at_desk(desk: Desk) -> tuple[Identifier, ConsentDesk] | None:
-    typed = _identifier(desk)
-    if typed is None:
+async def _at_desk(desk: Desk) -> ConsentDesk | None:
+    identifier = _identifier(desk)
+    if identifier is None:
         return None
-    found = await desk.portal.stories.consents(typed, desk.who.caller)
-    return None if isinstance(found, Misread) else (typed, found)
+    return await desk.portal.stories.consents(identifier, desk.who.caller)
 
 
 async def desk_page(desk: Desk) -> Response:
@@ -65,19 +62,19 @@ async def _desk_page(desk: Desk, status: int = 200, missing: str = "") -> Respon
         return await desk.go("/consents/find")
     draft = plain(desk.who.memory, "draft")
     if desk.request.method == "POST":
-        draft = _typed(desk)
+        draft = _chosen(desk)
     return await desk.page(
         "consents.html",
         status,
-        resident=here[1].resident,
-        file=here[1],
+        resident=here.resident,
+        file=here,
         offered=OFFERED,
         draft=draft,
         missing=missing,
     )
 
 
-def _typed(desk: Desk) -> dict[str, Any]:
+def _chosen(desk: Desk) -> dict[str, Any]:
     """What was chosen on the desk page, as it may be kept in the session."""
     kind = desk.text("kind")
     field = {"category": "organization", "refuse-organization": "refused"}.get(kind, "")
@@ -94,54 +91,52 @@ async def draft(desk: Desk) -> Response:
     here = await _at_desk(desk)
     if here is None:
         return await desk.go("/consents/find")
-    typed = _typed(desk)
-    missing = _missing(typed, here[1])
+    chosen = _chosen(desk)
+    missing = _missing(chosen, here)
     if missing:
         return await _desk_page(desk, 422, missing)
-    return await desk.go("/consents/new", draft=typed)
+    return await desk.go("/consents/new", draft=chosen)
 
 
-def _missing(typed: dict[str, Any], file: ConsentDesk) -> str:
-    if typed["kind"] not in OFFERED:
+def _missing(chosen: dict[str, Any], file: ConsentDesk) -> str:
+    if chosen["kind"] not in OFFERED:
         return "kind"
-    if typed["kind"] in {"category", "refuse-organization"} and typed["organization"] not in {
+    if chosen["kind"] in {"category", "refuse-organization"} and chosen["organization"] not in {
         choice.code for choice in file.organizations
     }:
         return "organization"
-    if typed["kind"] == "category" and typed["category"] not in {c.code for c in file.categories}:
+    if chosen["kind"] == "category" and chosen["category"] not in {c.code for c in file.categories}:
         return "category"
-    return "" if file.resident.name or typed["name"] else "name"
+    return "" if file.resident.name or chosen["name"] else "name"
 
 
 async def preview(desk: Desk) -> Response:
     return await _preview(desk)
 
 
-async def _preview(desk: Desk, status: int = 200, missing: str = "", **typed: str) -> Response:
+async def _preview(desk: Desk, status: int = 200, missing: str = "", **given: str) -> Response:
     here = await _at_desk(desk)
     draft = plain(desk.who.memory, "draft")
     if here is None or not draft:
         return await desk.go("/consents")
-    file = here[1]
-    names = {c.code: c.name for c in (*file.organizations, *file.categories)}
+    names = {c.code: c.name for c in (*here.organizations, *here.categories)}
     return await desk.page(
         "consent-new.html",
         status,
-        resident=file.resident,
-        file=file,
+        resident=here.resident,
         draft=draft,
         organization=names.get(draft["organization"], ""),
         category=names.get(draft["category"], ""),
         today=desk.portal.today(),
         missing=missing,
-        typed={"signed": desk.portal.today().isoformat(), "witness": ""} | typed,
+        typed={"signed": desk.portal.today().isoformat(), "witness": ""} | given,
     )
 
 
 async def record(desk: Desk) -> Response:
     """Record what was signed, with its scan and its witness."""
-    typed, draft = _identifier(desk), plain(desk.who.memory, "draft")
-    if typed is None or not draft:
+    identifier, draft = _identifier(desk), plain(desk.who.memory, "draft")
+    if identifier is None or not draft:
         return await desk.go("/consents")
     witness, day = desk.text("witness", 100), desk.text("signed")
     signed = _day(day)
@@ -169,7 +164,7 @@ async def record(desk: Desk) -> Response:
         name=draft["name"],
     )
     evidence = Evidence(media_type_of(content), content)
-    await desk.portal.stories.record_consent(typed, choice, evidence, desk.who.caller)
+    await desk.portal.stories.record_consent(identifier, choice, evidence, desk.who.caller)
     return await desk.go("/consents", "recorded", draft=None)
 
 
@@ -195,12 +190,12 @@ async def withdraw_page(desk: Desk) -> Response:
 async def _withdraw_page(desk: Desk, status: int = 200, missing: str = "") -> Response:
     here = await _at_desk(desk)
     id = desk.id_of(desk.request.path_params["handle"])
-    active = [c for c in here[1].consents if c.state == "active"] if here else []
+    active = [c for c in here.consents if c.state == "active"] if here else []
     consent = next((c for c in active if c.id == id), None)
     if here is None or consent is None:
         raise Problem(Kind.UNKNOWN, "No such consent in force.")
     return await desk.page(
-        "withdraw.html", status, resident=here[1].resident, consent=consent, missing=missing
+        "withdraw.html", status, resident=here.resident, consent=consent, missing=missing
     )
 
 

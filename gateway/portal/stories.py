@@ -46,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A signed-in browser. With several roles and none chosen, `caller.role` is empty.
+    """A signed-in browser in one role.
 
     `memory` is small, sealed, JSON-able and dies with the session; pages keep in it what must
     never stand in an address: the chart in hand, the last search, a draft.
@@ -54,16 +54,9 @@ class Session:
 
     caller: Caller
     csrf: str
-    roles: tuple[str, ...]
+    name: str  # names the session for `remember` and `sign_out`; not the cookie
     organization: str  # as shown to people
     memory: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NotSignedIn:
-    """Why nobody was let in; an unknown name and a wrong password are one answer."""
-
-    why: Literal["wrong", "locked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +71,23 @@ class DemoAccount:
 
 
 class People(Protocol):
-    """Local accounts and browser sessions (security.md 4.3)."""
+    """Local accounts and browser sessions (security.md 4.3); see `local.py`."""
 
-    async def sign_in(self, login: str, password: str, address: str) -> str | NotSignedIn:
-        """The cookie of a new session, or why not."""
+    async def sign_in(
+        self, login: str, password: str, role: str, address: str, before: str | None
+    ) -> str | None:
+        """The cookie of a new session in `role`, or in the only sensible one when empty.
 
-    async def session_of(self, cookie: str) -> Session | None:
+        None whatever was wrong. `before` is the cookie the browser came with, which ends.
+        """
+
+    async def session_at(self, cookie: str, address: str) -> Session | None:
         """The living session behind a cookie; None when it ended, idled or never was."""
 
-    async def choose_role(self, cookie: str, role: str) -> str | None:
-        """A new cookie for the same person in one of their roles; None when it is not theirs."""
-
-    async def remember(self, cookie: str, memory: Mapping[str, Any]) -> None:
+    async def remember(self, session: Session, memory: Mapping[str, Any]) -> None:
         """Replace what the session keeps in hand."""
 
-    async def sign_out(self, cookie: str) -> None:
+    async def sign_out(self, session: Session) -> None:
         """End the session at once."""
 
     def demo_accounts(self) -> tuple[DemoAccount, ...]:
@@ -104,17 +99,10 @@ class People(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """A number as typed at the desk."""
+    """A number that could have been issued; a resident ID is read and checked at the door."""
 
     kind: Literal["resident-id", "health-card"]
     number: str
-
-
-@dataclass(frozen=True, slots=True)
-class Misread:
-    """The number cannot be one of its kind."""
-
-    why: Literal["empty", "length", "characters", "birth-date", "check-digit", "placeholder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +114,7 @@ class NeedsClaim:
 class Refused:
     """Nothing may be shown; decided without looking at what there is."""
 
-    reason: str  # a code of the consent decision
+    reason: str  # a Reason of the consent decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +349,7 @@ class Evidence:
 class AccessFilter:
     """Which accesses to show; empty fields do not narrow. Days are the county's."""
 
-    number: str = ""  # a resident ID; never in an address
+    number: str = ""  # a checked resident ID; never in an address
     actor: str = ""
     organization: str = ""
     kind: str = ""
@@ -398,7 +386,6 @@ class Accesses:
     more: bool
     organizations: tuple[Choice, ...]
     kinds: tuple[str, ...]
-    misread: Misread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,7 +481,7 @@ class Stories(Protocol):
 
     async def open_resident(
         self, identifier: Identifier, caller: Caller, claim: str | None
-    ) -> Resident | NeedsClaim | Misread | Refused:
+    ) -> Resident | NeedsClaim | Refused:
         """Find the person; `claim` is the caller's reason for saying "I am treating them"."""
 
     async def results(self, chart: str, caller: Caller) -> Results | Refused:
@@ -508,7 +495,7 @@ class Stories(Protocol):
     ) -> None:
         """Record a decision per target; Problem CONFLICT when one has a newer version."""
 
-    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk | Misread:
+    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk:
         """The resident and the consents on file."""
 
     async def record_consent(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.errors import Kind
+from gateway.identity.resident_id import NotAnId
 
 
 def N_(text: str) -> str:
@@ -31,20 +32,25 @@ ROLES = {
 SEX = {"male": N_("男"), "female": N_("女"), "other": N_("未说明"), "unknown": N_("性别不详")}
 
 MISREAD = {
-    "empty": N_("请先输入号码。"),
-    "length": N_("号码位数不对：居民身份证号应为 18 位。请核对后重新输入。"),
-    "characters": N_("号码里有不该出现的字符：应为数字，最后一位可为 X。请核对后重新输入。"),
-    "birth-date": N_("号码中的出生日期不存在。请核对后重新输入。"),
-    "check-digit": N_("校验码不符：号码里至少有一位输错了。请对照证件重新输入。"),
-    "placeholder": N_("这是占位号码，不属于任何人。请输入证件上的号码。"),
+    NotAnId.EMPTY: N_("请先输入号码。"),
+    NotAnId.MASKED: N_("号码里有星号：请输入证件上的完整号码。"),
+    NotAnId.SHAPE: N_("位数或字符不对：身份证号为 18 位，最后一位可为 X。请核对后重新输入。"),
+    NotAnId.CHECK: N_("校验码不符：号码里至少有一位输错了。请对照证件重新输入。"),
+    NotAnId.REGION: N_("号码开头的行政区划不存在。请核对后重新输入。"),
+    NotAnId.BIRTH: N_("号码中的出生日期不存在。请核对后重新输入。"),
+    NotAnId.PLACEHOLDER: N_("这是占位号码，不属于任何人。请输入证件上的号码。"),
 }
 
-# Why nothing is shown; decided before anything is looked up, so it says nothing about records.
+# Why nothing is shown (reasons of the consent decision); decided before anything is looked up, so
+# it says nothing about records.
 REFUSED = {
-    "patient-refused": N_("该居民拒绝共享其健康记录。"),
-    "no-consent": N_("该居民尚未签署健康记录共享同意书。"),
+    "directive": N_("该居民不同意共享其健康记录。"),
+    "county-default": N_("该居民尚未签署健康记录共享同意书。"),
+    "patient-sealed": N_("该居民的健康记录已封存。"),
+    "identity-dispute": N_("该居民的身份正在核实，暂不能查阅。"),
     "no-relationship": N_("贵院与该居民目前没有诊疗关系。"),
-    "purpose": N_("您的岗位不能以此目的查阅健康记录。"),
+    "role-purpose": N_("您的岗位不能以此目的查阅健康记录。"),
+    "one-purpose": N_("您的岗位不能以此目的查阅健康记录。"),
 }
 REFUSED_OTHERWISE = N_("按现行授权规则，不能查阅该居民的健康记录。")
 
@@ -215,7 +221,7 @@ SEVERITIES = {
     "stop": Mark("✕", N_("无法读取"), "bad"),
     "hold": Mark("✕", N_("留待处理"), "bad"),
     "drop": Mark("!", N_("已略去"), "warn"),
-    "note": Mark("·", N_("提示"), "quiet"),
+    "note": Mark("·", N_("留意"), "quiet"),
     "alarm": Mark("!", N_("警示"), "bad"),
 }
 
@@ -234,7 +240,6 @@ NOTICES = {
     "filed": N_("已重新处理：消息归档成功。"),
     "quarantined": N_("已重新处理：消息仍不能归档，原因见下。"),
     "waiting": N_("消息已重新排队，稍后自动处理。"),
-    "signed-out": N_("您已退出。"),
 }
 
 PROBLEMS = {

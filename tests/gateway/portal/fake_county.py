@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -30,9 +31,7 @@ from gateway.portal.stories import (
     Issue,
     IssueCount,
     LogCheck,
-    Misread,
     NeedsClaim,
-    NotSignedIn,
     Recognition,
     Refused,
     Report,
@@ -91,7 +90,7 @@ def result(
 ) -> Result:
     return Result(
         id=id_(item + organization + str(collected)),
-        version="1",
+        version=more.pop("version", "1"),
         item=item,
         value=value,
         unit=unit,
@@ -276,7 +275,7 @@ RESIDENT = Resident(
     name="冯玘",
     sex="male",
     age=Age(46, "year"),
-    number="330421********0005",
+    number="330***************5",
     hospitals=(PEOPLE, TCM, MCH, TOWN),
     relationship="encounter",
 )
@@ -294,13 +293,6 @@ ACCOUNTS = (
     DemoAccount("gu", PASSWORD, "顾清（演示）", COUNTY, "auditor"),
     DemoAccount("he", PASSWORD, "贺舟（演示）", COUNTY, "it"),
 )
-ROLES = {
-    "zhou": ("clinician",),
-    "lin": ("registrar",),
-    "gu": ("auditor",),
-    "he": ("it",),
-    "both": ("clinician", "registrar"),
-}
 
 
 class FakePeople:
@@ -310,59 +302,37 @@ class FakePeople:
         self.sessions: dict[str, Session] = {}
         self.made = 0
 
-    async def sign_in(self, login: str, password: str, address: str) -> str | NotSignedIn:
-        if login == "locked":
-            return NotSignedIn("locked")
-        if login not in ROLES or password != PASSWORD:
-            return NotSignedIn("wrong")
-        roles = ROLES[login]
-        return self._open(login, roles[0] if len(roles) == 1 else "")
-
-    def _open(self, login: str, role: str) -> str:
+    async def sign_in(
+        self, login: str, password: str, role: str, address: str, before: str | None
+    ) -> str | None:
+        self.sessions.pop(before or "", None)
+        account = next((a for a in ACCOUNTS if a.login == login), None)
+        if account is None or password != PASSWORD or role not in ("", account.role):
+            return None
         self.made += 1
         cookie = f"cookie-{self.made}-{'x' * 32}"
-        account = next((a for a in ACCOUNTS if a.login == login), ACCOUNTS[0])
         caller = Caller(
-            client="portal", organization="people", role=role, user=login, name=account.name,
-            purpose="TREAT" if role == "clinician" else "", session=str(self.made),
+            client="portal", organization="people", role=account.role, user=login,
+            name=account.name, purpose="TREAT" if account.role == "clinician" else "",
+            session=str(self.made), address=address,
         )  # fmt: skip
         self.sessions[cookie] = Session(
-            caller, f"csrf-{self.made}-{'y' * 32}", ROLES[login], account.organization, {}
+            caller, f"csrf-{self.made}-{'y' * 32}", cookie, account.organization, {}
         )
         return cookie
 
-    async def session_of(self, cookie: str) -> Session | None:
+    async def session_at(self, cookie: str, address: str) -> Session | None:
         return self.sessions.get(cookie)
 
-    async def choose_role(self, cookie: str, role: str) -> str | None:
-        old = self.sessions[cookie]
-        if role not in old.roles:
-            return None
-        del self.sessions[cookie]
-        return self._open(old.caller.user, role)
+    async def remember(self, session: Session, memory: Mapping[str, Any]) -> None:
+        json.dumps(memory)  # as the real one must be able to
+        self.sessions[session.name] = replace(session, memory=dict(memory))
 
-    async def remember(self, cookie: str, memory: Mapping[str, Any]) -> None:
-        self.sessions[cookie] = replace(self.sessions[cookie], memory=dict(memory))
-
-    async def sign_out(self, cookie: str) -> None:
-        self.sessions.pop(cookie, None)
+    async def sign_out(self, session: Session) -> None:
+        self.sessions.pop(session.name, None)
 
     def demo_accounts(self) -> tuple[DemoAccount, ...]:
         return ACCOUNTS
-
-
-def misread(number: str) -> Misread | None:
-    """As the identity room would say it."""
-    number = number.strip().upper()
-    if not number:
-        return Misread("empty")
-    if len(number) != 18:
-        return Misread("length")
-    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    if not number[:17].isdecimal():
-        return Misread("characters")
-    check = "10X98765432"[sum(int(d) * w for d, w in zip(number, weights, strict=False)) % 11]
-    return None if number[17] == check else Misread("check-digit")
 
 
 @dataclass
@@ -398,11 +368,9 @@ class FakeStories:
 
     async def open_resident(
         self, identifier: Identifier, caller: Caller, claim: str | None
-    ) -> Resident | NeedsClaim | Misread | Refused:
-        if identifier.kind == "resident-id" and (wrong := misread(identifier.number)):
-            return wrong
+    ) -> Resident | NeedsClaim | Refused:
         if identifier.number == UNSIGNED:
-            return Refused("no-consent")
+            return Refused("county-default")
         if identifier.number == NUMBER:
             return self.resident
         if claim is None:
@@ -459,12 +427,10 @@ class FakeStories:
             one = replace(one, results=results)
             self.reports[n] = replace(one, decision=decision) if one.id in ids else one
 
-    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk | Misread:
-        if wrong := misread(identifier.number):
-            return wrong
+    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk:
         known = replace(self.resident, hospitals=(), relationship="", until=None)
         if identifier.number != NUMBER:
-            known = replace(known, name="", sex="unknown", age=None, number="330421********000X")
+            known = replace(known, name="", sex="unknown", age=None, number="330***************X")
         return ConsentDesk(
             resident=known,
             consents=tuple(self.on_file) if known.name else (),
@@ -511,17 +477,15 @@ class FakeStories:
             Access(10481, days(0.05), "relationship-claim", "permit", "许帆（演示）", "clinician", MCH, "TREAT", "居民 19c0", reason="急诊抢救室接诊，尚未建档", claimed=True),
             Access(10480, days(0.06), "search", "deny", "许帆（演示）", "clinician", MCH, "TREAT", "居民 19c0", 0, reason="no-relationship"),
             Access(10479, days(0.3), "consent-withdraw", "permit", "林岚（演示）", "registrar", PEOPLE, "", "居民 d2e8"),
-            Access(10478, days(0.4), "read", "deny", "tcm-his", "system", TCM, "TREAT", "居民 d2e8", 0, reason="no-consent"),
+            Access(10478, days(0.4), "read", "deny", "tcm-his", "system", TCM, "TREAT", "居民 d2e8", 0, reason="county-default"),
             Access(10477, days(0.5), "audit-read", "permit", "顾清（演示）", "auditor", COUNTY, "", ""),
         )  # fmt: skip
-        wrong = misread(filter.number) if filter.number else None
         return Accesses(
-            rows=() if wrong else rows,
-            total=0 if wrong else 10483,
-            more=not wrong,
+            rows=rows,
+            total=10483,
+            more=True,
             organizations=(Choice("people", PEOPLE), Choice("tcm", TCM), Choice("mch", MCH)),
             kinds=tuple(sorted({row.kind for row in rows})),
-            misread=wrong,
         )
 
     async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
