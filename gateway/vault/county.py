@@ -37,6 +37,8 @@ class CountyKeys:
         self._keyring = keyring
         self._root = root
         self._wraps: dict[str, KeyWrap] = {}
+        self._starts = {use: frame(f"health-gateway {use}", county) for use in ("wrap", "root")}
+        self._unders: dict[str, KeyWrap] = {}  # the same by the `under` of rows
 
     def __repr__(self) -> str:
         return "<CountyKeys>"
@@ -73,21 +75,22 @@ class CountyKeys:
         self.signer = Ed25519PrivateKey.from_private_bytes(self._open(first["signing"]))
         for house in WRAPPING:
             name = f"county/{house}"
-            self._wraps[house] = KeyWrap(
+            self._wraps[house] = wrap = KeyWrap(
                 name, {row.generation: self._open(row) for row in rows if row.name == name}
             )
+            self._unders |= {f"{name}/{row.generation}": wrap for row in rows if row.name == name}
 
     def knows(self, row: Wrapped) -> bool:
         """Whether the county key that wraps this row is loaded."""
-        _, house, epoch = row.under.split("/")
-        return int(epoch) in self._wraps[house]
+        return row.under in self._unders
 
     def learn(self, rows: Iterable[Wrapped]) -> None:
         """Take up epochs that another process made, from rows of wrapping houses."""
         for row in rows:
             wrap = self._wraps[row.name.removeprefix("county/")]
-            if row.generation not in wrap:
+            if (under := f"{row.name}/{row.generation}") not in self._unders:
                 wrap.learn(row.generation, self._open(row))
+                self._unders[under] = wrap
 
     async def refresh(self) -> None:
         """Take up epochs that another process made."""
@@ -105,9 +108,10 @@ class CountyKeys:
 
     def unwrap(self, row: Wrapped) -> bytes:
         """The key of such a row, or SealBroken or KeyMissing. The caller keeps it out of sight."""
-        house = row.under.split("/")[1]
-        about = self._about("wrap", row.name, row.generation, row.under)
-        return self._wraps[house].unwrap(row.wrapped, about)
+        wrap = self._unders.get(row.under)
+        if wrap is None:
+            raise KeyMissing("The county key that wraps this key is not in the keyring.")
+        return wrap.unwrap(row.wrapped, self._about("wrap", row.name, row.generation, row.under))
 
     def rewrap(self, house: House, row: Wrapped) -> Wrapped:
         """The same key under the newest epoch."""
@@ -130,6 +134,11 @@ class CountyKeys:
             if row.generation < newest:
                 ended += await self._keyring.erase(name, row.generation)
         self._wraps[house].forget_older()
+        self._unders = {
+            under: wrap
+            for under, wrap in self._unders.items()
+            if wrap is not self._wraps[house] or under == self.newest(house)
+        }
         return ended
 
     def _new(self, name: str, generation: int) -> Wrapped:
@@ -148,8 +157,8 @@ class CountyKeys:
             f"The root key does not open {row.name}: another root, another county, or damage."
         )
 
-    def _about(self, use: str, name: str, generation: int, under: str) -> bytes:
-        return frame(f"health-gateway {use}", self.county, name, str(generation), under)
+    def _about(self, use: Literal["wrap", "root"], name: str, generation: int, under: str) -> bytes:
+        return self._starts[use] + frame(name, str(generation), under)
 
 
 async def sweep(keyring: Keyring, county: CountyKeys, house: House) -> int:

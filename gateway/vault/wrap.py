@@ -36,9 +36,6 @@ class KeyWrap:
     def __reduce__(self) -> str:
         raise TypeError("Keys do not leave the vault.")
 
-    def __contains__(self, generation: int) -> bool:
-        return generation in self._gcms
-
     def learn(self, generation: int, key: bytes) -> None:
         """Take up one more generation."""
         self._gcms[generation] = AESGCM(key)

@@ -231,6 +231,23 @@ async def test_a_process_that_missed_the_rotation_goes_on(vault, keyring, root, 
     assert await open_(vault, filing, await seal(other, filing)) == b'{"a":1}'
 
 
+async def test_a_process_that_missed_the_rotation_reads_new_keys(vault, keyring, root, filing):
+    other = await Vault.open(keyring, root, "yunxi")
+    await vault.rotate(Tier.GENERAL)
+    await vault.ensure([GENERAL])
+
+    assert await open_(other, filing, await seal(vault, filing)) == b'{"a":1}'
+
+
+async def test_a_key_whose_county_key_is_gone_is_missing(vault, keyring, root, filing):
+    await vault.ensure([GENERAL])
+    keyring.put(keyring.rows[f"chart/{ALICE}/0", 1], under="county/general/9")
+    fresh = await Vault.open(keyring, root, "yunxi")
+
+    with pytest.raises(KeyMissing):
+        await fresh.manifests(filing, [GENERAL])
+
+
 @pytest.mark.parametrize("what", ["audit", "intake"])
 async def test_audit_and_intake_keys_rotate_as_well(vault, keyring, root, filing, what):
     await vault.ensure([], [(ALICE, 2026), ("", 2026)])
