@@ -140,11 +140,11 @@ class Tree:
 
     def __init__(self, includes: Mapping[str, Iterable[str]]) -> None:
         self._parents: dict[str, set[str]] = {}
-        self._children: dict[str, set[str]] = {}
+        self._children: dict[str, set[str]] = {code: set() for code in includes}
         for parent, children in includes.items():
             for child in children:
                 self._parents.setdefault(child, set()).add(parent)
-                self._children.setdefault(parent, set()).add(child)
+                self._children[parent].add(child)
         for code in self._parents:
             if code in _closed(self._parents[code], self._parents):
                 raise PolicyFault(f"includes: {code} includes itself")
@@ -215,6 +215,7 @@ class PolicySet:
     treatment: frozenset[str]
     patient: frozenset[str]
     emergency_override: str
+    never: frozenset[str]
     not_inherited: frozenset[str]
     purposes: Tree
     roles: Mapping[str, frozenset[str]]
@@ -237,6 +238,16 @@ class PolicySet:
     always_obligations: tuple[Obligation, ...]
     restricted_obligations: tuple[Obligation, ...]
     statutory: tuple[Statute, ...]
+
+    @property
+    def known_purposes(self) -> frozenset[str]:
+        """The purposes a consent may speak about."""
+        return self.purposes.codes | self.never
+
+    @property
+    def known_labels(self) -> frozenset[str]:
+        """The sensitivities a consent may speak about."""
+        return self.labels.codes | self.restricted
 
     def permitted_by(self, purpose: str) -> frozenset[str]:
         """The purposes a permit may name to cover this one."""
@@ -338,6 +349,7 @@ def parse(text: bytes, zone: str) -> PolicySet:
         treatment=frozenset(file.purposes.treatment),
         patient=frozenset(file.purposes.patient),
         emergency_override=file.purposes.emergency_override,
+        never=frozenset(file.purposes.never),
         not_inherited=frozenset(file.purposes.not_inherited),
         purposes=purposes,
         roles={role: frozenset(may) for role, may in file.roles.items()},
