@@ -365,7 +365,8 @@ def _references(node: Value, path: str = "") -> Iterator[tuple[str, Value]]:
         found = data.get("reference")
         if found is not None and type(found.data) is str:
             yield path, node
-        for name, value in data.items():
+        for own_name, value in data.items():
+            name = jsontext.shown(own_name)
             below = value.data
             if type(below) is dict:
                 if value.string("resourceType") != "Bundle":

@@ -143,6 +143,7 @@ _NAME = re.compile(
 )
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_PLAIN_NAME = re.compile(r"_?[A-Za-z]{1,48}(?:[0-9]{1,2}[A-Za-z]{0,24})?")
 _LITERALS: Final = {0x74: (b"true", True), 0x66: (b"false", False), 0x6E: (b"null", None)}
 _OBJECT, _ARRAY, _QUOTE, _COMMA, _OBJECT_END, _ARRAY_END = b'{[",}]'
 _SPACES: Final = frozenset(b" \t\n\r")
@@ -332,6 +333,14 @@ def _name_fault(text: bytes, at: int) -> _Fault:
         return _string_fault(text, at)
     end = _skip(text, found.end())
     return _Fault("truncated" if end >= len(text) else "syntax", end)
+
+
+def shown(name: str) -> str:
+    """A member's name as it may stand in the place of an issue.
+
+    Senders choose names, so one that no specification would give might be a patient's data: it is a `?`.
+    """
+    return name if _PLAIN_NAME.fullmatch(name) else "?"
 
 
 def quoted(value: str) -> bytes:

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from mappings.engine.jsontext import Number, Value
+from mappings.engine.jsontext import Number, Value, shown
 from mappings.engine.model import Issue
 
 _MODELS: Final = "fhir.resources.R4B."
@@ -148,7 +148,7 @@ def _walk(
         yield Issue("hold", "r4-empty", place)
         return
     for name, value in members.items():
-        here = f"{place}.{name}"
+        here = f"{place}.{shown(name)}"
         element = shape.get(name)
         data = value.data
         if type(data) is list:
@@ -326,4 +326,4 @@ def _fault_code(kind: str, message: str) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> str:
     steps = [step for step in loc if step != "root"]
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{shown(step)}" for step in steps)
