@@ -102,6 +102,21 @@ def test_an_untouched_log_is_whole():
         assert report.newest == checkpoint.read(NOTES[-1], KEY)
 
 
+def test_the_check_goes_on_behind_entries_that_are_lost_with_their_hashes():
+    def torn(level: int, index: int) -> bytes:
+        if level == 0 and index in (25, 26):
+            raise LookupError
+        return TREE(level, index)
+
+    rows = [row for row in ROWS if row.number not in (25, 26)]
+    report = check(rows, tree=torn)
+    assert ("missing", 25) in found(report)
+    assert report.signed == 40
+    changed = msgspec.structs.replace(rows[-1].event, actor="d9")
+    rows[-1] = rows[-1]._replace(event=changed)
+    assert ("changed", 39) in found(check(rows, tree=torn))
+
+
 def test_an_expired_body_leaves_the_log_whole():
     expired = [row._replace(sealed=None) if row.number < 10 else row for row in ROWS]
     report = check(expired)

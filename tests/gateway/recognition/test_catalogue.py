@@ -19,8 +19,11 @@ AT = 1_772_596_800_000_000
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """The shipped list and the county's files in one folder, the county's items at the end."""
     for path in (*SHIPPED.glob("*.csv"), *COUNTY.glob("*.csv")):
         shutil.copy(path, tmp_path)
+    shipped, own = ((at / "items.csv").read_text("utf-8") for at in (SHIPPED, COUNTY))
+    (tmp_path / "items.csv").write_text(shipped + own.split("\n", 1)[1], encoding="utf-8")
     return tmp_path
 
 
@@ -106,6 +109,7 @@ def test_excel_may_put_its_mark_in_front(folder: Path):
 
 WRONG = [
     # file, what stands there, what somebody makes of it, line, words of the fault
+    ("items.csv", "HR-L-0031,钾", "HR-L-0001,钾", 18, "twice"),
     ("items.csv", "1742-6", "1742-7", 2, "check digit"),
     ("items.csv", "code,name_zh", "code,nickname,name_zh", 1, "unknown"),
     ("items.csv", ",approved_by\n", "\n", 1, "missing"),
