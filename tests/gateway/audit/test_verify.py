@@ -112,6 +112,7 @@ def test_the_check_goes_on_behind_entries_that_are_lost_with_their_hashes():
     report = check(rows, tree=torn)
     assert ("missing", 25) in found(report)
     assert report.signed == 40
+    assert report.counts["root"] == 1  # where they are missing, and not again behind it
     changed = msgspec.structs.replace(rows[-1].event, actor="d9")
     rows[-1] = rows[-1]._replace(event=changed)
     assert ("changed", 39) in found(check(rows, tree=torn))
