@@ -24,7 +24,7 @@ def code_of(problem: Problem | None) -> Code:
     return "transient-error" if problem.kind in _PASSING else "fatal-error"
 
 
-def outcome(problem: Problem | None, code: Code = "ok") -> dict[str, Any]:
+def outcome(problem: Problem | None) -> dict[str, Any]:
     """The OperationOutcome that tells it; with no problem, that the message is kept."""
     if problem is None:
         complaints: Sequence[Complaint] = (Complaint("已接收并保存。Received and kept."),)
@@ -54,9 +54,9 @@ def response(
 ) -> dict[str, Any]:
     """The response message: MessageHeader, then the OperationOutcome it points to.
 
-    `request` is the request's MessageHeader as plain JSON, None when none could be read: the answer
-    then has no `response.identifier` to carry but an empty one is not allowed (1..1), so it says
-    "unknown". `endpoint` is our own address, `ids` are UUIDs for Bundle, header and outcome.
+    `request` is the request's MessageHeader as plain JSON, None when none could be read; its id is
+    then given as "unknown", because `response.identifier` may not be absent. `endpoint` is our own
+    address, `ids` are UUIDs for Bundle, header and outcome.
     """
     bundle_id, header_id, outcome_id = ids
     request = request or {}

@@ -15,9 +15,9 @@ from sqlalchemy import create_engine
 from sqlmodel import col, select
 
 from gateway.auth import bearer, systems
-from gateway.services import Services
+from gateway.demo import story
+from gateway.services import Services, register
 from gateway.services.log import AccessLog
-from gateway.services.register import Organization, Register
 from gateway.settings import Settings
 from gateway.store import clients
 from gateway.store.engine import open_store
@@ -58,24 +58,14 @@ async def services(tmp_path: Any, clock: Clock) -> AsyncIterator[Services]:
     keyring = open_store(f"sqlite:///{tmp_path}/keyring.sqlite")
     root = KeyFile.create(tmp_path / "root.key", demo=True)
     vault = await Vault.open(StoredKeyring(keyring, Wrapped), root, "test")
-    register = Register(
-        {
-            one.id: one
-            for one in (
-                Organization("people", "云溪县人民医院"),
-                Organization("people-east", "云溪县人民医院东院区", parent="people"),
-                Organization("tcm", "云溪县中医医院"),
-            )
-        }
-    )
     yield cast(
         Services,
         SimpleNamespace(
             settings=Settings(demo=True),
             db=db,
             vault=vault,
-            log=AccessLog(db, vault, "test"),
-            register=register,
+            log=AccessLog(db, vault, "test", clock),
+            register=register.load(story.REGISTER),
             now=clock,
         ),
     )

@@ -246,10 +246,10 @@ async def test_a_hospital_may_write_its_own_id_in_several_ways(
     assert (who.purpose, who.name) == ("TREAT", "李医生")
 
 
-async def test_a_hospital_speaks_for_a_branch_of_its_own(services, hospital, access):
-    who = await access(services, hospital, extensions=b2b(organization_id="people-east"))
+async def test_a_hospital_speaks_for_what_is_part_of_it(services, hospital, access):
+    who = await access(services, hospital, extensions=b2b(organization_id="township"))
 
-    assert who.organization == "people-east"
+    assert who.organization == "township"
 
 
 async def test_without_a_person_a_system_has_no_purpose(services, hospital, access):
