@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mappings.engine import jsontext
 
 SENTENCES: dict[str, tuple[str, str]] = {
@@ -82,3 +84,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
     f"json-{code}": (zh, en[0].lower() + en[1:].rstrip("."))
     for code, (zh, en) in jsontext.SENTENCES.items()
 }
+
+
+_PLACES = (
+    (re.compile(r"row (\d+)"), r"第 \1 行"),
+    (re.compile(r"row (\d+) (\S+)"), r"第 \1 行 \2 列"),
+    (re.compile(r"line (\d+) column (\d+)"), r"第 \1 行第 \2 列"),
+    (re.compile(r"header column (\d+)"), r"表头第 \1 列"),
+    (re.compile(r"row (\d+) column (\d+)"), r"第 \1 行第 \2 列"),
+    (re.compile(r"header: (.+)"), r"表头缺 \1"),
+    (re.compile(r"row (\d+): (.+)"), r"第 \1 行缺 \2"),
+    (re.compile(r"line (\d+) (\S+)"), r"第 \1 行 \2"),
+)
+
+
+def chinese_place(place: str) -> str:
+    """A place of rows or lines as hospital people say it (``row 381 JG``: 第 381 行 JG 列); others unchanged."""
+    for form, said in _PLACES:
+        if match := form.fullmatch(place):
+            return match.expand(said)
+    return place

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mappings.engine.fhirwording import chinese_place
 from mappings.engine.model import Issue
 from mappings.engine.reader import AddressFault, Letter, Limits, Source
 from mappings.engine.rows import RowDialect
@@ -204,3 +205,21 @@ def test_more_rows_than_allowed_stop_the_delivery() -> None:
 def test_a_column_the_source_does_not_declare_is_a_fault_of_the_map() -> None:
     with pytest.raises(AddressFault):
         RowDialect().address("GHOST", source())
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("row 381 JG", "第 381 行 JG 列"),
+        ("row 4", "第 4 行"),
+        ("header: JG, DW", "表头缺 JG, DW"),
+        ("header column 7", "表头第 7 列"),
+        ("row 1 column 3", "第 1 行第 3 列"),
+        ("line 2 column 17", "第 2 行第 17 列"),
+        ("line 3 Patient.gender", "第 3 行 Patient.gender"),
+        ("Bundle.entry[1].resource", "Bundle.entry[1].resource"),
+        ("OBX[7]-5.1 (line 12)", "OBX[7]-5.1 (line 12)"),
+    ],
+)
+def test_places_are_told_as_people_say_them(place: str, said: str) -> None:
+    assert chinese_place(place) == said
