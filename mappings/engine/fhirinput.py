@@ -76,14 +76,16 @@ class FhirMap:
         try:
             root = jsontext.parse(raw)
         except JsonFault as fault:
-            if fault.code == "trailing" and b"\n" in raw.strip():
-                return self._lines(raw, ids)
+            if fault.code == "trailing" or _looks_like_lines(raw):
+                return self._lines(raw, ids, fault)
             return Reading(issues=(_json_issue(fault),))
         return Reading(messages=tuple(_Delivery(raw, root, self.rules, ids).messages()))
 
-    def _lines(self, raw: bytes, ids: Ids) -> Reading:
-        """NDJSON: each line is one delivery of its own."""
+    def _lines(self, raw: bytes, ids: Ids, fault: JsonFault) -> Reading:
+        """NDJSON: each line is one delivery of its own. `fault` is what it is as one JSON text."""
         lines = [line for line in enumerate(_NEWLINE.split(raw), 1) if line[1].strip()]
+        if len(lines) < 2:
+            return Reading(issues=(_json_issue(fault),))
         if len(lines) > self.rules.source.limits.rows:
             return _stopped("too-many-messages")
         messages: list[Message] = []
@@ -356,6 +358,13 @@ def _by_patient(arrivals: list[Arrival], scope: Scope) -> Mapping[str | None, li
         target = subject(arrival, scope)
         groups.setdefault(target.id if target else None, []).append(arrival)
     return groups
+
+
+def _looks_like_lines(raw: bytes) -> bool:
+    """Whether every line begins an object: NDJSON whose first line is the broken one."""
+    return b"\n{" in raw and all(
+        line.startswith(b"{") for line in _NEWLINE.split(raw) if line.strip()
+    )
 
 
 def _digest(raw: bytes) -> str:

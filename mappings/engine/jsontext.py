@@ -20,6 +20,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -335,6 +336,7 @@ def _name_fault(text: bytes, at: int) -> _Fault:
     return _Fault("truncated" if end >= len(text) else "syntax", end)
 
 
+@lru_cache(maxsize=1024)
 def shown(name: str) -> str:
     """A member's name as it may stand in the place of an issue.
 

@@ -431,6 +431,17 @@ def test_a_bad_line_of_ndjson_stops_only_itself() -> None:
     assert reading.messages[2].resources[0].place == "line 3 Patient"
 
 
+def test_the_first_line_may_be_the_bad_one() -> None:
+    lines = ['{"resourceType":]}', json.dumps(patient("M1")), json.dumps(patient("M2"))]
+    reading = fhir_map().read("\n".join(lines).encode(), ids)
+    assert [len(message.resources) for message in reading.messages] == [0, 1, 1]
+
+
+def test_something_behind_a_resource_is_no_second_line() -> None:
+    reading = fhir_map().read(json.dumps(patient()).encode() + b" {}", ids)
+    assert codes(reading) == ["json-trailing"]
+
+
 def test_an_invalid_resource_waits_and_the_others_go_through() -> None:
     raw = bundle("batch", patient(), observation(status="banana"), observation("o2"))
     message = the(fhir_map().read(raw, ids))
