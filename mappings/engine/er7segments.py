@@ -116,7 +116,9 @@ class Group:
 
     @property
     def place(self) -> object:
-        return Spot(self.head, "")
+        # A whole message is best found by its patient.
+        patient = self.own.get("PID") if self.kind == "message" else None
+        return Spot(patient[0] if patient else self.head, "")
 
     def locate(self, address: str) -> str:
         name, _, rest = address.partition("-")

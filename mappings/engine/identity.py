@@ -16,6 +16,7 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
 _NEWBORN = re.compile(r".之(?:[大小长次双]?[子女婴]|婴儿)|婴儿$")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_NO_NUMBER = re.compile(r"0+|9{4,}|0?12345678?9?|[Xx*\-/.]+|无|未知|不详|NULL|null|None|none")
 _PLACEHOLDER = re.compile(r"(.)\1+|0?1234567\d*|[0Xx*\-/.]+|无|未知|不详|NULL|null|None|none")
 
 
@@ -53,7 +54,7 @@ def resident_id(text: str) -> Checked:
 def local_number(text: str) -> Checked:
     """A hospital or card number: trimmed, placeholders refused."""
     value = text.strip()
-    if not value or (_PLACEHOLDER.fullmatch(value) and len(value) > 2) or value in ("0", "00", "-"):
+    if not value or _NO_NUMBER.fullmatch(value):
         return Checked("", False, "id-placeholder")
     return Checked(value, True)
 

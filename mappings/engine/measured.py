@@ -156,7 +156,9 @@ def _lab_node(
             ratio = {"numerator": {"value": values.number(value.first)}, "denominator": below}
             return _Made(Choice("Ratio", ratio), tuple(offers), value.issue)
         case "range":
-            shown = unit or value.unit.lstrip("/")
+            # ``0-1/HP`` carries its own unit.
+            shown = unit or value.unit
+            code = code or units.ucum(shown, tables)
             node = {
                 "low": _quantity(value.first, shown, code),
                 "high": _quantity(value.second, shown, code),
