@@ -52,7 +52,9 @@ def provision(row: Mapping[str, Any]) -> Provision:
     ]
     actors += [Actor(ActorKind.ROLE, name) for name in row.get("to_role", ())]
     actors += [Actor(ActorKind.GROUP, name) for name in row.get("to_group", ())]
-    actors += [Actor(ActorKind.ORGANIZATION, name, False) for name in row.get("to_unknown_role", ())]
+    actors += [
+        Actor(ActorKind.ORGANIZATION, name, False) for name in row.get("to_unknown_role", ())
+    ]
     labels = row.get("labels", ())
     return Provision(
         permit=row.get("permit", False),
@@ -129,9 +131,7 @@ def facets(row: Mapping[str, Any]) -> Facets:
     )
 
 
-def request(
-    row: Mapping[str, Any], user: str, person: Mapping[str, Any]
-) -> AccessRequest:
+def request(row: Mapping[str, Any], user: str, person: Mapping[str, Any]) -> AccessRequest:
     requester = Requester(
         user=person.get("user", user),
         practitioner=user,

@@ -1,0 +1,267 @@
+"""Which records the shipped lists protect, and that labels only rise."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consent import labels, policy
+from consent.labels import LabelFacts, Labels, label, shipped
+
+LOINC = "http://loinc.org"
+GB = "https://gateway.example/fhir/CodeSystem/icd10-gb"
+CODES = Path(labels.__file__).parent / "codes"
+
+
+def of(facts: LabelFacts) -> tuple[str, set[str]]:
+    found = label(facts)
+    return found.confidentiality, set(found.sensitivities)
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "sensitivities"),
+    [
+        ("B20", "R", {"HIV"}),
+        ("B24.x00", "R", {"HIV"}),
+        ("Z21", "R", {"HIV"}),
+        ("R75.x00x001", "R", {"HIV"}),
+        ("A53.900", "R", {"STD"}),
+        ("A65.000", "N", set()),
+        ("F32.900", "R", {"PSY"}),
+        ("F32.x00", "R", {"PSY"}),
+        ("f32.9", "R", {"PSY"}),
+        ("Ｆ32.9", "R", {"PSY"}),
+        ("F10.200", "R", {"ETH", "ETHUD"}),
+        ("F11.200", "R", {"ETH", "OPIOIDUD"}),
+        ("O04.900", "R", {"SEX"}),
+        ("O09.900", "N", set()),
+        ("N97.900", "R", {"SEX"}),
+        ("T74.100", "R", {"SDV"}),
+        ("Y06.000", "R", {"SDV"}),
+        ("B18.100", "N", {"IDS"}),
+        ("J06.903", "N", set()),
+        ("I10.x00x002", "N", set()),
+    ],
+)
+def test_a_diagnosis_is_labelled_by_its_stem_in_any_chinese_dictionary(
+    code: str, level: str, sensitivities: set[str]
+) -> None:
+    assert of(LabelFacts("Condition", ((GB, code),))) == (level, sensitivities)
+    assert of(LabelFacts("Condition", (("urn:local:diagnoses", code),))) == (level, sensitivities)
+
+
+def test_a_local_item_code_that_looks_like_a_diagnosis_is_not_one() -> None:
+    assert of(LabelFacts("Observation", (("urn:local:items", "F32"),))) == ("N", set())
+    assert of(LabelFacts("Observation", ((GB, "F32.9"),))) == ("R", {"PSY"})
+
+
+@pytest.mark.parametrize(
+    ("code", "sensitivities"),
+    [("56888-1", {"HIV"}), ("31201-7", {"HIV"}), ("24312-1", {"STD"}), ("24110-9", {"STD"})],
+)
+def test_an_item_is_labelled_by_its_loinc_code(code: str, sensitivities: set[str]) -> None:
+    assert of(LabelFacts("Observation", ((LOINC, code),))) == ("R", sensitivities)
+
+
+@pytest.mark.parametrize(
+    ("text", "sensitivities"),
+    [
+        ("HIV抗体初筛", {"HIV"}),
+        ("hiv 1/2 antibody", {"HIV"}),
+        ("ＨＩＶ抗体", {"HIV"}),
+        ("H\u200bIV抗体", {"HIV"}),
+        ("HIV1抗体", {"HIV"}),
+        ("人类免疫缺陷病毒抗体", {"HIV"}),
+        ("AIDS", {"HIV"}),
+        ("hearing aids", set()),
+        ("achiving", set()),
+        ("CD4+T淋巴细胞计数", set()),
+        ("CD4+T淋巴细胞计数，抗病毒治疗中", {"HIV"}),
+        ("TPPA", {"STD"}),
+        ("TRUST滴度", {"STD"}),
+        ("National Health Service Trust", set()),
+        ("梅毒螺旋体抗体", {"STD"}),
+        ("gonorrhoea", {"STD"}),
+        ("诊断：抑郁发作", {"PSY"}),
+        ("神志清，精神可，食纳可", set()),
+        ("schizophrenia", {"PSY"}),
+        ("BRCA1 基因检测", {"GDIS"}),
+        ("染色体核型分析", {"GDIS"}),
+        ("β-HCG", {"SEX"}),
+        ("精液常规", {"SEX"}),
+        ("人身损害鉴定", {"SDV"}),
+        ("血红蛋白", set()),
+        ("", set()),
+    ],
+)
+def test_free_text_is_labelled_by_words_in_both_languages(
+    text: str, sensitivities: set[str]
+) -> None:
+    level = "R" if sensitivities else "N"
+    assert of(LabelFacts("DiagnosticReport", texts=(text,))) == (level, sensitivities)
+    long = "患者于三天前出现咳嗽，" * 10 + text + "，" + "余无特殊。" * 5
+    assert of(LabelFacts("DiagnosticReport", texts=(long,))) == (level, sensitivities)
+
+
+def test_fetal_sex_is_never_shared() -> None:
+    assert of(LabelFacts("DiagnosticReport", texts=("胎儿性别：",)))[0] == "V"
+
+
+@pytest.mark.parametrize(
+    ("department", "sensitivities"),
+    [
+        ("艾滋病门诊", {"HIV"}),
+        ("市精神卫生中心", {"PSY"}),
+        ("Psychiatry", {"PSY"}),
+        ("生殖医学中心", {"SEX"}),
+        ("皮肤性病科", set()),
+        ("心血管内科", set()),
+    ],
+)
+def test_a_department_labels_all_its_records(department: str, sensitivities: set[str]) -> None:
+    level = "R" if sensitivities else "N"
+    assert of(LabelFacts("Observation", departments=(department,))) == (level, sensitivities)
+
+
+def test_hepatitis_b_of_a_health_check_is_not_shared_and_of_a_patient_is() -> None:
+    item, name = (LOINC, "5196-1"), "乙肝表面抗原"
+    check = LabelFacts("Observation", (item,), (name,), encounter_class="health-check")
+
+    assert of(check) == ("V", {"IDS"})
+    assert of(LabelFacts("Observation", (item,), (name,), encounter_class="AMB")) == ("N", set())
+
+
+def test_notifiable_diagnoses_are_told_apart() -> None:
+    assert label(LabelFacts("Condition", ((GB, "A16.200"),))).notifiable
+    assert not label(LabelFacts("Condition", ((GB, "J06.903"),))).notifiable
+
+
+@pytest.mark.parametrize(
+    ("given_label", "expected"),
+    [
+        ((labels.V3_CONFIDENTIALITY, "R"), ("R", set())),
+        ((labels.V3_CONFIDENTIALITY, "U"), ("N", set())),
+        ((labels.V3_CONFIDENTIALITY, "secret"), ("R", set())),
+        ((labels.V3_ACT_CODE, "HIV"), ("R", {"HIV"})),
+        ((labels.V3_ACT_CODE, "XYZ"), ("N", {"XYZ"})),
+        (("urn:other", "R"), ("N", set())),
+    ],
+)
+def test_a_source_can_raise_its_own_labels(
+    given_label: tuple[str, str], expected: tuple[str, set[str]]
+) -> None:
+    assert of(LabelFacts("Observation", given=(given_label,))) == expected
+
+
+PIECES = st.sampled_from(
+    ["HIV", "梅毒", "F32.9", "B20", "718-7", "血红蛋白", "艾滋病门诊", "U", "V"]
+)
+FACTS = st.builds(
+    LabelFacts,
+    type=st.sampled_from(["Observation", "Condition"]),
+    codes=st.lists(st.tuples(st.sampled_from([LOINC, GB]), PIECES), max_size=2).map(tuple),
+    texts=st.lists(PIECES, max_size=2).map(tuple),
+    departments=st.lists(PIECES, max_size=2).map(tuple),
+    given=st.lists(
+        st.tuples(st.sampled_from([labels.V3_CONFIDENTIALITY, labels.V3_ACT_CODE]), PIECES),
+        max_size=2,
+    ).map(tuple),
+)
+
+
+@given(FACTS, FACTS)
+def test_more_facts_never_lower_a_label(some: LabelFacts, more: LabelFacts) -> None:
+    both = LabelFacts(
+        type=some.type,
+        codes=some.codes + more.codes,
+        texts=some.texts + more.texts,
+        departments=some.departments + more.departments,
+        given=some.given + more.given,
+    )
+
+    before, after = label(some), label(both)
+
+    assert before.raised_by(after) == after
+
+
+@given(FACTS, FACTS)
+def test_raising_takes_the_stricter_of_everything(one: LabelFacts, other: LabelFacts) -> None:
+    a, b = label(one), label(other)
+
+    assert a.raised_by(b) == b.raised_by(a)
+    assert a.raised_by(a) == a
+
+
+@given(st.text(max_size=60))
+def test_no_text_breaks_the_labeller(text: str) -> None:
+    facts = LabelFacts("Condition", ((text, text),), (text,), (text,), text, ((text, text),))
+
+    assert isinstance(label(facts), Labels)
+
+
+def test_item_names_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "_REMEMBERED", 3)
+    labeller = labels.read(CODES)
+    for number in range(10):
+        labeller.label(LabelFacts("Observation", texts=(f"item {number}",)))
+
+    assert len(labeller._texts) <= 3
+
+
+def test_the_version_changes_with_the_lists(tmp_path: Path) -> None:
+    shutil.copytree(CODES, tmp_path / "codes")
+    assert labels.read(tmp_path / "codes").version == shipped().version
+
+    words = tmp_path / "codes" / "words.csv"
+    words.write_text(words.read_text(encoding="utf-8") + "麻风,IDS,R,,,\n", encoding="utf-8")
+    changed = labels.read(tmp_path / "codes")
+
+    assert changed.version != shipped().version
+    assert changed.label(LabelFacts("Observation", texts=("麻风",))).confidentiality == "R"
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("words.csv", "词,PSY,R\n"),
+        ("words.csv", "词,PSY,Q,,,\n"),
+        ("diagnoses.csv", "A1,B24,HIV,R,\n"),
+        ("diagnoses.csv", "A01,B24,HIV,R,\n"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_is_refused(tmp_path: Path, file: str, line: str) -> None:
+    shutil.copytree(CODES, tmp_path / "codes")
+    table = tmp_path / "codes" / file
+    table.write_text(table.read_text(encoding="utf-8") + line, encoding="utf-8")
+
+    with pytest.raises(ValueError):
+        labels.read(tmp_path / "codes")
+
+
+def test_no_two_words_overlap_so_that_one_hides_the_other() -> None:
+    words = sorted(shipped().words.marks)
+    for one in words:
+        for other in words:
+            overlap = any(one.endswith(other[:n]) for n in range(1, len(other)))
+            if one == other or one.isascii() or not overlap:
+                continue
+            kinds = {
+                mark.sensitivity for word in (one, other) for mark in shipped().words.marks[word]
+            }
+            assert len(kinds) == 1, (one, other)
+
+
+def test_every_category_of_the_lists_is_known_to_both_presets() -> None:
+    labeller = shipped()
+    marks = [
+        *(mark for found in labeller.diagnoses.values() for mark in found),
+        *(mark for found in labeller.items.values() for mark in found),
+        *(mark for found in labeller.words.marks.values() for mark in found),
+        *(mark for _, mark in labeller.departments),
+    ]
+    for preset in ("cn-optin", "opt-out"):
+        assert {mark.sensitivity for mark in marks} <= policy.load(preset, "UTC").known_labels

@@ -1,0 +1,278 @@
+"""What must hold for any set of consents: order, refusals, withdrawal, time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consent import policy
+from consent.decide import decide, ruling
+from consent.model import (
+    Actor,
+    ActorKind,
+    Datum,
+    Directive,
+    Facets,
+    Meaning,
+    Permit,
+    PermitEmergency,
+    Provision,
+    Redact,
+)
+from tests.consent import build
+
+POLICIES = [policy.load(name, "Asia/Shanghai") for name in ("cn-optin", "opt-out")]
+DAYS = st.integers(-40, 40).map(lambda n: build.NOW + n * policy.DAY // 4)
+SHARED = (Permit, PermitEmergency, Redact)
+
+
+def some(values: list[Any], most: int = 2) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Usually nothing, sometimes one or two."""
+    return st.one_of(
+        st.just(()), st.lists(st.sampled_from(values), max_size=most, unique=True).map(tuple)
+    )
+
+
+ACTORS = [
+    Actor(ActorKind.ORGANIZATION, "A"),
+    Actor(ActorKind.ORGANIZATION, "B"),
+    Actor(ActorKind.ORGANIZATION, "ALLIANCE"),
+    Actor(ActorKind.ORGANIZATION, "C"),
+    Actor(ActorKind.ORGANIZATION, "A", False),
+    Actor(ActorKind.PERSON, "dr-a1"),
+    Actor(ActorKind.ROLE, "clinician"),
+    Actor(ActorKind.GROUP, "heart-team"),
+]
+DATA = [
+    Datum(Meaning.INSTANCE, "o1"),
+    Datum(Meaning.RELATED, "e1"),
+    Datum(Meaning.AUTHORED_BY, "dr-b1"),
+]
+
+
+@st.composite
+def provisions(draw: st.DrawFn, depth: int = 2) -> Provision:
+    return Provision(
+        permit=draw(st.booleans()),
+        start=draw(st.none() | DAYS),
+        end=draw(st.none() | DAYS),
+        purposes=draw(some(["TREAT", "ETREAT", "BTG", "HRESCH"])),
+        actors=draw(some(ACTORS)),
+        actions=draw(some(["read", "export"])),
+        confidentiality=draw(some(["N", "R", "V"])),
+        sensitivities=draw(some(["PSY", "HIV", "ETH", "OPIOIDUD"])),
+        classes=draw(some(["Observation", "Condition"])),
+        codes=draw(some([("http://loinc.org", "718-7")])),
+        data_start=draw(st.none() | DAYS),
+        data_end=draw(st.none() | DAYS),
+        data=draw(some(DATA)),
+        exceptions=tuple(draw(st.lists(provisions(depth - 1), max_size=2))) if depth else (),
+    )
+
+
+@st.composite
+def consents(draw: st.DrawFn) -> list[Directive]:
+    roots = draw(st.lists(st.none() | provisions(), max_size=5))
+    return [
+        Directive(
+            id=f"c{number}",
+            version="1",
+            patient=draw(st.sampled_from(["P", "P-at-B"])),
+            controller=draw(st.sampled_from(["county", "county", "B", "C"])),
+            at=draw(DAYS),
+            assurance=draw(st.integers(1, 3)),
+            performer=draw(st.sampled_from(["P", "mother"])),
+            root=root,
+        )
+        for number, root in enumerate(roots)
+    ]
+
+
+@dataclass
+class Setting:
+    request: Any
+    patient: Any
+    facets: Facets
+    policy: policy.PolicySet
+
+    def decide(self, directives: list[Directive]) -> Any:
+        return decide(self.request, self.patient, directives, self.facets, self.policy)
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Setting:
+    who = draw(st.sampled_from(["dr-a1", "dr-b1", "dr-c1", "mother", "patient-self"]))
+    role = {"mother": "representative", "patient-self": "patient"}.get(who, "clinician")
+    organization = who[3].upper() if who.startswith("dr-") else "county"
+    chain = [organization] + (["ALLIANCE"] if organization in "AB" else [])
+    person = {"organization": organization, "chain": chain, "role": role, "groups": ["heart-team"]}
+    purposes = {
+        "representative": ["FAMRQT"],
+        "patient": ["PATRQT"],
+        "clinician": ["TREAT", "ETREAT", "BTG"],
+    }[role]
+    record = {
+        "type": draw(st.sampled_from(["Observation", "Condition", "Immunization"])),
+        "confidentiality": draw(st.sampled_from("NRV")),
+        "sensitivities": draw(some(["PSY", "HIV", "OPIOIDUD", "SDV"])),
+        "codes": draw(some(["http://loinc.org|718-7"])),
+        "authors": draw(some(["dr-b1", "dr-b2"])),
+        "links": draw(some(["e1"])),
+        "subjects": [draw(st.sampled_from(["P", "P-at-B"]))],
+    }
+    facets = build.facets(record)
+    begin, length = draw(st.none() | DAYS), draw(st.none() | st.integers(0, 20 * policy.DAY))
+    if begin is not None:
+        facets = msgspec.structs.replace(
+            facets, start=begin, end=None if length is None else begin + length
+        )
+    row: dict[str, Any] = {
+        "purposes": [draw(st.sampled_from(purposes))],
+        "grant": {"user": who},
+        "action": draw(st.sampled_from(["read", "read", "export"])),
+    }
+    birth = draw(st.sampled_from(["1980-01-01", "2016-01-01", "2012-06-01", "2008-06-02"]))
+    request = build.request(row, who, person)
+    patient = build.patient(
+        {
+            "birth": [birth, birth],
+            "delegations": [{"user": "mother", "kind": "guardian"}],
+            "identities": draw(st.sampled_from([[], [["P"], ["P-at-B"]]])),
+        }
+    )
+    return Setting(
+        msgspec.structs.replace(request, now=draw(DAYS)),
+        patient,
+        facets,
+        draw(st.sampled_from(POLICIES)),
+    )
+
+
+def same(one: Any, other: Any) -> bool:
+    return bool(type(one) is type(other) and one.reason == other.reason)
+
+
+@given(situations(), consents(), st.randoms(use_true_random=False))
+def test_the_order_of_consents_does_not_matter(
+    at: Setting, signed: list[Directive], random: Any
+) -> None:
+    shuffled = random.sample(signed, len(signed))
+
+    assert at.decide(shuffled) == at.decide(signed)
+
+
+@given(situations(), consents(), provisions(depth=0), st.integers(1, 3), DAYS)
+def test_adding_a_flat_refusal_never_shares_more(
+    at: Setting, signed: list[Directive], refusal: Provision, assurance: int, day: int
+) -> None:
+    refusal = msgspec.structs.replace(refusal, permit=False)
+    added = Directive("new", "1", "P", "county", day, assurance, "P", refusal)
+
+    if isinstance(at.decide([*signed, added]), SHARED):
+        assert isinstance(at.decide(signed), SHARED)
+
+
+@given(situations(), consents(), st.integers(1, 3))
+def test_the_newest_refusal_of_everything_refuses_in_every_institution(
+    at: Setting, signed: list[Directive], assurance: int
+) -> None:
+    newest = max([c.at for c in signed], default=0) + 1
+    everything = Directive("new", "1", "P", "county", newest, assurance, "P", Provision(False))
+
+    decision = at.decide([*signed, everything])
+
+    # What the patient cannot refuse by it: the source's own care, the patient's own access, a grant.
+    others = {"own-source", "data-subject", "representative"}
+    assert not isinstance(decision, Permit | Redact) or decision.reason in others
+
+
+@given(situations(), consents(), provisions(depth=0), DAYS)
+def test_removing_a_flat_permit_never_shares_more(
+    at: Setting, signed: list[Directive], permit: Provision, day: int
+) -> None:
+    permit = msgspec.structs.replace(permit, permit=True)
+    added = Directive("new", "1", "P", "county", day, 3, "P", permit)
+
+    if isinstance(at.decide(signed), SHARED):
+        assert isinstance(at.decide([*signed, added]), SHARED)
+
+
+@settings(max_examples=150)
+@given(situations(), consents(), st.floats(0, 1, exclude_max=True))
+def test_the_answer_holds_until_it_says(at: Setting, signed: list[Directive], share: float) -> None:
+    now = at.decide(signed)
+    until = now.valid_until if now.valid_until is not None else at.request.now + 400 * policy.DAY
+    assert until > at.request.now
+    instant = min(at.request.now + int((until - at.request.now) * share), until - 1)
+    for moment in (instant, until - 1):
+        at.request = msgspec.structs.replace(at.request, now=moment)
+
+        assert same(at.decide(signed), now)
+
+
+@given(situations(), consents(), st.lists(situations(), max_size=4))
+def test_the_decision_of_many_is_the_decisions_of_each(
+    at: Setting, signed: list[Directive], others: list[Setting]
+) -> None:
+    prepared = ruling(at.request, at.patient, signed, at.policy)
+    records = [at.facets, *(other.facets for other in others), at.facets]
+
+    together = [prepared.decide(record) for record in records]
+
+    assert together == [
+        decide(at.request, at.patient, signed, record, at.policy) for record in records
+    ]
+
+
+@given(situations(), consents())
+def test_a_refusal_on_either_side_of_a_merge_stays_effective(
+    at: Setting, signed: list[Directive]
+) -> None:
+    first, last = min([c.at for c in signed], default=0), max([c.at for c in signed], default=0)
+    for chart, instant in (("P", first - 1), ("P-at-B", last + 1)):
+        refusal = Directive("new", "1", chart, "county", instant, 3, chart, Provision(False))
+        others = [c for c in signed if c.patient != chart]
+        unconfirmed = msgspec.structs.replace(
+            at.patient, identities=(frozenset({"P"}), frozenset({"P-at-B"}))
+        )
+
+        decision = decide(at.request, unconfirmed, [*others, refusal], at.facets, at.policy)
+
+        assert not isinstance(decision, Permit) or decision.reason != "directive"
+
+
+@given(situations(), consents(), some(["PSY", "HIV"]))
+def test_what_is_left_after_redaction_is_permitted(
+    at: Setting, signed: list[Directive], hidden: tuple[str, ...]
+) -> None:
+    kind = at.facets.kind
+    part = build.Part("component[0]", "R", frozenset(hidden))
+    whole = msgspec.structs.replace(
+        kind,
+        confidentiality="R",
+        sensitivities=kind.sensitivities | frozenset(hidden),
+        parts=(part,),
+        rest=(kind.confidentiality, kind.sensitivities),
+    )
+    at.facets = msgspec.structs.replace(at.facets, kind=whole)
+
+    if isinstance(at.decide(signed), Redact):
+        at.facets = msgspec.structs.replace(at.facets, kind=kind)
+        assert isinstance(at.decide(signed), Permit)
+
+
+@pytest.mark.parametrize("tier", ["restricted", "sealed"])
+def test_no_broad_permit_opens_what_it_does_not_speak_about(tier: str) -> None:
+    broad = build.directive({"permit": True}, 1)
+    person = {"organization": "A", "chain": ["A"], "role": "clinician"}
+    for confidentiality, sensitivities in (("R", ()), ("N", ("HIV",)), ("V", ()), ("V", ("PSY",))):
+        record = build.facets({"confidentiality": confidentiality, "sensitivities": sensitivities})
+        for county in POLICIES:
+            request = build.request({}, "dr-a1", person)
+            decision = decide(request, build.patient({}), [broad], record, county)
+            assert not isinstance(decision, SHARED), (tier, confidentiality, sensitivities)
