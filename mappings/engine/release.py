@@ -153,8 +153,10 @@ class _Loader:
         self.findings.extend(findings)
         return merged
 
-    def source(self, settings: Mapping[str, Any], line: Line) -> Source | None:
-        zone = self.zone(settings.get("timezone"), line)
+    def source(
+        self, settings: Mapping[str, Any], lines: Mapping[str, Line], line: Line
+    ) -> Source | None:
+        zone = self.zone(settings.get("timezone"), lines.get("timezone", line))
         charset = str(settings.get("charset", "utf-8")).lower()
         org = settings.get("org")
         if not isinstance(org, str) or not org:
@@ -162,7 +164,7 @@ class _Loader:
         if charset not in CODECS:
             known = ", ".join(CODECS)
             self.find(
-                line,
+                lines.get("charset", line),
                 f"不认识字符集 {charset}；可用：{known}",
                 f"unknown charset {charset}; known: {known}",
             )
@@ -172,7 +174,9 @@ class _Loader:
         try:
             limits = msgspec.convert(settings.get("limits", {}), Limits)
         except msgspec.ValidationError as error:
-            self.find(line, "[source] limits 写法不对", f"[source] limits: {error}")
+            self.find(
+                lines.get("limits", line), "[source] limits 写法不对", f"[source] limits: {error}"
+            )
             return None
         return Source(
             org=org,
@@ -189,7 +193,7 @@ class _Loader:
     def zone(self, name: object, line: Line) -> ZoneInfo | None:
         try:
             return ZoneInfo(str(name or "?"))
-        except (ValueError, OSError):
+        except (ValueError, OSError, KeyError):
             self.find(
                 line,
                 "[source] 必须写 timezone，例如 Asia/Shanghai",
@@ -231,15 +235,18 @@ def _load(site: Path, base_url: str) -> tuple[Map | None, list[Finding]]:
     common = [file for file in files if not file.blocks]
     maps = [file for file in files if file.blocks or file.input == "fhir"]
     settings: dict[str, Any] = {}
+    lines: dict[str, Line] = {}
     refs: dict[str, TableRef] = {}
     for file in common:
         if file not in maps:
             settings |= file.source
+            lines |= file.source_lines
             refs |= file.tables
     for file in maps:
         settings |= file.source
+        lines |= file.source_lines
     first = files[0].line
-    source = loader.source(settings, first)
+    source = loader.source(settings, lines, first)
     inputs = {file.input or "er7" for file in maps}
     if len(inputs) != 1 or not inputs <= set(DIALECTS):
         known = ", ".join(DIALECTS)

@@ -131,6 +131,7 @@ class RuleFile:
     line: Line
     extras: Mapping[str, Any] = field(default_factory=dict)
     layers: tuple[bytes, ...] = ()
+    source_lines: Mapping[str, Line] = field(default_factory=dict)
 
 
 class Fault(Exception):
@@ -173,7 +174,8 @@ class _Parser:
                     "this character cannot be read; texts stand in single quotes",
                 )
             kind = str(match.lastgroup)
-            self.tokens.append((kind, match.group(kind), match.start(kind)))
+            quote = 1 if kind in ("literal", "quoted") else 0
+            self.tokens.append((kind, match.group(kind), match.start(kind) - quote))
             position = match.end()
         self.end = len(stripped)
         self.index = 0
@@ -371,6 +373,7 @@ class _FileReader:
                 "accept": accept if isinstance(accept, dict) else {},
             },
             layers=(self.raw,),
+            source_lines={name: self.at("source", name) for name in document.get("source", {})},
         )
 
     def unknown(self, line: Line, name: str, known: Sequence[str]) -> None:
@@ -484,6 +487,7 @@ def overlay(base: RuleFile, upper: RuleFile) -> tuple[RuleFile, list[Finding]]:
             input=upper.input or base.input,
             accept=upper.accept or base.accept,
             source={**base.source, **upper.source},
+            source_lines={**base.source_lines, **upper.source_lines},
             tables={**base.tables, **upper.tables},
             blocks=blocks,
             extras={
