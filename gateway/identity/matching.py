@@ -127,7 +127,9 @@ def match(one: Known, other: Known) -> Match:
     """Compare two patients; the order does not matter.
 
     SAME: both have the same valid 18-digit number of their own, names at least 0.8 alike, and no
-    birth date or sex contradicts another (the one in the number included). POSSIBLE: the same with
+    birth date (the one in the number included) or stated sex contradicts another. The sex in the
+    number is no evidence: a slip at a desk is commoner than a borrowed card of the same name, so
+    it is a matter of `quality`. POSSIBLE: the same with
     a 15-digit number on a side, or without a common number the same name and birth date and a
     common telephone or insurance number. Two different valid numbers are two people.
     """
@@ -156,7 +158,6 @@ def match(one: Known, other: Known) -> Match:
 
     births = {born for born in (one.birth, other.birth, *_stated(mine, theirs)) if born}
     sexes = {sex for sex in (one.sex, other.sex) if sex}
-    sexes |= {number.sex for number in (mine, theirs) if number}
     if len(births) > 1:
         grounds.append(Ground.OTHER_BIRTH)
     elif births and (one.birth or mine) and (other.birth or theirs):

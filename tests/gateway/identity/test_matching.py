@@ -36,7 +36,7 @@ TABLE = [
     ("births disagree", WANG, known(WANG, birth=date(1980, 1, 2)), Tier.NONE, Ground.OTHER_BIRTH),
     ("sexes disagree", WANG, known(WANG, sex="male"), Tier.NONE, Ground.OTHER_SEX),
     ("both contradict the number the same way", known(WANG, sex="male"), known(WANG, sex="male"),
-     Tier.NONE, Ground.OTHER_SEX),
+     Tier.SAME, Ground.SAME_NUMBER),
     ("two residents of one name", WANG, known(WANG, number=YOUNG_MOTHER.number, birth=None),
      Tier.NONE, Ground.OTHER_NUMBER),
     ("two residents of one name, birth and telephone",

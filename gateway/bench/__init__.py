@@ -1,0 +1,1 @@
+"""Measures the gateway beside the bare ceiling, in one run."""
