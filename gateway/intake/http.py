@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -36,6 +37,7 @@ _HL7_STATUS = {
     Fault.BUSY: 503,
 }
 _BEGINNING = 8_192
+_SOON = 2.0
 _OFF_THE_LOOP = 262_144
 
 
@@ -92,25 +94,26 @@ class _Body:
         self._limit = limit
         self._declared = request.headers.get("content-length", "")
         self._read = bytearray()
-        self._ended = False
 
     async def whole(self) -> bytes:
         """All of it; Problem(TOO_LARGE) as soon as that is known."""
         if self._declared.isdigit() and int(self._declared) > self._limit:
             raise self._too_large()
-        async for chunk in self._chunks:
-            self._read += chunk
-            if len(self._read) > self._limit:
-                raise self._too_large()
-        self._ended = True
+        try:
+            async for chunk in self._chunks:
+                self._read += chunk
+                if len(self._read) > self._limit:
+                    raise self._too_large()
+        except ClientDisconnect:
+            raise Problem(Kind.MALFORMED, "The body ended early.") from None
         return bytes(self._read)
 
     async def beginning(self) -> bytes:
-        """The first few kilobytes: enough for the header that a refusal is addressed with."""
-        while len(self._read) < _BEGINNING and not self._ended:
-            chunk = await anext(self._chunks, b"")
-            self._ended = not chunk
-            self._read += chunk
+        """What arrives soon of the first kilobytes: the header that a refusal is addressed with."""
+        with suppress(ClientDisconnect, StopAsyncIteration, TimeoutError):
+            async with asyncio.timeout(_SOON):
+                while len(self._read) < _BEGINNING:
+                    self._read += await anext(self._chunks)
         return bytes(self._read[:_BEGINNING])
 
     def _too_large(self) -> Problem:

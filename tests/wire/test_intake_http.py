@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from starlette.requests import Request
 
@@ -48,6 +50,33 @@ async def test_a_declared_length_over_the_limit_is_refused_without_reading(doors
     scope = {"type": "http", "method": "POST", "headers": headers, "path": "/"}
     with pytest.raises(Problem):
         await http._Body(Request(scope, receive), 20_000).whole()
+
+
+async def test_a_refusal_does_not_wait_for_a_slow_body(monkeypatch):
+    monkeypatch.setattr(http, "_SOON", 0.05)
+    pieces = [{"type": "http.request", "body": ADT, "more_body": True}]
+
+    async def receive():
+        if pieces:
+            return pieces.pop()
+        return await asyncio.sleep(60)
+
+    scope = {"type": "http", "method": "POST", "headers": [], "path": "/"}
+    assert await http._Body(Request(scope, receive), 20_000).beginning() == ADT
+
+
+async def test_a_sender_that_hangs_up_leaves_nothing_behind():
+    pieces = [{"type": "http.disconnect"}, {"type": "http.request", "body": ADT, "more_body": True}]
+
+    async def receive():
+        return pieces.pop()
+
+    scope = {"type": "http", "method": "POST", "headers": [], "path": "/"}
+    body = http._Body(Request(scope, receive), 20_000)
+    with pytest.raises(Problem) as caught:
+        await body.whole()
+    assert caught.value.kind is Kind.MALFORMED
+    assert await body.beginning() == ADT
 
 
 async def test_too_large_is_told_in_the_senders_terms(doors):
