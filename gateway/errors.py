@@ -17,6 +17,7 @@ class Kind(Enum):
     UNKNOWN = (404, "not-found")
     NO_SUCH_ROUTE = (404, "not-supported")
     NO_SUCH_METHOD = (405, "not-supported")
+    NOT_ACCEPTABLE = (406, "not-supported")
     CONFLICT = (409, "conflict")
     PRECONDITION = (412, "conflict")
     TOO_LARGE = (413, "too-long")

@@ -35,8 +35,9 @@ class Settings:
     county: str = setting("county", "short name of the county; part of every seal and of the log")
     county_file: Path = setting(Path(), "register of organisations (TOML); empty is none")
     sites: Path = setting(Path(), "folder of the hospitals' maps; empty is the shipped ones")
-    catalogue: Path = setting(Path(), "folder of catalogue files; empty is the shipped ones")
-    entitlements: Path = setting(Path(), "HR entitlements (CSV); empty is none")
+    catalogue: Path = setting(
+        Path(), "folder of the county's members.csv and entitlements.csv; empty is none"
+    )
     node: str = setting("gateway", "name of this process group in the access log")
     policy: Literal["cn-optin", "opt-out"] = setting("cn-optin", "consent preset of the county")
     timezone: str = setting("Asia/Shanghai", "the county's time zone")

@@ -140,3 +140,11 @@ def _replay(tx: Tx, id: str, at: int) -> bool:
         return False
     tx.run(inbox.ADD_JOB, "file", id, at)
     return True
+
+
+async def source_of_client(client: str, services: Services) -> inbox.SourceRow:
+    """The active source a system client posts for; Problem REFUSED when it posts for none."""
+    found = await services.db.read(inbox.SOURCE_OF_CLIENT, client)
+    if not found:
+        raise Problem(Kind.REFUSED, "This client does not speak for any source.")
+    return await source_named(found[0][0], services)

@@ -132,7 +132,7 @@ NEEDS_WORDS = "08"
 
 OUTCOMES = {
     "accepted": Mark("✓", N_("已认可"), "good"),
-    "declined": Mark("✕", N_("不予认可"), "warn"),
+    "declined": Mark("✕", N_("未认可"), "warn"),
 }
 
 CONSENT_STATES = {

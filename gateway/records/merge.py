@@ -50,3 +50,16 @@ def with_meta(head: bytes, tail: bytes, kept: bytes, version: str, updated: str)
     """The text as stored and served."""
     meta = f'"meta":{{"versionId":"{version}","lastUpdated":"{updated}"'.encode()
     return b"".join((head, meta, b"," if kept else b"", kept, b"},", tail))
+
+
+def renamed(text: bytes, id: str) -> tuple[bytes, bytes]:
+    """(head, tail) of a sender's resource under our id; its own id and meta are left out."""
+    root = jsontext.parse(text)
+    members = [
+        (name, text[value.key : value.end])
+        for name, value in root.members().items()
+        if name not in {"id", "meta"}
+    ]
+    members.sort(key=lambda member: member[0] != "resourceType")
+    members.insert(1, ("id", b'"id":"%s"' % id.encode()))
+    return _joined(members)

@@ -27,6 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 # Type → parameter → how it is read. `metadata` lists exactly these.
 TOKEN, DATE, REFERENCE = "token", "date", "reference"
 PARAMETERS: Final[dict[str, dict[str, str]]] = {
+    "Patient": {"identifier": TOKEN},
     "Observation": {
         "code": TOKEN,
         "category": TOKEN,

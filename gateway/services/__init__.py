@@ -10,7 +10,8 @@ from pathlib import Path
 import mappings
 from consent.policy import PolicySet
 from consent.policy import load as load_policy
-from gateway.recognition import Catalogue, Entitlements, load_catalogue, load_entitlements
+from gateway.recognition.catalogue import SHIPPED, Catalogue
+from gateway.recognition.catalogue.reader import load as load_catalogue
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
 from gateway.services.register import Register
@@ -39,7 +40,6 @@ class Services:
     register: Register
     maps: Maps
     catalogue: Catalogue
-    entitlements: Entitlements
     now: Callable[[], int] = wall_clock
 
     def ids(self, organization: str) -> Callable[[str, str, Sequence[str]], str]:
@@ -77,8 +77,8 @@ async def open_services(settings: Settings) -> Services:
             load_register(settings.county_file) if settings.county_file != Path() else Register({})
         ),
         maps=Maps(sites, settings.canonical),
-        catalogue=load_catalogue(settings.catalogue if settings.catalogue != Path() else None),
-        entitlements=load_entitlements(
-            settings.entitlements if settings.entitlements != Path() else None
+        catalogue=load_catalogue(
+            *([SHIPPED] if settings.catalogue == Path() else [SHIPPED, settings.catalogue]),
+            zone=settings.zone,
         ),
     )

@@ -6,6 +6,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class RegisterFault(ValueError):
@@ -14,22 +17,39 @@ class RegisterFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A hospital, centre or authority."""
+    """A hospital, centre or authority; `part_of` names the one it belongs to."""
 
     id: str
-    name: str
-    name_en: str = ""
-    parent: str = ""
+    zh: str
+    en: str = ""
+    kind: str = ""
     level: str = ""
     region: str = ""
-    scopes: tuple[str, ...] = ()
+    facility: str = ""
+    part_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredSource:
+    """A system the register lists, so that `init` can declare it."""
+
+    name: str
+    organization: str
+    map: str
+    facility: str = ""
 
 
 class Register:
     """All organisations by id; unknown ids have only themselves."""
 
-    def __init__(self, organizations: Mapping[str, Organization], name: str = "") -> None:
+    def __init__(
+        self,
+        organizations: Mapping[str, Organization],
+        sources: tuple[DeclaredSource, ...] = (),
+        name: str = "",
+    ) -> None:
         self._organizations = dict(organizations)
+        self.sources = sources
         self.name = name
 
     def __iter__(self) -> Iterator[Organization]:
@@ -37,19 +57,19 @@ class Register:
 
     def get(self, id: str) -> Organization:
         """The organisation, or a nameless one of that id."""
-        return self._organizations.get(id) or Organization(id, id)
+        return self._organizations.get(id) or Organization(id, id, id)
 
     def chain(self, id: str) -> tuple[str, ...]:
-        """The organisation, what it belongs to, and so on up."""
+        """The organisation, what it is part of, and so on up."""
         chain: list[str] = []
         while id and id not in chain:
             chain.append(id)
-            id = self.get(id).parent
+            id = self.get(id).part_of
         return tuple(chain)
 
 
 def load(path: Path) -> Register:
-    """Read a register (TOML: `[county] name`, `[[organization]] id, name, …`).
+    """Read a register (TOML: `[county] zh`, `[[organization]] id, zh, …`, `[[source]] name, …`).
 
     Raises RegisterFault naming what is unknown, missing or repeated.
     """
@@ -59,14 +79,22 @@ def load(path: Path) -> Register:
         raise RegisterFault(f"{path}: {fault}") from None
     organizations: dict[str, Organization] = {}
     for row in table.get("organization", []):
-        try:
-            one = Organization(**{**row, "scopes": tuple(row.get("scopes", ()))})
-        except TypeError as fault:
-            raise RegisterFault(f"{path}: {row.get('id', '?')}: {fault}") from None
+        one = _made(Organization, row, path)
         if one.id in organizations:
             raise RegisterFault(f"{path}: organisation {one.id} stands twice")
         organizations[one.id] = one
-    for one in organizations.values():
-        if one.parent and one.parent not in organizations:
-            raise RegisterFault(f"{path}: {one.id} belongs to {one.parent}, which is not listed")
-    return Register(organizations, str(table.get("county", {}).get("name", "")))
+    sources = tuple(_made(DeclaredSource, row, path) for row in table.get("source", []))
+    for id, named in [
+        *((one.id, one.part_of) for one in organizations.values() if one.part_of),
+        *((source.name, source.organization) for source in sources),
+    ]:
+        if named not in organizations:
+            raise RegisterFault(f"{path}: {id} names {named}, which is not listed")
+    return Register(organizations, sources, str(table.get("county", {}).get("zh", "")))
+
+
+def _made(kind: type[T], row: Mapping[str, str], path: Path) -> T:
+    try:
+        return kind(**row)
+    except TypeError as fault:
+        raise RegisterFault(f"{path}: {row.get('id', row.get('name', '?'))}: {fault}") from None

@@ -272,6 +272,19 @@ RETIRE = Statement(
     "chart_",
     "seq_",
 )
+SET_HEAD = Statement(
+    update(_record)
+    .where(
+        _record.c.bucket == bindparam("bucket_"),
+        _record.c.chart == bindparam("chart_"),
+        _record.c.seq == bindparam("seq_"),
+    )
+    .values(head=bindparam("head_")),
+    "bucket_",
+    "chart_",
+    "seq_",
+    "head_",
+)
 ADD_RECORD = Statement(insert(_record).values(**binds(_record)), *(c.name for c in _record.columns))
 ADD_SEGMENT = Statement(
     insert(_segment).values(**binds(_segment)), *(c.name for c in _segment.columns)
@@ -335,6 +348,13 @@ DIRECTIVE = Statement(
     ),
     "chart",
     "id",
+)
+
+
+DIRECTIVES_OF = Statement(
+    select(_directive.c.id).where(any_of(_directive.c.chart, "charts")),
+    "charts",
+    lists=("charts",),
 )
 
 

@@ -34,6 +34,10 @@ class SourceRow(NamedTuple):
 _SOURCE = tuple(_source.c[name] for name in SourceRow._fields)
 
 SOURCE = Statement(select(*_SOURCE).where(_source.c.name == bindparam("name")), "name")
+SOURCE_OF_CLIENT = Statement(
+    select(_source.c.name).where(_source.c.client == bindparam("client")).order_by(_source.c.name),
+    "client",
+)
 SOURCES = Statement(select(*_SOURCE).order_by(_source.c.name))
 PUT_SOURCE = Statement(insert(_source).values(**binds(_source)), *(c.name for c in _source.columns))
 SET_SOURCE_STATE = Statement(

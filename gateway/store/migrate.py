@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 
 Which = Literal["records", "keyring"]
@@ -42,6 +42,11 @@ def _pending(connection: Connection, which: Which) -> bool:
     return (
         MigrationContext.configure(connection).get_current_revision() != script.get_current_head()
     )
+
+
+async def is_empty(url: str) -> bool:
+    """True when the database has no tables."""
+    return bool(await _on(url, lambda connection: not inspect(connection).get_table_names()))
 
 
 async def _on(url: str, work: Any, *given: Any) -> Any:

@@ -1,0 +1,112 @@
+"""Wires the doors to one ASGI application and runs what must run beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import intake, portal
+from gateway.auth import systems
+from gateway.errors import Problem
+from gateway.exchange import county
+from gateway.fhir.door import FhirDoor
+from gateway.jobs.worker import Worker
+from gateway.services import Services
+from gateway.store import inbox
+
+Scope = MutableMapping[str, Any]
+
+
+class Application:
+    """FHIR requests go straight to their door; everything else through Starlette."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self._fhir = FhirDoor(services)
+        self._rest = starlette(services)
+
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
+        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.startswith("/fhir/") and not path.startswith("/fhir/.well-known/"):
+                await self._fhir(scope, receive, send)
+                return
+        await self._rest(scope, receive, send)
+
+
+def starlette(services: Services) -> Starlette:
+    """Every door but FHIR."""
+    return Starlette(
+        routes=[
+            Route("/", _home),
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz(services)),
+            Route("/metrics", _metrics(services)),
+            *systems.routes(services),
+            *intake.routes(services),
+            *portal.routes(services, county.stories(services)),
+        ]
+    )
+
+
+async def _home(request: Request) -> Response:
+    return RedirectResponse("/portal/", 303)
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _readyz(services: Services) -> Callable[[Request], Awaitable[Response]]:
+    async def readyz(request: Request) -> Response:
+        try:
+            await services.db.read(inbox.SOURCES)
+        except Problem:
+            return JSONResponse({"records": "unavailable"}, 503)
+        return JSONResponse({"records": "ready"})
+
+    return readyz
+
+
+def _metrics(services: Services) -> Callable[[Request], Awaitable[Response]]:
+    async def metrics(request: Request) -> Response:
+        """Counts per source in the Prometheus text format; never anything of a patient."""
+        lines = ["# TYPE gateway_messages gauge"]
+        for row in await services.db.read(inbox.TALLY):
+            tally = inbox.Tally(*row)
+            for state in ("received", "filed", "quarantined", "waiting", "duplicates"):
+                count = getattr(tally, state)
+                lines.append(f'gateway_messages{{source="{tally.name}",state="{state}"}} {count}')
+        return PlainTextResponse("\n".join(lines) + "\n")
+
+    return metrics
+
+
+@asynccontextmanager
+async def running(services: Services) -> AsyncIterator[None]:
+    """The MLLP door and the worker, for as long as the block lasts."""
+    worker = Worker(services)
+    tasks: list[asyncio.Task[Any]] = []
+    if services.settings.worker:
+        tasks.append(asyncio.create_task(worker.run()))
+    door = await intake.open_mllp(services) if services.settings.mllp_port else None
+    try:
+        yield
+    finally:
+        if door is not None:
+            await door.close()
+        worker.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)

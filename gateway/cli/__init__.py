@@ -1,0 +1,47 @@
+"""The command line `health-gateway`: one folder entry a subject, errors in one sentence."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+
+import typer
+
+from gateway.cli import audit, county, intake, keys, maps, people, serving
+from gateway.errors import Problem
+from gateway.services.register import RegisterFault
+from gateway.settings import SettingsFault
+from gateway.vault import VaultError
+
+app = typer.Typer(
+    name="health-gateway",
+    help="County health record sharing gateway.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for part in (county, serving, intake):
+    part.add_to(app)
+app.add_typer(intake.source, name="source")
+app.add_typer(people.client, name="client")
+app.add_typer(people.user, name="user")
+app.add_typer(maps.app, name="mappings")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+
+
+def main() -> None:
+    """Exit 0 when done, 1 when something was found or refused, 2 when it could not be tried."""
+    try:
+        app()
+    except Problem as problem:
+        _end(problem.text + (f" ({problem.place})" if problem.place else ""), 1)
+    except (SettingsFault, RegisterFault, VaultError) as fault:
+        _end(str(fault), 2)
+    except (OSError, sqlite3.Error) as fault:
+        _end(f"{type(fault).__name__}: {getattr(fault, 'strerror', None) or 'cannot go on'}", 2)
+
+
+def _end(sentence: str, code: int) -> None:
+    print(f"health-gateway: {sentence}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,103 @@
+"""Commands on the access log: verify, export, prove."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.audit.verify import Report
+from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.exchange import archive
+from gateway.exchange.sequence import log_key
+from gateway.exchange.verification import verify_log
+from gateway.services import Services
+
+app = typer.Typer(help="The access log: verify, export, prove.", no_args_is_help=True)
+
+
+@app.command()
+def verify(
+    witnessed: Annotated[
+        list[Path] | None, typer.Option(help="a checkpoint somebody else has kept")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--archive", help="an exported log, instead of the store")
+    ] = None,
+    key: Annotated[str, typer.Option(help="the log's public key text, for an export")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check every entry: exit 1 when anything was changed, removed, reordered or cut off."""
+    notes = [path.read_bytes() for path in witnessed or []]
+    started = time.perf_counter()
+    if folder is not None:
+        report = archive.verify_archive(folder, key, notes)
+    else:
+        report = with_services(lambda services: verify_log(services, notes))
+    _tell(report, time.perf_counter() - started, as_json)
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _tell(report: Report, seconds: float, as_json: bool) -> None:
+    newest = report.newest
+    if as_json:
+        print_json(
+            {
+                "ok": report.ok,
+                "entries": report.entries,
+                "signed": report.signed,
+                "unsigned": report.unsigned,
+                "root": newest.root.hex() if newest else "",
+                "findings": [
+                    {"fault": f.fault, "entry": f.entry, "zh": f.zh, "en": f.en}
+                    for f in report.findings
+                ],
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    for finding in report.findings:
+        console.print(f"{finding.zh} / {finding.en}", style="red", highlight=False, markup=False)
+    verdict = "every entry is in its place" if report.ok else "THE LOG IS NOT WHOLE"
+    console.print(
+        f"{verdict}: {report.entries} entries, {report.signed} under a signed checkpoint, "
+        f"{seconds:.1f} s",
+        highlight=False,
+    )
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="a new folder")],
+) -> None:
+    """Write the log as static files that anybody with the public key can verify."""
+
+    async def run(services: Services) -> str:
+        await archive.export(folder, services)
+        return log_key(services).text()
+
+    console.print(with_services(run), highlight=False, markup=False)
+
+
+@app.command()
+def prove(
+    entry: Annotated[int, typer.Argument(help="number of the entry, from 0")],
+) -> None:
+    """Print one entry's inclusion proof under the newest checkpoint (JSON)."""
+
+    async def run(services: Services) -> object:
+        return await archive.prove(entry, services)
+
+    print_json(with_services(run))
+
+
+@app.command("key")
+def key_() -> None:
+    """Print what a verifier pins: the log's name and public key."""
+
+    async def run(services: Services) -> str:
+        return log_key(services).text()
+
+    console.print(with_services(run), highlight=False, markup=False)

@@ -1,0 +1,55 @@
+"""What every command needs: the settings, the services for as long as they run, JSON output."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+
+from gateway.services import Services, open_services
+from gateway.services.caller import Caller
+from gateway.settings import Settings, read
+from gateway.store.migrate import pending
+
+T = TypeVar("T")
+
+console = Console()
+OPERATOR = Caller(client="command-line", organization="county", role="operator", user="operator")
+
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def with_services(work: Callable[[Services], Awaitable[T]], settings: Settings | None = None) -> T:
+    """Run `work` with the services of the settings in force, and close them after it."""
+
+    async def run() -> T:
+        services = await open_services(settings or read())
+        try:
+            return await work(services)
+        finally:
+            await services.close()
+
+    return asyncio.run(run())
+
+
+async def refuse_unmigrated(settings: Settings) -> None:
+    """Stop with a sentence when the databases are older or newer than this version."""
+    if await pending(settings.database_url, "records") or await pending(
+        settings.keyring_url, "keyring"
+    ):
+        raise SystemExit(_say("the databases need `health-gateway migrate` first"))
+
+
+def _say(sentence: str) -> int:
+    print(f"health-gateway: {sentence}", file=sys.stderr)
+    return 2
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str) + b"\n")

@@ -1,0 +1,108 @@
+"""Commands on the county as a whole: init, migrate, check-config, backup, restore."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.exchange import safety, sources
+from gateway.services import Services
+from gateway.settings import Settings, describe, read
+from gateway.store import copies
+from gateway.store.migrate import migrate as migrate_one
+from gateway.vault import KeyFile
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    for command in (init, migrate, backup, restore):
+        app.command()(command)
+    app.command("check-config")(check_config)
+
+
+def init() -> None:
+    """Make a new county: root key, both databases, the register's sources."""
+    settings = read()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    KeyFile.create(settings.root_key, demo=settings.demo)
+    _migrate(settings)
+
+    async def declare(services: Services) -> None:
+        await sources.declare(services)
+
+    with_services(declare, settings)
+    console.print(f"Root key: {settings.root_key} - back it up first, apart from the databases.")
+
+
+def migrate() -> None:
+    """Bring both databases to the tables this version wants."""
+    _migrate(read())
+
+
+def _migrate(settings: Settings) -> None:
+    async def both() -> None:
+        await migrate_one(settings.database_url, "records")
+        await migrate_one(settings.keyring_url, "keyring")
+
+    asyncio.run(both())
+
+
+def check_config(as_json: AsJson = False) -> None:
+    """Print what is in force, masked, and what is unsafe; exit 1 when serving would be refused."""
+    settings = read()
+    findings = safety.findings(settings)
+    limits: tuple[str, ...] = ()
+    if settings.root_key.exists():
+        limits = KeyFile.open(settings.root_key, allow_demo=True).limits
+    if as_json:
+        print_json(
+            {
+                "settings": {name: value for name, value, _ in describe(settings)},
+                "refusals": findings,
+                "key_custody": limits,
+            }
+        )
+    else:
+        for name, value, says in describe(settings):
+            console.print(f"{name}={value}", style="bold", highlight=False, markup=False)
+            console.print(f"    {says}", highlight=False, markup=False)
+        for limit in limits:
+            console.print(f"key file: {limit}", highlight=False, markup=False)
+        for finding in findings:
+            console.print(f"REFUSED: {finding}", style="red", highlight=False, markup=False)
+    raise typer.Exit(1 if findings else 0)
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="where the records and the log go")],
+    keyring: Annotated[Path, typer.Option(help="where the keyring goes: another medium")],
+) -> None:
+    """Copy the records and, apart from them, the keyring, while the gateway runs."""
+    settings = read()
+    if keyring.resolve() == folder.resolve():
+        raise typer.BadParameter("keep the keyring's backup apart from the records'")
+    made = asyncio.run(copies.backup(settings.database_url, folder, "records"))
+    made += asyncio.run(copies.backup(settings.keyring_url, keyring, "keyring"))
+    checkpoint = settings.data / "checkpoint"
+    if checkpoint.exists():
+        copies.keep(checkpoint, folder / "checkpoint")
+    for path in made:
+        console.print(str(path), highlight=False)
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="the records' backup")],
+    keyring: Annotated[Path, typer.Option(help="the keyring's backup")],
+) -> None:
+    """Put a backup in place; refuses while databases stand where it would go."""
+    settings = read()
+    asyncio.run(copies.restore(settings.database_url, folder, "records"))
+    asyncio.run(copies.restore(settings.keyring_url, keyring, "keyring"))
+    if (folder / "checkpoint").exists():
+        settings.data.mkdir(parents=True, exist_ok=True)
+        copies.keep(folder / "checkpoint", settings.data / "checkpoint")
+    console.print("Restored. Run `health-gateway audit verify` before serving.")

@@ -1,0 +1,133 @@
+"""Commands on what comes in: load, source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.exchange import loading, sources
+from gateway.jobs.worker import Worker
+from gateway.records.instant import moment
+from gateway.services import Services
+
+source = typer.Typer(help="The hospital systems that send to us.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these commands."""
+    app.command()(load)
+
+
+def load(
+    source_name: Annotated[str, typer.Argument(metavar="SOURCE")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", exists=True, dir_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Take messages from files as if the source had sent them; run again, it resumes."""
+
+    async def run(services: Services) -> dict[str, int]:
+        worker = Worker(services)
+        counts: dict[str, int] = {"new": 0, "again": 0, "conflict": 0}
+        with Progress(console=console, disable=as_json) as progress:
+            task = progress.add_task(source_name, total=sum(f.stat().st_size for f in files))
+            for file in files:
+                async for outcomes, size in loading.load(source_name, file, services):
+                    for outcome in outcomes:
+                        counts[outcome] += 1
+                    progress.advance(task, size)
+            waiting = progress.add_task("filing", total=None)
+            await worker.drain()
+            progress.update(waiting, total=1, completed=1)
+        return counts
+
+    counts = with_services(run)
+    tally = with_services(lambda services: _tally(services, source_name))
+    if as_json:
+        print_json({"source": source_name, **counts, "tally": tally})
+    else:
+        console.print(
+            f"{counts['new']} new, {counts['again']} already here, "
+            f"{counts['conflict']} with a control id used before"
+        )
+
+
+async def _tally(services: Services, name: str) -> dict[str, object]:
+    return next(
+        (
+            {**row._asdict(), "agrees": row.agrees}
+            for row in await sources.tallies(services)
+            if row.name == name
+        ),
+        {},
+    )
+
+
+@source.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """Received = filed + quarantined + waiting + duplicates, for each source."""
+
+    async def run(services: Services) -> list[dict[str, object]]:
+        return [{**row._asdict(), "agrees": row.agrees} for row in await sources.tallies(services)]
+
+    rows = with_services(run)
+    if as_json:
+        print_json(rows)
+        return
+    table = Table()
+    for title in ("source", "organisation", "state", "received", "filed", "quarantined",
+                  "waiting", "duplicates", "last message", "sum"):  # fmt: skip
+        table.add_column(title)
+    for row in rows:
+        last = int(str(row["last_at"]))
+        table.add_row(
+            *(str(row[k]) for k in ("name", "organization", "state", "received", "filed",
+                                    "quarantined", "waiting", "duplicates")),
+            moment(last).isoformat(timespec="seconds") if last else "-",
+            "agrees" if row["agrees"] else "DISAGREES",
+        )  # fmt: skip
+    console.print(table)
+
+
+@source.command()
+def add(
+    name: str,
+    organization: Annotated[str, typer.Option(help="id in the register")],
+    map: Annotated[str, typer.Option(help="folder under the sites folder")],
+    keep: Annotated[str, typer.Option(help="content | index | relay")] = "content",
+    facility: Annotated[str, typer.Option(help="MSH-4 that plain MLLP must carry")] = "",
+    certificate: Annotated[str, typer.Option(help="SHA-256 of its client certificate")] = "",
+    client: Annotated[str, typer.Option(help="system client that may post for it")] = "",
+) -> None:
+    """Declare a source."""
+
+    async def run(services: Services) -> None:
+        services.maps.get(map)
+        await sources.add(
+            name,
+            organization,
+            map,
+            services,
+            keep=keep,
+            facility=facility,
+            certificate=certificate,
+            client=client or name,
+        )
+
+    with_services(run)
+
+
+@source.command()
+def pause(name: str) -> None:
+    """Answer its messages with "busy" until it is resumed."""
+    with_services(lambda services: sources.set_state(name, "paused", services))
+
+
+@source.command()
+def resume(name: str) -> None:
+    """Take its messages again."""
+    with_services(lambda services: sources.set_state(name, "active", services))

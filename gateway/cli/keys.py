@@ -1,0 +1,78 @@
+"""Commands on keys: status, rotate, shred."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.cli.common import OPERATOR, AsJson, console, print_json, with_services
+from gateway.services import Services
+from gateway.vault import KeyFile, Tier
+
+app = typer.Typer(help="Keys: where they are, renewing, destroying.", no_args_is_help=True)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What keys there are, and what their custody does not protect from."""
+
+    async def run(services: Services) -> dict[str, object]:
+        root = KeyFile.open(services.settings.root_key, allow_demo=True)
+        prefixes = ("county/", "chart/", "audit/", "intake/", "shred/")
+        keyring = services.vault_keyring
+        return {
+            "root": root.kind,
+            "demo": root.demo,
+            "limits": root.limits,
+            "public_key": services.vault.public_key().hex(),
+            "keys": {p.rstrip("/"): len(await keyring.names(p)) for p in prefixes},
+        }
+
+    found = with_services(run)
+    if as_json:
+        print_json(found)
+    else:
+        for name, value in found.items():
+            console.print(f"{name}: {value}", highlight=False, markup=False)
+
+
+@app.command()
+def rotate(
+    tier: Annotated[str, typer.Argument(help="general, restricted, sealed, audit or intake")],
+) -> None:
+    """A new county key; every key under the old one is wrapped again. Data stays as it is."""
+
+    async def run(services: Services) -> int:
+        which = {"general": Tier.GENERAL, "restricted": Tier.RESTRICTED, "sealed": Tier.SEALED}
+        if tier not in which and tier not in {"audit", "intake"}:
+            raise typer.BadParameter("general, restricted, sealed, audit or intake")
+        count = await services.vault.rotate(which.get(tier, tier))  # type: ignore[arg-type]
+        await _note(services, "rotate", tier, count)
+        return count
+
+    console.print(f"{with_services(run)} keys wrapped again")
+
+
+@app.command()
+def shred(
+    chart: Annotated[str, typer.Argument(help="chart id, 32 hex")],
+    yes: Annotated[bool, typer.Option("--yes", help="I know that this cannot be undone")] = False,
+) -> None:
+    """Destroy the keys of a chart: its facts become unreadable here and in every backup."""
+    if not yes:
+        raise typer.BadParameter("say --yes: this cannot be undone")
+
+    async def run(services: Services) -> int:
+        count = await services.vault.shred(chart)
+        await _note(services, "shred", services.log.tag(chart), count)
+        return count
+
+    console.print(f"{with_services(run)} keys destroyed")
+
+
+async def _note(services: Services, act: str, about: str, count: int) -> None:
+    at = services.now()
+    body = Body(request=f"keys.{at}", details={"act": act, "about": about, "keys": str(count)})
+    await services.log.note(Kind.KEY, Outcome.PERMIT, OPERATOR, at, body)

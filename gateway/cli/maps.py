@@ -1,0 +1,101 @@
+"""Commands on the hospitals' maps: lint, try, replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+import mappings
+from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.exchange import receive
+from gateway.jobs.worker import Worker
+from gateway.services import Services
+from gateway.settings import read
+from gateway.store import inbox
+from mappings.engine import lint as lint_map
+from mappings.engine import load as load_map
+
+app = typer.Typer(help="The hospitals' maps: lint, try, replay.", no_args_is_help=True)
+
+
+def _site(name: str) -> Path:
+    folder = read().sites
+    return (folder if folder != Path() else Path(mappings.__path__[0]) / "sites") / name
+
+
+@app.command()
+def lint(
+    site: str,
+    english: Annotated[bool, typer.Option("--english", help="findings in English")] = False,
+) -> None:
+    """Check a site's rule files and tables; exit 1 with file, line and what to do."""
+    findings = lint_map(_site(site))
+    for finding in findings:
+        console.print(finding.text("en" if english else "zh"), highlight=False, markup=False)
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command("try")
+def try_(
+    site: str,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    english: Annotated[bool, typer.Option("--english", help="issues in English")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a file would become, and what was not understood; nothing is stored."""
+    site_map = load_map(_site(site), read().canonical)
+    reading = site_map.read(file.read_bytes(), _plain_id, origin="try")
+    issues = [*reading.issues, *(i for m in reading.messages for i in m.issues)]
+    resources = [one for message in reading.messages for one in message.resources]
+    if as_json:
+        print_json(
+            {
+                "resources": [orjson.loads(one.text()) for one in resources],
+                "issues": [
+                    {"severity": i.severity, "code": i.code, "place": i.place, "rule": i.rule}
+                    for i in issues
+                ],
+            }
+        )
+    else:
+        for one in resources:
+            console.rule(f"{one.type}  {one.place}")
+            text = orjson.dumps(orjson.Fragment(one.text()))
+            console.print_json(text.decode())
+        for issue in issues:
+            console.print(
+                f"{issue.severity}: {issue.text('en' if english else 'zh')}",
+                highlight=False,
+                markup=False,
+            )
+        console.print(f"{len(resources)} resources, {len(issues)} issues")
+    stopped = any(issue.severity in {"stop", "hold"} for issue in issues)
+    raise typer.Exit(1 if stopped else 0)
+
+
+def _plain_id(space: str, type: str, key: object) -> str:
+    """Ids for a trial: stable, but not the county's."""
+    from hashlib import blake2b
+
+    return blake2b(repr((space, type, tuple(key))).encode(), digest_size=16).hexdigest()  # type: ignore[arg-type]
+
+
+@app.command()
+def replay(
+    source: Annotated[str, typer.Argument(help="replay the quarantined messages of a source")],
+) -> None:
+    """Read a source's quarantined messages again with the map as it is now."""
+
+    async def run(services: Services) -> tuple[int, int]:
+        found = await services.db.read(inbox.INBOX_IDS, source, "quarantined")
+        for row in found:
+            await receive.replay(row[0], services)
+        await Worker(services).drain()
+        still = await services.db.read(inbox.INBOX_IDS, source, "quarantined")
+        return len(found), len(still)
+
+    before, after = with_services(run)
+    console.print(f"{before} replayed, {after} still in quarantine")

@@ -1,0 +1,51 @@
+"""Finds a person by an exact identifier: never a list of strangers, never a number in a log."""
+
+from __future__ import annotations
+
+from gateway.errors import Kind, Problem
+from gateway.exchange import ask
+from gateway.identity import resident_id
+from gateway.identity.systems import RESIDENT_ID, canonical_system
+from gateway.records.query import Query
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.store import charts as rows
+
+
+def canonical(system: str, value: str) -> tuple[str, str]:
+    """The spelling identifiers are indexed under."""
+    system = canonical_system(system)
+    if system == RESIDENT_ID:
+        value = resident_id.normalised(value)
+    return system, value
+
+
+async def charts_of(system: str, value: str, services: Services) -> list[str]:
+    """One chart for each person who carries the identifier as their own."""
+    digest = services.vault.blind(*canonical(system, value))
+    persons: dict[str, str] = {}
+    for chart, _, _, person, _ in await services.db.read(rows.FIND, digest):
+        persons.setdefault(person, chart)
+    return sorted(persons.values())
+
+
+async def find(system: str, value: str, caller: Caller, services: Services) -> ask.Page:
+    """The Patients that carry an identifier, as far as the caller may see them.
+
+    Nobody, and somebody the caller has no relationship with, are one refusal.
+    """
+    pages = []
+    refusal = None
+    for chart in await charts_of(system, value, services) or [""]:
+        query = Query("Patient", patient=chart or "unknown", count=50)
+        try:
+            pages.append(await ask.search(query, caller, services))
+        except Problem as problem:
+            if problem.kind is not Kind.REFUSED:
+                raise
+            refusal = problem
+    if not pages:
+        assert refusal is not None
+        raise refusal
+    records = tuple(one for page in pages for one in page.records)
+    return ask.Page(records, (), len(records), leaf=pages[0].leaf)

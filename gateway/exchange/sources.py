@@ -1,0 +1,81 @@
+"""Declares, lists, pauses and resumes the systems that send to us."""
+
+from __future__ import annotations
+
+from gateway.errors import Kind, Problem
+from gateway.services import Services
+from gateway.store import inbox
+from gateway.store.engine import Tx
+
+
+async def declare(services: Services) -> None:
+    """Declare every source of the register that is not declared yet."""
+    for one in services.register.sources:
+        await add(
+            one.name,
+            one.organization,
+            one.map,
+            services,
+            facility=one.facility,
+            client=one.name,
+            again=True,
+        )
+
+
+async def add(
+    name: str,
+    organization: str,
+    map: str,
+    services: Services,
+    *,
+    keep: str = "content",
+    facility: str = "",
+    certificate: str = "",
+    client: str = "",
+    again: bool = False,
+) -> None:
+    """Declare a source; Problem CONFLICT when the name is taken (unless `again`)."""
+    if keep != "content":
+        raise Problem(
+            Kind.NOT_SUPPORTED, "Only sources whose content is kept here are offered yet."
+        )
+    if not name.isascii() or not name.replace("-", "").isalnum():
+        raise Problem(Kind.MALFORMED, "A source's name is letters, digits and hyphens.", "name")
+    row = (
+        name,
+        organization,
+        map,
+        keep,
+        "active",
+        facility,
+        certificate.lower().replace(":", ""),
+        client,
+        0,
+        0,
+        services.now(),
+    )
+    if not await services.db.do(_add, row) and not again:
+        raise Problem(Kind.CONFLICT, "There is a source of that name.", "name")
+
+
+def _add(tx: Tx, row: tuple[object, ...]) -> bool:
+    if tx.one(inbox.SOURCE, row[0]) is not None:
+        return False
+    tx.run(inbox.PUT_SOURCE, *row)
+    return True
+
+
+async def set_state(name: str, state: str, services: Services) -> None:
+    """Pause or resume a source; Problem UNKNOWN when there is none."""
+    await services.db.do(_set_state, name, state)
+
+
+def _set_state(tx: Tx, name: str, state: str) -> None:
+    if tx.one(inbox.SOURCE, name) is None:
+        raise Problem(Kind.UNKNOWN, "No such source is declared here.", "name")
+    tx.run(inbox.SET_SOURCE_STATE, name, state)
+
+
+async def tallies(services: Services) -> list[inbox.Tally]:
+    """What came from each source and where it is."""
+    return [inbox.Tally(*row) for row in await services.db.read(inbox.TALLY)]

@@ -1,0 +1,94 @@
+"""Writes FHIR answers as bytes: stored text is spliced in, never parsed and printed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from email.utils import format_datetime
+from typing import NamedTuple
+
+import orjson
+
+from gateway.errors import Problem
+from gateway.exchange.ask import Opened, Page
+from gateway.records.instant import moment
+
+JSON = b"application/fhir+json; charset=utf-8"
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Answer(NamedTuple):
+    """A complete HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: Headers = ()
+
+
+def outcome(problem: Problem) -> bytes:
+    """An OperationOutcome: kinds, sentences and places, no value."""
+    return orjson.dumps(
+        {
+            "resourceType": "OperationOutcome",
+            "issue": [
+                {
+                    "severity": "error",
+                    "code": complaint.code or problem.kind.code,
+                    "diagnostics": complaint.text,
+                    **({"expression": [complaint.place]} if complaint.place else {}),
+                }
+                for complaint in problem.complaints
+            ],
+        }
+    )
+
+
+def trouble(problem: Problem) -> Answer:
+    """How a problem is told."""
+    headers: list[tuple[bytes, bytes]] = []
+    if problem.kind.status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="fhir"'))
+    if problem.kind.status == 503:
+        headers.append((b"retry-after", b"2"))
+    return Answer(problem.kind.status, outcome(problem), tuple(headers))
+
+
+def resource(opened: Opened, text: bytes | None = None) -> Answer:
+    """One resource with its version and time."""
+    modified = format_datetime(moment(opened.filed).replace(microsecond=0), usegmt=True)
+    return Answer(
+        200,
+        opened.text if text is None else text,
+        (
+            (b"etag", f'W/"{opened.version}"'.encode()),
+            (b"last-modified", modified.encode()),
+        ),
+    )
+
+
+def searchset(page: Page, base: str, self_link: str, next_link: str = "") -> Answer:
+    """A searchset Bundle around stored texts."""
+    links = [{"relation": "self", "url": self_link}]
+    if next_link:
+        links.append({"relation": "next", "url": next_link})
+    parts = [
+        b'{"resourceType":"Bundle","type":"searchset","total":%d,"link":' % page.total,
+        orjson.dumps(links),
+    ]
+    entries = list(_entries(page.records, base, b"match"))
+    entries += _entries(page.included, base, b"include")
+    if entries:
+        parts += [b',"entry":[', b",".join(entries), b"]"]
+    parts.append(b"}")
+    return Answer(200, b"".join(parts))
+
+
+def _entries(records: Iterable[Opened], base: str, mode: bytes) -> Iterable[bytes]:
+    for one in records:
+        yield b'{"fullUrl":"%s/%s/%s","resource":%s,"search":{"mode":"%s"}}' % (
+            base.encode(),
+            one.type.encode(),
+            one.id.encode(),
+            one.text,
+            mode,
+        )

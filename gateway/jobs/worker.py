@@ -1,0 +1,104 @@
+"""The worker: files kept messages, gives events their place, merges segments; stops cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway.errors import Problem
+from gateway.exchange import filing, upkeep
+from gateway.exchange.sequence import sequence
+from gateway.services import Services
+from gateway.store import inbox
+
+log = structlog.get_logger(__name__)
+
+LEASE = 60_000_000
+BATCH = 16
+IDLE = 0.2
+SEQUENCE_EVERY = 0.5
+UPKEEP_EVERY = 30.0
+ATTEMPTS = 6
+
+
+class Worker:
+    """Runs until `stop`; several may run on one PostgreSQL database."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._stopping = asyncio.Event()
+        self._holder = secrets.token_hex(8)
+
+    def stop(self) -> None:
+        """Finish what is in hand and end."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        await asyncio.gather(
+            self._every(0.0, self.file_some),
+            self._every(SEQUENCE_EVERY, self.sequence_some),
+            self._every(UPKEEP_EVERY, self.keep_up),
+        )
+
+    async def _every(self, pause: float, work: Callable[[], Awaitable[int]]) -> None:
+        while not self._stopping.is_set():
+            try:
+                done = await work()
+            except Problem as problem:
+                log.warning("waiting", work=work.__name__, kind=problem.kind.name)
+                done = 0
+            except Exception as fault:
+                log.error("unforeseen", work=work.__name__, kind=type(fault).__name__)
+                done = 0
+            wait = pause if done and pause else 0 if done else max(pause, IDLE)
+            if wait:
+                try:
+                    await asyncio.wait_for(self._stopping.wait(), wait)
+                except TimeoutError:
+                    continue
+            else:
+                await asyncio.sleep(0)
+
+    async def file_some(self) -> int:
+        """File due messages; returns how many were tried."""
+        now = self._services.now()
+        jobs = await self._services.db.do(inbox.lease_jobs, "file", now, now + LEASE, BATCH)
+        for key, attempts in jobs:
+            await self._file(key, attempts)
+        for key, _ in await self._services.db.do(
+            inbox.lease_jobs, "dispute", now, now + LEASE, BATCH
+        ):
+            await upkeep.mark_disputed(key, self._services)
+        return len(jobs)
+
+    async def _file(self, id: str, attempts: int) -> None:
+        try:
+            await filing.file_message(id, self._services)
+        except Problem:
+            await upkeep.put_off(id, attempts, self._services)
+        except Exception as fault:
+            # A fault of ours must neither lose the message nor stop the line behind it.
+            log.error("filing failed", inbox=id, kind=type(fault).__name__, attempts=attempts)
+            if attempts >= ATTEMPTS:
+                await upkeep.set_aside(id, self._services)
+            else:
+                await upkeep.put_off(id, attempts, self._services)
+
+    async def sequence_some(self) -> int:
+        """Give waiting events their place."""
+        return await sequence(self._services, self._holder)
+
+    async def keep_up(self) -> int:
+        """Merge scattered segments."""
+        return await upkeep.merge_segments(self._services)
+
+    async def drain(self) -> None:
+        """File everything that is due, then sequence: for commands and tests."""
+        while await self.file_some():
+            pass
+        while await self.sequence_some():
+            pass
