@@ -12,12 +12,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway import intake, portal
+from gateway import portal
 from gateway.auth import systems
 from gateway.errors import Problem
-from gateway.exchange import county
 from gateway.fhir.door import FhirDoor
+from gateway.intake import http as intake
+from gateway.intake import mllp
 from gateway.jobs.worker import Worker
+from gateway.portal.county import stories
+from gateway.portal.local import LocalPeople
+from gateway.portal.stories import DemoAccount
 from gateway.services import Services
 from gateway.store import inbox
 
@@ -27,10 +31,10 @@ Scope = MutableMapping[str, Any]
 class Application:
     """FHIR requests go straight to their door; everything else through Starlette."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, demo: tuple[DemoAccount, ...] = ()) -> None:
         self.services = services
         self._fhir = FhirDoor(services)
-        self._rest = starlette(services)
+        self._rest = starlette(services, demo)
 
     async def __call__(
         self,
@@ -47,7 +51,7 @@ class Application:
         await self._rest(scope, receive, send)
 
 
-def starlette(services: Services) -> Starlette:
+def starlette(services: Services, demo: tuple[DemoAccount, ...] = ()) -> Starlette:
     """Every door but FHIR."""
     return Starlette(
         routes=[
@@ -57,7 +61,7 @@ def starlette(services: Services) -> Starlette:
             Route("/metrics", _metrics(services)),
             *systems.routes(services),
             *intake.routes(services),
-            *portal.routes(services, county.stories(services)),
+            *portal.routes(services, stories(services), LocalPeople(services, demo)),
         ]
     )
 
@@ -102,7 +106,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     tasks: list[asyncio.Task[Any]] = []
     if services.settings.worker:
         tasks.append(asyncio.create_task(worker.run()))
-    door = await intake.open_mllp(services) if services.settings.mllp_port else None
+    door = await mllp.open_door(services) if services.settings.mllp_port else None
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ def status(as_json: AsJson = False) -> None:
     async def run(services: Services) -> dict[str, object]:
         root = KeyFile.open(services.settings.root_key, allow_demo=True)
         prefixes = ("county/", "chart/", "audit/", "intake/", "shred/")
-        keyring = services.vault_keyring
+        keyring = services.wrapped_keys
         return {
             "root": root.kind,
             "demo": root.demo,

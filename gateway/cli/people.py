@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.auth import people, systems
+from gateway.auth import people, registry
 from gateway.cli.common import OPERATOR, AsJson, console, print_json, with_services
 from gateway.services import Services
 from gateway.store import clients
@@ -28,7 +28,7 @@ def add_client(
     """Register a client, or register it anew."""
 
     async def run(services: Services) -> None:
-        await systems.register(
+        await registry.register(
             services,
             id=id,
             organization=organization,
@@ -69,7 +69,7 @@ def list_clients(as_json: AsJson = False) -> None:
 @client.command()
 def revoke(id: str) -> None:
     """End its tokens at once."""
-    with_services(lambda services: systems.revoke(services, id, by=OPERATOR))
+    with_services(lambda services: registry.revoke(services, id, by=OPERATOR))
 
 
 @user.command("add")

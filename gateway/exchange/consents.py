@@ -125,9 +125,7 @@ async def read(id: str, caller: Caller, services: Services) -> Recorded:
         Body(request=f"consent.{at}", human=caller.name, role=caller.role, returned=1),
         (row.chart,),
     )
-    keys = await services.vault.records(
-        Grant("request", f"consent.{at}", ALL_TIERS, leaf), [want]
-    )
+    keys = await services.vault.records(Grant("request", f"consent.{at}", ALL_TIERS, leaf), [want])
     if row.sealed is None:
         raise nothing()
     text = keys[want].open(row.sealed, RecordName("Consent", id, row.version))
@@ -185,7 +183,8 @@ async def _record(
             Kind.UNPROCESSABLE,
             "The consent was not recorded.",
             complaints=tuple(
-                Complaint(one.text("zh") + " " + one.text("en"), one.path, "invalid") for one in read_as
+                Complaint(one.text("zh") + " " + one.text("en"), one.path, "invalid")
+                for one in read_as
             ),
         )
     want = ChartTier(chart, Tier.GENERAL)
@@ -291,9 +290,7 @@ async def _context(
     charts = {row.id for row in known.charts}
     logins = {name.partition("/")[2] for name in named if name.startswith("Practitioner/")}
     people = {
-        login
-        for login in logins
-        if await services.db.session(accounts.find, login) is not None
+        login for login in logins if await services.db.session(accounts.find, login) is not None
     }
     records = {}
     for name in named:
@@ -349,10 +346,7 @@ async def _births(known: rows.Grounds, services: Services) -> list[Any]:
     for row in known.charts:
         key = keys.get(ChartTier(row.id, Tier.GENERAL))
         if key is not None and row.facts:
-            told = facts_.days(
-                facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode())).birth
-            )
+            told = facts_.days(facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode())).birth)
             if told:
                 days.append(told[1])
     return days
-

@@ -34,6 +34,7 @@ class Services:
     settings: Settings
     db: Store
     keyring: Store
+    wrapped_keys: StoredKeyring[Wrapped]
     vault: Vault
     log: AccessLog
     policy: PolicySet
@@ -62,7 +63,8 @@ async def open_services(settings: Settings) -> Services:
     """Open everything the settings name; raises before anything is served if a part is unsafe."""
     db, keyring = open_store(settings.database_url), open_store(settings.keyring_url)
     root = KeyFile.open(settings.root_key, allow_demo=settings.demo)
-    vault = await Vault.open(StoredKeyring(keyring, Wrapped), root, settings.county)
+    wrapped_keys = StoredKeyring(keyring, Wrapped)
+    vault = await Vault.open(wrapped_keys, root, settings.county)
     sites = settings.sites
     if sites == Path():
         sites = Path(mappings.__file__).parent / "sites"
@@ -70,6 +72,7 @@ async def open_services(settings: Settings) -> Services:
         settings=settings,
         db=db,
         keyring=keyring,
+        wrapped_keys=wrapped_keys,
         vault=vault,
         log=AccessLog(db, vault, settings.node, wall_clock),
         policy=load_policy(settings.policy, settings.timezone),

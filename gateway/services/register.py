@@ -28,6 +28,11 @@ class Organization:
     facility: str = ""
     part_of: str = ""
 
+    @property
+    def name(self) -> str:
+        """What it is called in the county's language."""
+        return self.zh
+
 
 @dataclass(frozen=True, slots=True)
 class DeclaredSource:

@@ -84,6 +84,14 @@ LOGGED = Statement(
     "first",
     "most",
 )
+LEAVES = Statement(
+    select(_leaf.c.number, _leaf.c.hash)
+    .where(_leaf.c.number >= bindparam("first"))
+    .order_by(_leaf.c.number)
+    .limit(bindparam("most")),
+    "first",
+    "most",
+)
 WRITERS = Statement(select(_writer.c.name, _writer.c.counter, _writer.c.sequenced))
 
 ADD_LEASE = Statement(
