@@ -164,8 +164,10 @@ class RangePart(msgspec.Struct, frozen=True):
     text: str
 
 
-_INTERVAL = re.compile(r"(-?\d+\.?\d*|-?\.\d+)\s*(?:--|[-~—–～至]|to)\s*(\d+\.?\d*|\.\d+|-\d+\.?\d*)")
-_SEXED = re.compile(r"(男|女)(?:性)?\s*[::]?\s*([^男女;,]+)")
+_INTERVAL = re.compile(
+    r"(-?\d+\.?\d*|-?\.\d+)\s*(?:--|[-~—–～至]|to)\s*(\d+\.?\d*|\.\d+|-\d+\.?\d*)"
+)
+_SEXED = re.compile(r"(男|女)(?:性)?\s*:?\s*([^男女;,]+)")
 _UPPER_ONLY = re.compile(r"(?:<=|=<|<)\s*(\d+\.?\d*|\.\d+)")
 _LOWER_ONLY = re.compile(r"(?:>=|=>|>)\s*(\d+\.?\d*|\.\d+)")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mappings.engine import fhirwording
+
 SENTENCES: dict[str, tuple[str, str]] = {
     # the delivery
     "empty": ("收到的内容是空的", "nothing was received"),
@@ -123,10 +125,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     # codes
     "unmapped-code": ("代码没有对照,按原文保留", "the code has no mapping and was kept as sent"),
     "unmapped-unit": ("单位没有对照,按原文保留", "the unit has no mapping and was kept as sent"),
-    "unmapped-word": (
-        "文字结果没有对照,按原文保留",
-        "the word has no mapping and was kept as sent",
-    ),
     "unknown-code": ("代码不在对照表中", "the code is not in the table"),
     "strange-gender": ("性别代码不规范", "the sex code is irregular"),
     "wrong-patient": (
@@ -143,7 +141,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "“-” 可能是阴性也可能是未做,该结果暂存",
         "'-' may mean negative or not done; the result waits",
     ),
-    "no-result": ("没有结果", "there is no result"),
     "text-value": ("结果按文字保留", "the result was kept as text"),
     "repeated-value": (
         "同一项目有多个结果值,全部保留",
@@ -160,7 +157,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     # times
     "bad-time": ("时间格式不对,已省略", "not a valid time; left out"),
-    "bad-date": ("日期格式不对,已省略", "not a valid date; left out"),
     "placeholder-time": ("时间是占位值,已省略", "the time is a placeholder; left out"),
     "future-time": (
         "时间晚于消息时间一天以上,已省略",
@@ -173,7 +169,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
 
 def sentence(code: str, language: str) -> str:
     """The sentence for a code; a code without one is shown as it is."""
-    pair = SENTENCES.get(code)
+    pair = SENTENCES.get(code) or fhirwording.SENTENCES.get(code)
     if pair is None:
         return code
     return pair[0] if language == "zh" else pair[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.engine import MapError, lint, load
+from mappings.engine import MapError, lint, load, wording
 from mappings.engine.rules import Fault, overlay, parse_expression, read_file
 
 SITES = Path(__file__).parent.parent.parent / "mappings" / "sites"
@@ -255,3 +256,19 @@ def test_a_changed_table_is_a_new_release(tmp_path: Path) -> None:
     assert load(tmp_path).release == first
     table.write_text("code,name,loinc\nALT,名,1920-8\n", encoding="utf-8")
     assert load(tmp_path).release != first
+
+
+# --- words -----------------------------------------------------------------------------------------
+
+
+def test_every_issue_the_engine_raises_has_a_sentence_in_both_languages() -> None:
+    raised: set[str] = set()
+    for path in (SITES.parent / "engine").glob("*.py"):
+        text = path.read_text("utf-8")
+        raised |= set(re.findall(r'[Ii]ssue\(\s*"[a-z]+",\s*"([a-z0-9-]+)"', text))
+        raised |= set(re.findall(r'(?:BadTime\(|issue=)"([a-z0-9-]+)"', text))
+    assert len(raised) > 40
+    for code in raised:
+        for language in ("zh", "en"):
+            assert wording.sentence(code, language) != code, code
+    assert not any("\u4e00" <= sign <= "\u9fff" for sign in wording.sentence("no-map", "en"))
