@@ -17,11 +17,12 @@ from mappings.engine import Map, Reading, load
 from mappings.engine.er7 import DIALECT
 from mappings.engine.er7segments import Wire, compile_address
 from mappings.engine.reader import AddressFault, Limits
+from tests import public
 
 HERE = Path(__file__).parent
 PEOPLE = load(HERE.parent.parent / "mappings" / "sites" / "people")
 SAMPLES_SITE = load(HERE / "er7_fixtures")
-SAMPLES = sorted((HERE / "public" / "ms-fhir-converter-hl7v2").glob("*.hl7"))
+SAMPLES = public.files("ms-fhir-converter-hl7v2", suffixes=(".hl7",))
 
 MSH = "MSH|^~\\&|LIS|330421A|GW|330421|20260302102100||ORU^R01|L1|P|2.4"
 PID = "PID|1||0000812345^^^330421A&HIS^MR||王珅||19800101|M"

@@ -16,13 +16,10 @@ from mappings.engine.fhirinput import FhirMap
 from mappings.engine.fhirresource import Rules, received
 from mappings.engine.model import Mapped, Reading
 from mappings.engine.reader import Limits, Source
+from tests import public
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
-FILES = sorted(
-    path
-    for folder in ("hl7-fhir-r4-examples", "ihe-pixm", "ihe-pdqm", "synthea-bulk-10")
-    for path in (FIXTURES / folder).iterdir()
-    if path.suffix in (".json", ".ndjson")
+FILES = public.files(
+    "hl7-fhir-r4-examples", "ihe-pixm", "ihe-pdqm", "synthea-bulk-10", suffixes=(".json", ".ndjson")
 )
 SOURCE = Source(
     org="examples",
@@ -117,6 +114,7 @@ def without_references(value: Any) -> Any:
 
 
 def test_what_becomes_of_every_published_file() -> None:
+    public.folder("synthea-bulk-10")
     outcome: Counter[str] = Counter()
     for path in FILES:
         reading = MAP.read(path.read_bytes(), ids)
@@ -127,8 +125,9 @@ def test_what_becomes_of_every_published_file() -> None:
 
 
 def test_a_result_that_arrives_before_its_patient_points_at_the_same_chart() -> None:
-    conditions = MAP.read((FIXTURES / "synthea-bulk-10/Condition.000.ndjson").read_bytes(), ids)
-    patients = MAP.read((FIXTURES / "synthea-bulk-10/Patient.000.ndjson").read_bytes(), ids)
+    folder = public.folder("synthea-bulk-10")
+    conditions = MAP.read((folder / "Condition.000.ndjson").read_bytes(), ids)
+    patients = MAP.read((folder / "Patient.000.ndjson").read_bytes(), ids)
 
     charts = {one.id for one in resources(patients)}
 
@@ -141,7 +140,7 @@ def test_a_result_that_arrives_before_its_patient_points_at_the_same_chart() -> 
 
 
 def test_numbers_keep_every_digit() -> None:
-    raw = (FIXTURES / "hl7-fhir-r4-examples/Observation-decimal.json").read_bytes()
+    raw = (public.folder("hl7-fhir-r4-examples") / "Observation-decimal.json").read_bytes()
     stored = resources(MAP.read(raw, ids))[0].text()
     for digits in (b"1.0e0", b"-1.00000e245", b"1.000000000000000000e-245", b"0.00000000000000001"):
         assert (digits in stored) == (digits in raw)

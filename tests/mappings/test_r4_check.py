@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from mappings.engine import jsontext
 from mappings.engine.model import Issue
 from mappings.r4 import check
+from tests import public
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 MINIMAL = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
 
 
@@ -122,7 +121,7 @@ def test_numbers_may_have_any_form_fhir_allows() -> None:
 
 @pytest.mark.parametrize("folder", ["hl7-fhir-r4-examples", "ihe-pixm", "ihe-pdqm"])
 def test_published_examples_are_valid(folder: str) -> None:
-    for path in sorted((FIXTURES / folder).glob("*.json")):
+    for path in sorted(public.folder(folder).glob("*.json")):
         raw = path.read_bytes()
         node = jsontext.parse(raw)
         issues = check.resource(raw, node, node.string("resourceType") or "")
