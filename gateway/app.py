@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -23,6 +24,7 @@ from gateway.portal.county import stories
 from gateway.portal.local import LocalPeople
 from gateway.portal.stories import DemoAccount
 from gateway.services import Services
+from gateway.settings import Settings
 from gateway.store import inbox
 
 Scope = MutableMapping[str, Any]
@@ -114,3 +116,30 @@ async def running(services: Services) -> AsyncIterator[None]:
             await door.close()
         worker.stop()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def http_server(application: Application, settings: Settings) -> uvicorn.Server:
+    """The HTTP server of the settings."""
+    tls = {}
+    if str(settings.tls_certificate) != ".":
+        tls = {
+            "ssl_certfile": str(settings.tls_certificate),
+            "ssl_keyfile": str(settings.tls_key),
+        }
+    return uvicorn.Server(
+        uvicorn.Config(
+            application,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            date_header=True,
+            lifespan="off",
+            proxy_headers=settings.behind_proxy,
+            forwarded_allow_ips="127.0.0.1" if settings.behind_proxy else None,
+            timeout_keep_alive=30,
+            h11_max_incomplete_event_size=65_536,
+            **tls,  # type: ignore[arg-type]
+        )
+    )

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import structlog
 import typer
-import uvicorn
 
-from gateway.app import Application, running
+from gateway.app import Application, http_server, running
 from gateway.cli.common import AsJson, console, refuse_unmigrated
 from gateway.exchange import safety
 from gateway.jobs.worker import Worker
@@ -76,33 +75,6 @@ async def _serve(settings: Settings) -> None:
             await http_server(Application(services), settings).serve()
     finally:
         await services.close()
-
-
-def http_server(application: Application, settings: Settings) -> uvicorn.Server:
-    """The HTTP server of the settings."""
-    tls = {}
-    if str(settings.tls_certificate) != ".":
-        tls = {
-            "ssl_certfile": str(settings.tls_certificate),
-            "ssl_keyfile": str(settings.tls_key),
-        }
-    return uvicorn.Server(
-        uvicorn.Config(
-            application,
-            host=settings.host,
-            port=settings.port,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            date_header=True,
-            lifespan="off",
-            proxy_headers=settings.behind_proxy,
-            forwarded_allow_ips="127.0.0.1" if settings.behind_proxy else None,
-            timeout_keep_alive=30,
-            h11_max_incomplete_event_size=65_536,
-            **tls,  # type: ignore[arg-type]
-        )
-    )
 
 
 def worker() -> None:

@@ -1,0 +1,565 @@
+"""Walks the whole road of a county of its own, through the public doors only, and gives a verdict.
+
+Every station can be switched off (`--without NAME`): then the walk must fail there and say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from joserfc import jwt
+
+from gateway.app import Application, http_server, running
+from gateway.demo import founding, story
+from gateway.demo.browser import Browser, Page
+from gateway.demo.hospital import Line
+from gateway.demo.residents import Resident
+from gateway.errors import Kind, Problem
+from gateway.exchange import sources
+from gateway.identity.systems import RESIDENT_ID
+from gateway.jobs import worker
+from gateway.recognition.catalogue import SHIPPED
+from gateway.recognition.catalogue.reader import load as load_catalogue
+from gateway.records.instant import moment
+from gateway.services import Services
+from gateway.store import accounts, clients
+
+SCAN = b"%PDF-1.4\n% a scanned form of the pretend county\n%%EOF\n"
+PURPOSE = "urn:oid:2.16.840.1.113883.5.8#TREAT"
+REASON = "患者由人民医院转诊来我院复查肝功能"
+
+
+class Failed(AssertionError):
+    """A station did not do what it is for."""
+
+
+def expect(true: object, says: str) -> None:
+    """Go on, or fail with the sentence."""
+    if not true:
+        raise Failed(says)
+
+
+@dataclass
+class Road:
+    """The county under way and whoever walks in it."""
+
+    services: Services
+    keys: founding.Keys
+    county: story.County
+    base: str
+    mllp_port: int
+    browsers: dict[str, Browser] = field(default_factory=dict)
+    story_results: Page | None = None
+
+    @property
+    def shen(self) -> Resident:
+        """The resident of the story."""
+        return self.county.resident(story.STORY)
+
+    async def browser(self, login: str) -> Browser:
+        """A browser signed in as `login`."""
+        if login not in self.browsers:
+            browser = Browser(self.base)
+            page = await browser.go("/portal/sign-in")
+            page = await browser.submit(
+                page, "/sign-in", {"login": login, "password": story.PASSWORD}
+            )
+            expect(page.status == 200 and "/sign-in" not in page.path, f"{login} cannot sign in")
+            self.browsers[login] = browser
+        return self.browsers[login]
+
+    async def token(self, client: str, login: str = "") -> str:
+        """An access token by private_key_jwt; with `login`, for that person's treatment."""
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": client,
+            "sub": client,
+            "aud": f"{self.base}/auth/token",
+            "exp": now + 240,
+            "iat": now,
+            "jti": f"{client}-{time.time_ns()}",
+        }
+        if login:
+            account = next(one for one in story.ACCOUNTS if one.login == login)
+            claims["extensions"] = {
+                "hl7-b2b": {
+                    "version": "1",
+                    "subject_name": account.name,
+                    "subject_id": login,
+                    "subject_role": account.role,
+                    "organization_id": account.organization,
+                    "purpose_of_use": [PURPOSE],
+                }
+            }
+        key = self.keys.private[client]
+        assertion = jwt.encode(
+            {"alg": "ES384", "kid": f"{client}-1"}, claims, key, algorithms=["ES384"]
+        )
+        scopes = next(one.scopes for one in story.CLIENTS if one.id == client)
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(
+                f"{self.base}/auth/token",
+                data={
+                    "grant_type": "client_credentials",
+                    "scope": scopes,
+                    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                    "client_assertion": assertion,
+                },
+            )
+        expect(answer.status_code == 200, f"no token for {client}: {answer.status_code}")
+        return str(answer.json()["access_token"])
+
+
+# Stations, in the order of the road
+
+
+async def mllp(road: Road) -> str:
+    """The people's hospital sends HL7 v2 in GB18030 over MLLP and hears AA each time."""
+
+    def send() -> dict[str, int]:
+        line = Line("127.0.0.1", road.mllp_port)
+        counts: dict[str, int] = {}
+        try:
+            for one in road.county.messages:
+                if one.channel == "mllp":
+                    answer = line.ask(one.raw)
+                    code = answer.partition(b"MSA|")[2][:2].decode()
+                    counts[code] = counts.get(code, 0) + 1
+        finally:
+            line.close()
+        return counts
+
+    counts = await asyncio.to_thread(send)
+    expect(set(counts) == {"AA"}, f"acknowledged {counts}")
+    return f"{counts['AA']} messages, each AA"
+
+
+async def _post(road: Road, channels: set[str], client: str) -> int:
+    token = await road.token(client)
+    count = 0
+    async with httpx.AsyncClient(timeout=20) as http:
+        for one in road.county.messages:
+            if one.source == client and one.channel in channels:
+                address = "/fhir/$process-message" if one.channel == "fhir" else f"/intake/{client}"
+                answer = await http.post(
+                    road.base + address,
+                    content=one.raw,
+                    headers={
+                        "content-type": one.content_type,
+                        "authorization": f"Bearer {token}",
+                    },
+                )
+                expect(answer.is_success, f"{client} was answered {answer.status_code}")
+                count += 1
+    return count
+
+
+async def rows(road: Road) -> str:
+    """The TCM hospital posts the rows of its laboratory view."""
+    return f"{await _post(road, {'http-rows'}, 'tcm-lis')} deliveries of rows kept"
+
+
+async def messages(road: Road) -> str:
+    """The maternal-child hospital posts FHIR message Bundles."""
+    return f"{await _post(road, {'fhir'}, 'mch-fhir')} message Bundles answered ok"
+
+
+async def files(road: Road) -> str:
+    """The township health centre posts its CSV export."""
+    return f"{await _post(road, {'file', 'http-rows'}, 'township-csv')} files kept"
+
+
+async def filing(road: Road) -> str:
+    """Everything kept is filed or quarantined, and the sums agree."""
+    async with httpx.AsyncClient() as http:
+        for _ in range(100):
+            text = (await http.get(f"{road.base}/metrics")).text
+            counts = _metrics(text)
+            if all(not count["waiting"] for count in counts.values()):
+                break
+            await asyncio.sleep(0.1)
+    expect(not any(c["waiting"] for c in counts.values()), "messages are still waiting")
+    for name, c in counts.items():
+        total = c["filed"] + c["quarantined"] + c["waiting"] + c["duplicates"]
+        expect(c["received"] == total and c["received"], f"the sum of {name} does not agree")
+    filed = sum(c["filed"] for c in counts.values())
+    held = sum(c["quarantined"] for c in counts.values())
+    expect(held >= 2, "the faulty messages were not quarantined")
+    return f"{filed} filed, {held} quarantined, all sums agree"
+
+
+def _metrics(text: str) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for line in text.splitlines():
+        if line.startswith("gateway_messages{"):
+            labels, _, value = line.rpartition(" ")
+            parts = dict(p.split("=") for p in labels[17:-1].replace('"', "").split(","))
+            counts.setdefault(parts["source"], {})[parts["state"]] = int(float(value))
+    return counts
+
+
+async def desk(road: Road) -> str:
+    """The registration desk records what residents signed."""
+    browser = await road.browser("registrar")
+    wanted = {"shen", "restricted", "withdrawn", "refused"}
+    count = 0
+    for form in road.county.forms:
+        if form.resident.key not in wanted and form.resident.will not in {"refused", "withdrawn"}:
+            continue
+        page = await _at_desk(browser, form.resident)
+        if form.kind == "withdrawal":
+            await _withdraw(browser, page)
+        else:
+            await _record(browser, page, form)
+        count += 1
+    return f"{count} forms"
+
+
+async def _at_desk(browser: Browser, resident: Resident) -> Page:
+    page = await browser.go("/portal/consents/find")
+    page = await browser.submit(
+        page, "/consents/find", {"kind": "resident-id", "number": resident.number}
+    )
+    expect(page.status == 200 and page.path.endswith("/consents"), "the desk finds nobody")
+    return page
+
+
+async def _record(browser: Browser, page: Page, form: story.Form) -> None:
+    chosen: dict[str, str | list[str]] = {
+        "broad": {"kind": "share"},
+        "refusal": {"kind": "refuse-all"},
+        "psychiatry": {"kind": "category", "organization": "tcm", "category": "PSY"},
+    }[form.kind]  # type: ignore[assignment]
+    page = await browser.submit(page, "/consents", {"name": form.resident.name, **chosen})
+    page = await browser.submit(
+        page,
+        "/consents/new",
+        {"witness": "周立", "signed": form.signed.date().isoformat()},
+        {"evidence": ("form.pdf", SCAN, "application/pdf")},
+    )
+    expect(page.status == 200 and page.path.endswith("/consents"), "a form was not recorded")
+
+
+async def _withdraw(browser: Browser, page: Page) -> None:
+    link = next((a for a, _ in page.links if a.endswith("/withdraw")), "")
+    expect(link, "no consent to withdraw")
+    page = await browser.go(link)
+    page = await browser.submit(page, "/withdraw", {"witness": "周立"})
+    expect(page.status == 200 and page.path.endswith("/consents"), "not withdrawn")
+
+
+async def _open(browser: Browser, number: str, *, claim: bool) -> Page:
+    """Look a resident up; declare the relationship when asked and `claim`."""
+    page = await browser.go("/portal/look-up")
+    page = await browser.submit(page, "/look-up", {"kind": "resident-id", "number": number})
+    if page.path.endswith("/claim") and claim:
+        page = await browser.submit(page, "/claim", {"reason": REASON, "declared": "yes"})
+    return page
+
+
+async def look_up(road: Road) -> str:
+    """A doctor elsewhere finds the resident and reads what the people's hospital found."""
+    browser = await road.browser("dr-li")
+    page = await _open(browser, road.shen.number, claim=False)
+    expect(page.path.endswith("/claim"), "no declaration was asked for")
+    page = await _open(browser, road.shen.number, claim=True)
+    expect(page.path.endswith("/results"), f"no results page: {page.status} {page.path}")
+    expect(road.shen.number not in page.html, "the full number stands on the page")
+    for seen in story.SEEN:
+        expect(page.says(seen.value, seen.range), f"{seen.code} is not as issued")
+    road.story_results = page
+    return f"{len(story.SEEN)} values exactly as issued"
+
+
+async def recognition(road: Road) -> str:
+    """A result of another hospital is eligible; the doctor accepts it, and that is recorded."""
+    browser = await road.browser("dr-li")
+    page = await browser.go("/portal/results")
+    for link in dict.fromkeys(a for a, _ in page.links if "/reports/" in a):
+        report = await browser.go(link)
+        form = next((f for f in report.forms if "target" in f.fields), None)
+        if form is not None:
+            done = await browser.submit(
+                report, form.action, {"outcome": "accepted"}, holding=form.fields["target"][0]
+            )
+            expect(done.status == 200, f"the decision was answered {done.status}")
+            expect(done.says("李明轩"), "who decided is not shown")
+            return f"{len(form.fields['target'])} results accepted"
+    raise Failed("no result is eligible")
+
+
+async def retrieval(road: Road) -> str:
+    """A hospital's system retrieves the same over FHIR, for a named doctor."""
+    token = await road.token("tcm-his", "dr-li")
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=f"{road.base}/fhir", headers=headers) as http:
+        found = await http.post(
+            "/Patient/_search", data={"identifier": f"{RESIDENT_ID}|{road.shen.number}"}
+        )
+        expect(found.status_code == 200 and found.json()["total"], "the patient is not found")
+        chart = found.json()["entry"][0]["resource"]["id"]
+        first = await http.get("/Observation", params={"patient": chart, "_count": 5})
+        expect(first.status_code == 200, f"search was answered {first.status_code}")
+        bundle = first.json()
+        pages, seen = 1, len(bundle["entry"])
+        while following := next(
+            (link["url"] for link in bundle["link"] if link["relation"] == "next"), ""
+        ):
+            bundle = (await http.get(following)).json()
+            seen += len(bundle["entry"])
+            pages += 1
+        expect(seen == first.json()["total"], "pages and total do not agree")
+        whole = await http.get(f"/Patient/{chart}/$everything")
+        expect(whole.status_code == 200, "no $everything")
+        text = whole.text
+        for value in story.SEEN:
+            expect(value.value in text, f"{value.code} lost its digits")
+        in_url = await http.get(
+            "/Patient", params={"identifier": f"{RESIDENT_ID}|{road.shen.number}"}
+        )
+        expect(in_url.status_code == 400, "a resident ID in an address was taken")
+    return f"{seen} observations over {pages} pages"
+
+
+async def restricted(road: Road) -> str:
+    """The restricted record: four callers, each with the answer the patient decided on."""
+    number = road.county.resident(story.RESTRICTED).number
+    for case in story.EXPECTED:
+        browser = await road.browser(case.login)
+        page = await _open(browser, number, claim=case.claims)
+        shows = page.path.endswith("/results")
+        psychiatric = page.says("抑郁") or page.says("PSY001") or page.says("精神心理")
+        got = "refused" if not shows else "everything" if psychiatric else "without the restricted"
+        expect(got == case.answer, f"{case.login}: {got}, not {case.answer} ({case.because})")
+    return f"{len(story.EXPECTED)} callers, {len(story.EXPECTED)} right answers"
+
+
+async def withdrawal(road: Road) -> str:
+    """The patient withdraws; the next click elsewhere shows nothing of others, not even a gap."""
+    registrar = await road.browser("registrar")
+    await _withdraw(registrar, await _at_desk(registrar, road.shen))
+    browser = await road.browser("dr-li")
+    page = await browser.go("/portal/results")
+    for seen in story.SEEN:
+        if seen.organization == "people":
+            expect(seen.name not in page.text, f"{seen.code} is still shown")
+    return "nothing of the other hospital is left"
+
+
+async def strangers(road: Road) -> str:
+    """Nobody and somebody unrelated are one answer."""
+    browser = await road.browser("dr-zhou")
+    unrelated = await _open(browser, road.shen.number, claim=False)
+    nobody = await _open(browser, "330421190001010007", claim=False)
+    expect(unrelated.status == nobody.status and unrelated.path == nobody.path, "they differ")
+    return "the same page for both"
+
+
+async def audit(road: Road) -> str:
+    """The auditor sees who looked at whom and verifies the whole log."""
+    browser = await road.browser("auditor")
+    page = await browser.go("/portal/audit")
+    page = await browser.submit(page, "/audit", {"number": road.shen.number})
+    expect(page.says("dr-li") or page.says("李明轩"), "the look-up is not in the log")
+    expect(road.shen.number not in page.html or page.forms, "the number is shown")
+    for _ in range(30):
+        page = await browser.go("/portal/audit/verify")
+        page = await browser.submit(page, "/audit/verify")
+        if page.says("日志完整"):
+            break
+        await asyncio.sleep(0.2)
+    expect(page.says("日志完整"), "the log does not verify")
+    size = (await road.services.db.read(_newest()))[0][0]
+    expect(size, "nothing is under a signed checkpoint")
+    return f"{size} entries under a signed checkpoint"
+
+
+def _newest() -> Any:
+    from gateway.store.log import NEWEST_CHECKPOINT
+
+    return NEWEST_CHECKPOINT
+
+
+async def office(road: Road) -> str:
+    """The IT office sees its source, the sum that agrees, and what is quarantined and why."""
+    browser = await road.browser("it-office")
+    page = await browser.go("/portal/sources")
+    expect(page.says("people-his") and not page.says("对不上"), "the sum does not agree")
+    page = await browser.go("/portal/quarantine")
+    expect(page.status == 200 and page.says("people-his"), "the quarantine is empty")
+    return "sums agree, the quarantine says where and why"
+
+
+STATIONS: dict[str, Callable[[Road], Awaitable[str]]] = {
+    "mllp": mllp,
+    "rows": rows,
+    "messages": messages,
+    "files": files,
+    "filing": filing,
+    "desk": desk,
+    "look-up": look_up,
+    "recognition": recognition,
+    "retrieval": retrieval,
+    "restricted": restricted,
+    "strangers": strangers,
+    "audit": audit,
+    "office": office,
+    "withdrawal": withdrawal,
+}
+
+
+# Switching stations off
+
+
+async def switched_off(services: Services, station: str) -> Services:
+    """The same county with one station out of order."""
+    settings = services.settings
+    match station:
+        case "mllp":
+            return replace(services, settings=replace(settings, mllp_port=0))
+        case "rows" | "messages" | "files":
+            name = {"rows": "tcm-lis", "messages": "mch-fhir", "files": "township-csv"}[station]
+            await sources.set_state(name, "paused", services)
+        case "filing":
+            return replace(services, settings=replace(settings, worker=False))
+        case "desk":
+            await services.db.session(accounts.disable, "registrar")
+        case "look-up":
+            return replace(services, vault=_Without(services.vault, "records"))  # type: ignore[arg-type]
+        case "recognition":
+            empty = load_catalogue(SHIPPED, zone=settings.zone)
+            return replace(services, catalogue=empty)
+        case "retrieval":
+            await services.db.session(clients.revoke, "tcm-his")
+        case "restricted":
+            await services.db.session(accounts.disable, "dr-chen")
+        case "strangers":
+            await services.db.session(accounts.disable, "dr-zhou")
+        case "audit":
+            worker.SEQUENCE_EVERY = 3_600.0
+        case "office":
+            await services.db.session(accounts.disable, "it-office")
+        case "withdrawal":
+            return replace(services, policy=_Unwithdrawable(services.policy))  # type: ignore[arg-type]
+        case _:
+            raise Problem(Kind.MALFORMED, f"The stations are {', '.join(STATIONS)}.")
+    return services
+
+
+class _Without:
+    """A part that lacks one of its functions."""
+
+    def __init__(self, part: Any, lacking: str) -> None:
+        self._part = part
+        self._lacking = lacking
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._lacking:
+            raise Problem(Kind.BUSY, "This station is switched off.")
+        return getattr(self._part, name)
+
+
+class _Unwithdrawable(_Without):
+    """A policy under which a withdrawal changes nothing: the default says yes."""
+
+    def __init__(self, part: Any) -> None:
+        super().__init__(part, "")
+
+    def default(self, tier: Any, purpose: str) -> str:
+        return "permit"
+
+
+# The walk
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def open_road(folder: Path, without: str) -> AsyncIterator[Road]:
+    """A county of its own on free ports, its server running."""
+    port, mllp_port = free_port(), free_port()
+    keys = founding.Keys.in_folder(folder / "clients")
+    settings = founding.settings_for(folder, port, mllp_port)
+    services = await founding.found(settings, keys)
+    try:
+        if without:
+            services = await switched_off(services, without)
+        today = moment(services.now(), settings.zone).date()
+        county = story.county(today, size=30)
+        server = http_server(Application(services), settings)
+        async with running(services):
+            serving = asyncio.create_task(server.serve())
+            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
+                await asyncio.sleep(0.01)
+            road = Road(services, keys, county, f"http://127.0.0.1:{port}", mllp_port)
+            try:
+                yield road
+            finally:
+                for browser in road.browsers.values():
+                    await browser.close()
+                server.should_exit = True
+                await serving
+    finally:
+        await services.close()
+
+
+async def walk_async(without: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Walk; returns the verdict as a document."""
+    started = time.perf_counter()
+    stations: list[dict[str, Any]] = []
+    failed = ""
+    with tempfile.TemporaryDirectory(prefix="gateway-check-") as folder:
+        async with open_road(Path(folder), without) as road:
+            for name, station in STATIONS.items():
+                at = time.perf_counter()
+                try:
+                    says, ok = await station(road), True
+                except (Failed, AssertionError, OSError, httpx.HTTPError, KeyError) as fault:
+                    says, ok = str(fault) or type(fault).__name__, False
+                seconds = time.perf_counter() - at
+                stations.append(
+                    {"station": name, "ok": ok, "says": says, "seconds": round(seconds, 2)}
+                )
+                tell(f"{'ok  ' if ok else 'FAIL'} {name:<12} {says}")
+                if not ok:
+                    failed = name
+                    break
+    seconds = round(time.perf_counter() - started, 1)
+    verdict = (
+        f"demo check FAILED at station {failed}" if failed else "demo check passed"
+    ) + f": {len(stations)} of {len(STATIONS)} stations in {seconds} s"
+    return {
+        "ok": not failed,
+        "failed": failed,
+        "stations": stations,
+        "seconds": seconds,
+        "at": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "verdict": verdict,
+    }
+
+
+def walk(without: str = "", as_json: bool = False) -> int:
+    """Walk the road; the last line printed is the verdict. 0 passed, 1 failed."""
+    document = asyncio.run(walk_async(without, (lambda line: None) if as_json else print))
+    if as_json:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    else:
+        print(document["verdict"])
+    return 0 if document["ok"] else 1
