@@ -38,6 +38,7 @@ from gateway.store import accounts, clients
 
 SCAN = b"%PDF-1.4\n% a scanned form of the pretend county\n%%EOF\n"
 PURPOSE = "urn:oid:2.16.840.1.113883.5.8#TREAT"
+ADMIN = "urn:oid:2.16.840.1.113883.5.8#PATADMIN"
 REASON = "患者由人民医院转诊来我院复查肝功能"
 
 
@@ -100,7 +101,7 @@ class Road:
                     "subject_id": login,
                     "subject_role": account.role,
                     "organization_id": account.organization,
-                    "purpose_of_use": [PURPOSE],
+                    "purpose_of_use": [PURPOSE if account.role == "clinician" else ADMIN],
                 }
             }
         key = self.keys.private[client]
@@ -218,13 +219,29 @@ async def desk(road: Road) -> str:
     for form in road.county.forms:
         if form.resident.key not in wanted and form.resident.will not in {"refused", "withdrawn"}:
             continue
-        page = await _at_desk(browser, form.resident)
-        if form.kind == "withdrawal":
-            await _withdraw(browser, page)
+        if form.kind == "psychiatry":
+            await _post_consent(road, form)
+        elif form.kind == "withdrawal":
+            await _withdraw(browser, await _at_desk(browser, form.resident))
         else:
-            await _record(browser, page, form)
+            await _record(browser, await _at_desk(browser, form.resident), form)
         count += 1
-    return f"{count} forms"
+    return f"{count} forms, one of them as a FHIR Consent"
+
+
+async def _post_consent(road: Road, form: story.Form) -> None:
+    """The registrar's own system posts the form that names one doctor."""
+    token = await road.token("county-desk", "registrar")
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(
+            f"{road.base}/fhir/Consent",
+            content=story.consent_text(form, road.services.settings.canonical),
+            headers={
+                "content-type": "application/fhir+json",
+                "authorization": f"Bearer {token}",
+            },
+        )
+    expect(answer.status_code == 201, f"the Consent was answered {answer.status_code}")
 
 
 async def _at_desk(browser: Browser, resident: Resident) -> Page:
@@ -240,7 +257,6 @@ async def _record(browser: Browser, page: Page, form: story.Form) -> None:
     chosen: dict[str, str | list[str]] = {
         "broad": {"kind": "share"},
         "refusal": {"kind": "refuse-all"},
-        "psychiatry": {"kind": "category", "organization": "tcm", "category": "PSY"},
     }[form.kind]  # type: ignore[assignment]
     page = await browser.submit(page, "/consents", {"name": form.resident.name, **chosen})
     page = await browser.submit(

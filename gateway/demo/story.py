@@ -6,16 +6,21 @@ the check expects from it what `EXPECTED` and `STORY` say.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
+from consent import fhir as consent
+from consent.fhir import write_consent
 from gateway.demo import mch, people, tcm, township
 from gateway.demo.delivery import Delivery, moment
 from gateway.demo.panels import LIPIDS, LIVER
 from gateway.demo.residents import Resident, residents
+from gateway.identity.systems import RESIDENT_ID
 
 PASSWORD = "yunxi-demo-2026"  # noqa: S105  # printed on the sign-in page of the pretend county
 FormKind = Literal["broad", "refusal", "withdrawal", "psychiatry"]
@@ -181,3 +186,29 @@ def _forms(folk: tuple[Resident, ...], today: date) -> Iterator[Form]:
             case "psychiatry":
                 yield Form(one, "broad", signed)
                 yield Form(one, "psychiatry", moment(today, 10, "10:15"), to="dr-chen")
+
+
+def consent_text(form: Form, base_url: str) -> bytes:
+    """A form as the FHIR Consent that a registrar's system posts; the patient by identifier."""
+    who = {"identifier": {"system": RESIDENT_ID, "value": form.resident.number}}
+    text = write_consent(
+        consent.Form(
+            choice={
+                "broad": consent.Choice.PERMIT_TREATMENT,
+                "refusal": consent.Choice.REFUSE_ALL,
+                "psychiatry": consent.Choice.PERMIT_CATEGORY,
+            }[form.kind],
+            id="form",
+            patient="Patient/by-identifier",
+            performer="Patient/by-identifier",
+            organization="Organization/county",
+            at=f"{form.signed.isoformat(timespec='seconds')}+08:00",
+            evidence_sha256=sha256(f"{form.resident.key} {form.kind}".encode()).hexdigest(),
+            category="PSY" if form.kind == "psychiatry" else None,
+            recipients=(f"Practitioner/{form.to}",) if form.to else (),
+        ),
+        base_url,
+    )
+    resource = json.loads(text)
+    resource |= {"patient": who, "performer": [who]}
+    return json.dumps(resource, ensure_ascii=False).encode()

@@ -20,6 +20,7 @@ from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
 from gateway.exchange.ask import nothing
 from gateway.exchange.filing import add_segment
+from gateway.exchange.patients import charts_of
 from gateway.exchange.person import ALL_TIERS, head_name, manifests
 from gateway.records import facts as facts_
 from gateway.records import merge
@@ -71,6 +72,7 @@ async def create(text: bytes, caller: Caller, services: Services) -> Recorded:
     The same text sent again is the same consent.
     """
     _may_record(caller)
+    text = await _with_patient(text, services)
     plain = _parsed(text)
     id = services.ids(caller.organization)(
         "consent", "Consent", [services.vault.digest("consent", text).hex()]
@@ -79,6 +81,30 @@ async def create(text: bytes, caller: Caller, services: Services) -> Recorded:
     if standing is not None:
         return await read(id, caller, services)
     return await _record(id, text, plain, 0, caller, services)
+
+
+async def _with_patient(text: bytes, services: Services) -> bytes:
+    """The text with a patient (or signing patient) named by identifier named by chart instead.
+
+    Registrars know numbers, not our ids; exactly one person must carry the identifier.
+    """
+    _parsed(text)
+    root = jsontext.parse(text)
+    edits = []
+    for place, path in (
+        (root.get("patient"), "Consent.patient"),
+        (root.get("performer", 0), "Consent.performer[0]"),
+    ):
+        if place is None or place.get("reference") is not None:
+            continue
+        system, value = place.string("identifier", "system"), place.string("identifier", "value")
+        if system is None or value is None:
+            continue
+        charts = await charts_of(system, value, services)
+        if len(charts) != 1:
+            raise Problem(Kind.UNPROCESSABLE, "This patient is not known here.", path)
+        edits.append(jsontext.replaced(place, b'{"reference":"Patient/%s"}' % charts[0].encode()))
+    return jsontext.apply(text, edits)
 
 
 async def replace(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 import orjson
-from consent.labels import LabelFacts, label
 
+from consent.labels import LabelFacts, label
 from consent.model import Tier as Category
 from gateway.exchange.person import ALL_TIERS, Evidence, manifests, pack_evidence
 from gateway.identity.systems import RESIDENT_ID, canonical_system
