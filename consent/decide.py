@@ -321,18 +321,16 @@ def _directives(ruling: Ruling, record: Record, found: Said) -> Permit | DenyHid
 def _county_default(ruling: Ruling, record: Record) -> Permit | DenyHide:
     """10. What the county's policy says about this tier and purpose."""
     rules = (ruling.default_rule(record.tier),)
-    match ruling.asked.policy.default(record.tier, ruling.asked.purpose):
-        case "permit":
-            return _permit(ruling, Reason.DEFAULT, record, rules)
-        case "presence":
-            if any(r.kind is RelationshipKind.PRESENCE for r in ruling.live):
-                return _permit(ruling, Reason.PRESENCE, record, rules)
-        case None:
-            if record.tier is Tier.SEALED:
-                return _hide(ruling, Reason.SEALED_NAMED_ONLY, rules=rules)
-            if record.tier is Tier.RESTRICTED:
-                return _hide(ruling, Reason.RESTRICTED_OPT_IN, rules=rules)
-    return _hide(ruling, Reason.DEFAULT, rules=rules)
+    default = ruling.asked.policy.default(record.tier, ruling.asked.purpose)
+    if default == "permit":
+        return _permit(ruling, Reason.DEFAULT, record, rules)
+    present = any(r.kind is RelationshipKind.PRESENCE for r in ruling.live)
+    if default == "presence" and present:
+        return _permit(ruling, Reason.PRESENCE, record, rules)
+    return _hide(ruling, _CLOSED.get(record.tier, Reason.DEFAULT), rules=rules)
+
+
+_CLOSED = {Tier.RESTRICTED: Reason.RESTRICTED_OPT_IN, Tier.SEALED: Reason.SEALED_NAMED_ONLY}
 
 
 def _break_glass(ruling: Ruling, record: Record, found: Said, verdict: DenyHide) -> Decision | None:

@@ -136,9 +136,11 @@ class _Reader(Elements):
             self.members(verification, _VERIFICATION, path)
         given = self.object(resource, "provision", "Consent") or {}
         root = self.provision(given, "Consent.provision", 0, base) if base is not None else None
-        if self.refusals or root is None or patient is None or performer is None:
-            return None
-        if controller is None or at is None or assurance is None:
+        if (
+            self.refusals
+            or (patient is None or controller is None or performer is None)
+            or (at is None or assurance is None or root is None)
+        ):
             return None
         return Directive(
             id=self.context.id,

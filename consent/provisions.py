@@ -253,7 +253,7 @@ def _walk(asked: Asked, node: Node, record: Record, certain: int, label: int) ->
         return []
     if not node.permit:
         return [node]
-    sure = label == YES and certain == YES and node.certain == YES
+    sure = certain == YES and node.certain == YES
     return [node] if sure and _opens(asked, node, record) else []
 
 

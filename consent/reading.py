@@ -56,7 +56,7 @@ _SENTENCES = {
         "Not a valid date or time: a time needs its zone, a date must be complete.",
     ),
     "future": ("日期在将来。", "Dated in the future."),
-    "period": ("开始晚于结束。", "The start is after the end."),
+    "period": ("结束不晚于开始。", "The end is not after the start."),
     "no-authority": (
         "签署人不是患者本人，也不是当时有权代理的人。",
         "Signed neither by the patient nor by somebody with authority then.",
@@ -119,7 +119,7 @@ class Elements:
             start = bounds[0]
         if "end" in period and (bounds := self.instant(period["end"], f"{path}.end")):
             end = bounds[1]
-        if start is not None and end is not None and start > end:
+        if start is not None and end is not None and start >= end:
             self.refuse("period", path)
         if "start" not in period and "end" not in period:
             self.refuse("missing", f"{path}.start")

@@ -166,7 +166,7 @@ def request(row: Mapping[str, Any], user: str, person: Mapping[str, Any]) -> Acc
             id="g1",
             user=grant.get("user", user),
             charts=frozenset(grant.get("charts", ("P",))),
-            start=at("2026-06-01T09:00:00"),
+            start=at(grant.get("start", "2026-06-01T09:00:00")),
             end=at(grant.get("end", "2026-06-01T13:00:00")),
         ),
         named_patient=row.get("named_patient", True),

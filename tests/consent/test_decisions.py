@@ -33,7 +33,7 @@ ANSWERS: dict[type[Decision], str] = {
 KEYS = {
     *("number", "situation", "answer", "because", "policy", "now", "who", "who_with", "purposes"),
     *("action", "relationships", "grant", "named_patient", "patient", "record", "record_with"),
-    *("consents", "obligations", "paths"),
+    *("consents", "obligations", "not_obliged", "paths"),
 }
 
 
@@ -63,6 +63,8 @@ def test_the_table_says_what_is_answered(row: dict[str, Any]) -> None:
     assert (ANSWERS[type(decision)], because) == (row["answer"], row["because"]), shown
     for obligation in row.get("obligations", ()):
         assert obligation in decision.obligations, shown
+    for obligation in row.get("not_obliged", ()):
+        assert obligation not in decision.obligations, shown
     if "paths" in row:
         assert isinstance(decision, Redact), shown
         assert list(decision.paths) == row["paths"], shown

@@ -28,6 +28,7 @@ from tests.consent import build
 
 POLICIES = [policy.load(name, "Asia/Shanghai") for name in ("cn-optin", "opt-out")]
 DAYS = st.integers(-40, 40).map(lambda n: build.NOW + n * policy.DAY // 4)
+usual = settings(max_examples=70, deadline=None)
 SHARED = (Permit, PermitEmergency, Redact)
 
 
@@ -157,6 +158,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(type(one) is type(other) and one.reason == other.reason)
 
 
+@usual
 @given(situations(), consents(), st.randoms(use_true_random=False))
 def test_the_order_of_consents_does_not_matter(
     at: Setting, signed: list[Directive], random: Any
@@ -166,6 +168,7 @@ def test_the_order_of_consents_does_not_matter(
     assert at.decide(shuffled) == at.decide(signed)
 
 
+@usual
 @given(situations(), consents(), provisions(depth=0), st.integers(1, 3), DAYS)
 def test_adding_a_flat_refusal_never_shares_more(
     at: Setting, signed: list[Directive], refusal: Provision, assurance: int, day: int
@@ -177,6 +180,7 @@ def test_adding_a_flat_refusal_never_shares_more(
         assert isinstance(at.decide(signed), SHARED)
 
 
+@usual
 @given(situations(), consents(), st.integers(1, 3))
 def test_the_newest_refusal_of_everything_refuses_in_every_institution(
     at: Setting, signed: list[Directive], assurance: int
@@ -191,6 +195,7 @@ def test_the_newest_refusal_of_everything_refuses_in_every_institution(
     assert not isinstance(decision, Permit | Redact) or decision.reason in others
 
 
+@usual
 @given(situations(), consents(), provisions(depth=0), DAYS)
 def test_removing_a_flat_permit_never_shares_more(
     at: Setting, signed: list[Directive], permit: Provision, day: int
@@ -202,7 +207,7 @@ def test_removing_a_flat_permit_never_shares_more(
         assert isinstance(at.decide([*signed, added]), SHARED)
 
 
-@settings(max_examples=150)
+@settings(max_examples=120, deadline=None)
 @given(situations(), consents(), st.floats(0, 1, exclude_max=True))
 def test_the_answer_holds_until_it_says(at: Setting, signed: list[Directive], share: float) -> None:
     now = at.decide(signed)
@@ -215,6 +220,7 @@ def test_the_answer_holds_until_it_says(at: Setting, signed: list[Directive], sh
         assert same(at.decide(signed), now)
 
 
+@usual
 @given(situations(), consents(), st.lists(situations(), max_size=4))
 def test_the_decision_of_many_is_the_decisions_of_each(
     at: Setting, signed: list[Directive], others: list[Setting]
@@ -229,6 +235,7 @@ def test_the_decision_of_many_is_the_decisions_of_each(
     ]
 
 
+@usual
 @given(situations(), consents())
 def test_a_refusal_on_either_side_of_a_merge_stays_effective(
     at: Setting, signed: list[Directive]
@@ -246,6 +253,7 @@ def test_a_refusal_on_either_side_of_a_merge_stays_effective(
         assert not isinstance(decision, Permit) or decision.reason != "directive"
 
 
+@usual
 @given(situations(), consents(), some(["PSY", "HIV"]))
 def test_what_is_left_after_redaction_is_permitted(
     at: Setting, signed: list[Directive], hidden: tuple[str, ...]
@@ -276,3 +284,36 @@ def test_no_broad_permit_opens_what_it_does_not_speak_about(tier: str) -> None:
             request = build.request({}, "dr-a1", person)
             decision = decide(request, build.patient({}), [broad], record, county)
             assert not isinstance(decision, SHARED), (tier, confidentiality, sensitivities)
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        {"permit": True, "instances": ["o1"]},
+        {"permit": True, "related": ["e1"]},
+        {"permit": True, "dependents": ["e1"]},
+        {"permit": True, "data_from": "2025-01-01"},
+        {"permit": True, "data_until": "2026-01-01"},
+        {"deny": True, "except": [{"permit": True, "instances": ["o1"]}]},
+        {"deny": True, "except": [{"deny": True, "to": ["A"]}, {"permit": True, "instances": ["o1"]}]},
+        {"permit": True, "data_from": "2025-01-01", "except": [{"deny": True, "to": ["C"]}]},
+    ],
+)  # fmt: skip
+def test_records_of_one_class_are_told_apart_where_a_consent_does(consent: dict[str, Any]) -> None:
+    person = {"organization": "A", "chain": ["A"], "role": "clinician"}
+    request, patient = build.request({}, "dr-a1", person), build.patient({})
+    signed = [build.directive({"permit": True, "labels": ["L"]}, 1), build.directive(consent, 2)]
+    prepared = ruling(request, patient, signed, POLICIES[0])
+    records = [
+        build.facets({"id": "o1", "links": ["e1"], "start": "2025-06-01"}),
+        build.facets({"id": "o2", "links": [], "start": "2024-06-01"}),
+        build.facets({"id": "o3", "links": [], "start": "2026-03-01"}),
+    ]
+
+    answers = [prepared.decide(record) for record in records]
+
+    alone = [decide(request, patient, signed, record, POLICIES[0]) for record in records]
+    assert answers == alone
+    assert len({type(answer) for answer in answers}) == (
+        1 if consent.get("deny") and len(consent["except"]) == 2 else 2
+    )
