@@ -51,6 +51,7 @@ class Opened(NamedTuple):
     version: str
     filed: int  # µs UTC
     match: Match
+    leaf: Leaf  # the durable event behind this answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,6 +469,7 @@ async def _open(
                 services.vault.version_tag(entry.hex, entry.version),
                 entry.filed,
                 match,
+                leaf,
             )
         )
     return opened

@@ -11,6 +11,7 @@ import orjson
 from gateway.errors import Problem
 from gateway.exchange.ask import Opened, Page
 from gateway.records.instant import moment
+from gateway.services.log import Leaf
 
 JSON = b"application/fhir+json; charset=utf-8"
 
@@ -62,8 +63,14 @@ def resource(opened: Opened, text: bytes | None = None) -> Answer:
         (
             (b"etag", f'W/"{opened.version}"'.encode()),
             (b"last-modified", modified.encode()),
+            receipt(opened.leaf),
         ),
     )
+
+
+def receipt(leaf: Leaf) -> tuple[bytes, bytes]:
+    """Which event of the access log stands behind an answer; a caller may later ask for its proof."""
+    return b"x-access-log", f"{leaf.writer}/{leaf.counter}".encode()
 
 
 def searchset(page: Page, base: str, self_link: str, next_link: str = "") -> Answer:
@@ -80,7 +87,7 @@ def searchset(page: Page, base: str, self_link: str, next_link: str = "") -> Ans
     if entries:
         parts += [b',"entry":[', b",".join(entries), b"]"]
     parts.append(b"}")
-    return Answer(200, b"".join(parts))
+    return Answer(200, b"".join(parts), (receipt(page.leaf),) if page.leaf else ())
 
 
 def _entries(records: Iterable[Opened], base: str, mode: bytes) -> Iterable[bytes]:
