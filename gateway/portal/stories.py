@@ -366,7 +366,7 @@ class Access:
     number: int | None  # its place in the log; None while it waits to be appended
     at: datetime
     kind: str
-    outcome: str
+    outcome: Literal["permit", "deny", "error"]
     actor: str
     role: str
     organization: str

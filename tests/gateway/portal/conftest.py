@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
@@ -145,20 +145,31 @@ class Eyes:
         self.page.goto(f"/portal{path}")
         return self.page
 
-    def sign_in(self, login: str) -> Page:
-        page = self.go("/sign-in")
-        page.locator(f"form:has(input[value='{login}']) button.account").click()
-        return page
-
-    def in_english(self) -> Page:
-        self.page.get_by_role("button", name="English").click()
+    def press(self, what: str | Locator) -> Page:
+        """Click, and wait until the page it leads to is there with its style."""
+        target = self.page.locator(what) if isinstance(what, str) else what
+        with self.page.expect_navigation():
+            target.click()
         return self.page
 
+    def sign_in(self, login: str) -> Page:
+        self.go("/sign-in")
+        return self.press(f"form:has(input[value='{login}']) button.account")
+
+    def sign_out(self) -> Page:
+        return self.press("form[action$='sign-out'] button")
+
+    def in_english(self) -> Page:
+        return self.press(self.page.get_by_role("button", name="English"))
+
+    def find(self, number: str) -> Page:
+        """Type a number into the look-up form of this page."""
+        self.page.fill("#number", number)
+        return self.press("main .primary")
+
     def look_up(self, number: str) -> Page:
-        page = self.go("/look-up")
-        page.fill("#number", number)
-        page.press("#number", "Enter")
-        return page
+        self.go("/look-up")
+        return self.find(number)
 
     def violations(self) -> list[str]:
         return [str(v) for v in self.page.evaluate("window.__violations || []")]

@@ -170,9 +170,9 @@ def chemistry() -> Report:
             ),
             result(
                 "尿酸",
-                "已作废",
-                "",
-                "",
+                "412",
+                "μmol/L",
+                "208-428",
                 NONE,
                 TCM,
                 at,

@@ -1,0 +1,258 @@
+"""What the portal tells browsers, and what it refuses, without a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.gateway.portal.conftest import County
+from tests.gateway.portal.fake_county import NUMBER, PASSWORD
+
+HOME = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture
+def county() -> County:
+    return County("http://127.0.0.1:8080")
+
+
+@pytest.fixture
+async def client(county: County) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=county.app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url=county.address, headers=HOME
+    ) as client:
+        yield client
+
+
+def token(page: httpx.Response) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert found is not None
+    return found[1]
+
+
+async def signed_in(client: httpx.AsyncClient, login: str) -> str:
+    door = await client.get("/portal/sign-in")
+    data = {"csrf": token(door), "login": login, "password": PASSWORD}
+    answer = await client.post("/portal/sign-in", data=data, follow_redirects=True)
+    assert answer.status_code == 200
+    return token(answer)
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/style.css", "/nowhere", "/results", "/"])
+async def test_every_answer_carries_the_security_headers(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    headers = (await client.get("/portal" + path)).headers
+
+    assert headers["content-security-policy"] == (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cache-control"] == (
+        "no-store" if path != "/style.css" else "public, max-age=86400"
+    )
+
+
+PAGES = {
+    "clinician": ["/look-up", "/claim", "/results", "/reports/" + "0" * 32],
+    "registrar": ["/consents/find", "/consents", "/consents/new"],
+    "auditor": ["/audit", "/audit/alarms", "/audit/verify"],
+    "it": ["/sources", "/quarantine", "/issues", "/alarms"],
+}
+LOGINS = {"clinician": "zhou", "registrar": "lin", "auditor": "gu", "it": "he"}
+
+
+@pytest.mark.parametrize("role", PAGES)
+async def test_a_role_opens_its_own_pages_and_no_other(
+    client: httpx.AsyncClient, role: str
+) -> None:
+    await signed_in(client, LOGINS[role])
+    for owner, paths in PAGES.items():
+        for path in paths:
+            status = (await client.get("/portal" + path)).status_code
+            assert (status != 403) == (owner == role), path
+
+
+async def test_without_signing_in_every_page_leads_to_the_door(client: httpx.AsyncClient) -> None:
+    for path in [path for paths in PAGES.values() for path in paths]:
+        answer = await client.get("/portal" + path)
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/portal/sign-in"
+
+
+POSTS = {
+    "clinician": ["/look-up", "/claim", "/put-back", "/reports/" + "0" * 32],
+    "registrar": ["/consents/find", "/consents", "/consents/new", f"/consents/{'0' * 32}/withdraw"],
+    "auditor": ["/audit", "/audit/verify"],
+    "it": ["/quarantine"],
+}
+
+
+@pytest.mark.parametrize("role", POSTS)
+async def test_a_form_without_the_token_changes_nothing(
+    client: httpx.AsyncClient, county: County, role: str
+) -> None:
+    csrf = await signed_in(client, LOGINS[role])
+    for path in [*POSTS[role], "/language", "/sign-out"]:
+        for wrong in ({}, {"csrf": ""}, {"csrf": csrf[:-1] + "!"}):
+            assert (await client.post("/portal" + path, data=wrong)).status_code in {400, 403}
+    assert [told for told in county.stories.told if told[0] != "accesses"] == []
+    assert len(county.people.sessions) == 1
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+async def test_a_form_sent_by_another_site_is_refused(
+    client: httpx.AsyncClient, county: County, site: str
+) -> None:
+    csrf = await signed_in(client, "zhou")
+    data = {"csrf": csrf, "number": NUMBER}
+    answer = await client.post("/portal/look-up", data=data, headers={"sec-fetch-site": site})
+
+    assert answer.status_code == 403
+    assert all("chart" not in s.memory for s in county.people.sessions.values())
+
+
+async def test_signing_in_needs_a_token_too(client: httpx.AsyncClient, county: County) -> None:
+    data = {"login": "zhou", "password": PASSWORD, "csrf": "x" * 43}
+    assert (await client.post("/portal/sign-in", data=data)).status_code == 403
+    assert county.people.sessions == {}
+
+
+async def test_signing_out_ends_the_session_and_clears_the_browser(
+    client: httpx.AsyncClient, county: County
+) -> None:
+    csrf = await signed_in(client, "zhou")
+    answer = await client.post("/portal/sign-out", data={"csrf": csrf})
+
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
+    assert county.people.sessions == {}
+
+
+async def test_the_language_switch_leads_to_our_own_pages_only(client: httpx.AsyncClient) -> None:
+    csrf = await signed_in(client, "zhou")
+    for back in ("//evil.example", "https://evil.example", "/\\evil.example", ""):
+        data = {"csrf": csrf, "language": "en", "back": back}
+        answer = await client.post("/portal/language", data=data)
+        assert answer.headers["location"] == "/portal/"
+
+
+async def test_a_handle_of_one_session_opens_nothing_in_another(
+    client: httpx.AsyncClient, county: County
+) -> None:
+    csrf = await signed_in(client, "zhou")
+    await client.post("/portal/look-up", data={"csrf": csrf, "number": NUMBER})
+    link = re.search(r"/portal/reports/[0-9a-f]{32}", (await client.get("/portal/results")).text)
+    assert link is not None
+    assert (await client.get(link[0])).status_code == 200
+
+    client.cookies.clear()
+    await signed_in(client, "zhou")
+    assert (await client.get(link[0])).status_code == 404
+
+
+async def test_an_unknown_fault_tells_no_detail(
+    client: httpx.AsyncClient,
+    county: County,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError(f"row of {NUMBER}")
+
+    csrf = await signed_in(client, "zhou")
+    monkeypatch.setattr(county.stories, "open_resident", broken)
+    answer = await client.post("/portal/look-up", data={"csrf": csrf, "number": NUMBER})
+
+    assert answer.status_code == 500
+    assert NUMBER not in answer.text + caplog.text
+    assert "RuntimeError" in caplog.text
+
+
+PDF = b"%PDF-1.4 synthetic"
+
+
+async def draft(client: httpx.AsyncClient) -> dict[str, str]:
+    csrf = await signed_in(client, "lin")
+    await client.post("/portal/consents/find", data={"csrf": csrf, "number": NUMBER})
+    await client.post("/portal/consents", data={"csrf": csrf, "kind": "share"})
+    return {"csrf": csrf, "witness": "沈芷", "signed": "2026-02-28"}
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "status"),
+    [
+        (PDF, {}, 303),
+        (PDF, {"witness": ""}, 422),
+        (PDF, {"signed": "2026-03-02"}, 422),
+        (PDF, {"signed": "gestern"}, 422),
+        (b"", {}, 422),
+        (b"<script>alert(1)</script>", {}, 415),
+        (PDF + b"x" * 11_000_000, {}, 413),
+    ],
+)
+async def test_a_consent_is_recorded_only_with_scan_witness_and_day(
+    client: httpx.AsyncClient, county: County, content: bytes, changes: dict[str, str], status: int
+) -> None:
+    data = await draft(client) | changes
+    files = {"evidence": ("scan.pdf", content, "application/pdf")}
+    answer = await client.post("/portal/consents/new", data=data, files=files)
+
+    assert answer.status_code == status
+    assert [told[0] for told in county.stories.told] == (["record"] if status == 303 else [])
+
+
+async def test_only_a_choice_that_was_offered_is_taken_down(
+    client: httpx.AsyncClient, county: County
+) -> None:
+    csrf = await signed_in(client, "lin")
+    await client.post("/portal/consents/find", data={"csrf": csrf, "number": NUMBER})
+    for wrong in (
+        {"kind": "other"},
+        {"kind": "category", "organization": "people", "category": "NOPE"},
+        {"kind": "refuse-organization", "refused": "nobody"},
+    ):
+        answer = await client.post("/portal/consents", data={"csrf": csrf} | wrong)
+        assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"outcome": "accepted"}, 303),
+        ({"outcome": "declined"}, 422),
+        ({"outcome": "declined", "reason": "77"}, 422),
+        ({"outcome": "declined", "reason": "08"}, 422),
+        ({"outcome": "declined", "reason": "08", "words": "肢体受压"}, 303),
+        ({"outcome": "declined", "reason": "02"}, 303),
+    ],
+)
+async def test_declining_needs_a_known_reason_and_08_needs_words(
+    client: httpx.AsyncClient, county: County, said: dict[str, str], status: int
+) -> None:
+    csrf = await signed_in(client, "zhou")
+    await client.post("/portal/look-up", data={"csrf": csrf, "number": NUMBER})
+    page = (await client.get("/portal/results")).text
+    link = re.findall(r"/portal/reports/[0-9a-f]{32}", page)[0]
+    target = re.search(r'name="target" value="([^"]+)"', (await client.get(link)).text)
+    assert target is not None
+    answer = await client.post(link, data={"csrf": csrf, "target": target[1]} | said)
+
+    assert answer.status_code == status
+    assert bool(county.stories.told) == (status == 303)
+
+
+async def test_a_wrong_number_never_reaches_a_story(
+    client: httpx.AsyncClient, county: County
+) -> None:
+    csrf = await signed_in(client, "gu")
+    answer = await client.post("/portal/audit", data={"csrf": csrf, "number": NUMBER[:-1] + "4"})
+
+    assert answer.status_code == 422
+    assert [told[1].number for told in county.stories.told if told[0] == "accesses"] == ["", ""]
