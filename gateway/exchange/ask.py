@@ -365,6 +365,88 @@ async def more(token: str, caller: Caller, services: Services) -> Cursor:
     return cursor
 
 
+# Gathering for a page
+
+Choose = Callable[[Sequence[Match]], Sequence[Match]]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """What one page needs of one person: records, their earlier versions, and the event of both.
+
+    `versions` are those of the chosen records that may be known of, oldest first, the current one
+    included; `earlier` are the texts of the older ones. A gated person has nothing.
+    """
+
+    person: Person
+    records: tuple[Opened, ...]
+    versions: tuple[Match, ...]
+    earlier: tuple[Opened, ...]
+    leaf: Leaf
+
+
+async def gather(
+    chart: str,
+    caller: Caller,
+    services: Services,
+    choose: Choose,
+    *,
+    kind: Kind,
+    named: bool,
+    amended: frozenset[str] = frozenset(),
+) -> Gathering:
+    """What `choose` picks of everything permitted, as one event of that `kind`.
+
+    Of chosen records whose type is in `amended` the permitted older versions come along.
+    """
+    return await settled(lambda: _gather(chart, caller, services, choose, kind, named, amended))
+
+
+async def _gather(
+    chart: str,
+    caller: Caller,
+    services: Services,
+    choose: Choose,
+    kind: Kind,
+    named: bool,
+    amended: frozenset[str],
+) -> Gathering:
+    at = services.now()
+    person = await meet(chart, caller, services, at, action="read", named=named)
+    known = Tally()
+    permitted: list[Match] = []
+    for row in person.charts if person.gate is None else ():
+        permitted += await _permitted(
+            person, services, caller, row, Query(""), known, {row.id: row.seq}
+        )
+    chosen = list(choose(permitted))
+    tally = Tally(withheld=known.withheld)
+    versions: list[Match] = []
+    older: dict[str, rows.RecordRow] = {}
+    for match in chosen:
+        tally.note(match.decision)
+        nature, entry = match.pair
+        if nature.type in amended and entry.version > 1:
+            for old in reversed(await rows.versions(services.db, entry.hex)):
+                if old.version < entry.version and (
+                    before := await _decided(person, services, old, tally)
+                ):
+                    versions.append(before)
+                    older[f"{old.id}/{old.version}"] = old
+        versions.append(match)
+    past = [match for match in versions if f"{match.pair[1].hex}/{match.pair[1].version}" in older]
+    leaf = await _event(
+        kind, caller, services, at, person, [*chosen, *past], tally, refused=not chosen
+    )
+    return Gathering(
+        person,
+        tuple(await _open(services, person, chosen, leaf)),
+        tuple(versions),
+        tuple(await _open(services, person, past, leaf, older)),
+        leaf,
+    )
+
+
 # The last steps
 
 

@@ -7,9 +7,9 @@ replaces a newer one, and equal content makes no new version.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -35,6 +35,8 @@ from gateway.store import inbox
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, ManifestKey, RecordName, Tier
 from mappings.engine import Issue
+
+T = TypeVar("T")
 
 STICKY = frozenset({"entered-in-error", "cancelled"})
 FINISHED = frozenset({"final", "corrected", "amended", "cancelled", "entered-in-error"})
@@ -80,13 +82,20 @@ async def file_message(id: str, services: Services) -> Settled | None:
             issues += trouble
             plans += [plan] if plan else []
     end = await _ending(raw, source, site.release, plans, issues, services)
+    return await with_neighbours(plans, services, _file, plans, end, services)
+
+
+async def with_neighbours(
+    plans: Sequence[Plan], services: Services, work: Callable[..., T], *given: Any
+) -> T:
+    """Run `work(tx, *given)`, which writes `plans`; again when a chart to compare with appeared."""
     for _ in range(4):
         try:
-            return await services.db.do(_file, plans, end, services)
+            return await services.db.do(work, *given)
         except _Again:
             for plan in plans:
                 await meet_neighbours(plan, services)
-    raise Problem(Trouble.BUSY, "Charts are being linked; the message will be filed in a moment.")
+    raise Problem(Trouble.BUSY, "Charts are being linked; please try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,7 @@ async def _ending(
 
 def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Settled:
     """Everything of one raw message in one transaction: records, its event, its state, its job."""
-    versions = sum(_write(tx, plan, services) for plan in plans)
+    versions = sum(write_plan(tx, plan, services) for plan in plans)
     issues = (*end.issues, *(issue for plan in plans for issue in plan.issues))
     held = not plans or any(issue.severity in {"stop", "hold"} for issue in issues)
     state = "quarantined" if held else "filed"
@@ -192,8 +201,11 @@ def _end_job(tx: Tx, id: str) -> None:
 # Writing
 
 
-def _write(tx: Tx, plan: Plan, services: Services) -> int:
-    """The one transaction of a message: the chart's row first, then compare, then write."""
+def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
+    """Write one plan: the chart's row first, then compare, then write; returns the new versions.
+
+    Part of a `work` that is run by `with_neighbours`.
+    """
     plan.issues.clear()
     chart = plan.chart
     tx.run(
@@ -226,7 +238,8 @@ def _write(tx: Tx, plan: Plan, services: Services) -> int:
             if one.mapped.mode == "patch" and before.sealed is not None:
                 name = RecordName(one.mapped.type, before.id, before.version)
                 body = plan.bodies[ChartTier(chart, Tier(before.tier))].open(before.sealed, name)
-                head, tail = merge.patched(body, one.mapped.text(), one.mapped.deletes)
+                coming = one.mapped
+                head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
                 merged = msgspec.structs.replace(one.mapped, head=head, tail=tail)
                 planned = prepare(merged, plan.organization, services)
                 if planned.digest == old.entry.digest:
