@@ -39,7 +39,7 @@ format: $(STAMP) ## write the house style
 	$(BIN)/ruff check --fix .
 
 crash: $(STAMP) ## the long kill tests
-	$(BIN)/python -m pytest -m crash
+	$(BIN)/python -m pytest -m crash -o addopts="-q --strict-markers --import-mode=importlib"
 
 bench: .venv/.runtime ## measure reads, searches and filing beside the bare ceiling
 	$(BIN)/health-gateway bench all
