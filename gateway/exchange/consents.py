@@ -324,7 +324,7 @@ async def _context(
         if kind not in {"Patient", "Practitioner", "Organization", "Group"} and len(bare) == 32:
             row = await rows.current(services.db, bare)
             if row is not None and row.chart in charts:
-                records[name] = name
+                records[name] = bare
     organizations = {one.id for one in services.register}
     births = await _births(known, services)
 

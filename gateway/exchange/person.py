@@ -102,25 +102,13 @@ class Person:
         return self.rule.decide(
             Facets(
                 kind,
-                f"{nature.type}/{entry.id.hex()}",
+                entry.hex,
                 str(entry.version),
                 entry.start,
                 entry.end,
-                frozenset(f"{_TYPE_OF.get(said, said)}/{to.hex()}" for said, to in entry.links)
-                if entry.links
-                else frozenset(),
+                frozenset(to.hex() for _, to in entry.links),
             )
         )
-
-
-_TYPE_OF = {
-    "encounter": "Encounter",
-    "specimen": "Specimen",
-    "result": "Observation",
-    "based-on": "ServiceRequest",
-    "has-member": "Observation",
-    "derived-from": "Observation",
-}
 
 
 def facet_class(nature: Nature, chart: str) -> FacetClass:
