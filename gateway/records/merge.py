@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mappings.engine import jsontext
 
@@ -18,10 +18,13 @@ def split_meta(text: bytes) -> tuple[bytes, bytes]:
     return _joined(members)
 
 
-def patched(old: bytes, new: bytes, deletes: Iterable[str]) -> tuple[bytes, bytes]:
+def patched(
+    old: bytes, new: bytes, deletes: Iterable[str], unions: Collection[str] = ()
+) -> tuple[bytes, bytes]:
     """`old` with the top-level members of `new` in place of its own, and `deletes` taken out.
 
-    Both are JSON objects; meta is left out. Members keep the order they had; new ones follow.
+    Both are JSON objects; meta is left out. Members keep the order they had; new ones follow. The
+    arrays named in `unions` are not replaced: references that are not there yet are added.
     """
     standing = jsontext.parse(old)
     coming = jsontext.parse(new)
@@ -31,6 +34,10 @@ def patched(old: bytes, new: bytes, deletes: Iterable[str]) -> tuple[bytes, byte
         for name, value in coming.members().items()
         if name not in gone
     }
+    for name in unions:
+        before, after = standing.get(name), coming.get(name)
+        if name in fresh and before is not None and after is not None:
+            fresh[name] = b'"%s":%s' % (name.encode(), _united(old, before, new, after))
     members = [
         (name, fresh.pop(name, old[value.key : value.end]))
         for name, value in standing.members().items()
@@ -38,6 +45,16 @@ def patched(old: bytes, new: bytes, deletes: Iterable[str]) -> tuple[bytes, byte
     ]
     members += fresh.items()
     return _joined([one for one in members if one[0] not in gone])
+
+
+def _united(old: bytes, before: jsontext.Value, new: bytes, after: jsontext.Value) -> bytes:
+    """The elements of both arrays, one for each reference."""
+    elements: dict[str | bytes, bytes] = {}
+    for text, array in ((old, before), (new, after)):
+        for one in array.items():
+            written = text[one.start : one.end]
+            elements.setdefault(one.string("reference") or written, written)
+    return b"[%s]" % b",".join(elements.values())
 
 
 def _joined(members: list[tuple[str, bytes]]) -> tuple[bytes, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mappings.engine import elements
@@ -81,7 +81,20 @@ class _Binder:
             when=self.rule(block.when, block, "") if block.when else None,
             rules=rules,
             line=str(block.line),
+            unions=self.unions(block),
         )
+
+    def unions(self, block: Block) -> tuple[str, ...]:
+        """The elements of ``unite = "result"``; each must be one that a rule of the block writes."""
+        names = tuple(name.strip() for name in (block.unite or "").split(",") if name.strip())
+        for name in names:
+            if name not in block.rules or block.mode != "patch":
+                self.find(
+                    block.line,
+                    f"unite 里的 {name} 要有自己的规则，并且 mode 是 patch",
+                    f"unite names {name}: it needs a rule of its own, and mode patch",
+                )
+        return names
 
     def rule(self, rule: Rule, block: Block, type_: str) -> BoundRule:
         """`type_` is empty for key, clock and when, which have no target element."""
@@ -350,14 +363,19 @@ def _nearest(name: str) -> Find:
 def _all_below(name: str) -> Find:
     def find(at: Instance) -> Sequence[Value]:
         found = at.run.built.get((name, id(at.scope)), ())
-        return [Value("", "", (), node=_reference(made)) for made in found if not made.held]
+        return _references(found)
 
     return find
 
 
 def _everything(at: Instance) -> Sequence[Value]:
-    found = at.run.built.get(("", 0), ())
-    return [Value("", "", (), node=_reference(made)) for made in found if not made.held]
+    return _references(at.run.built.get(("", 0), ()))
+
+
+def _references(found: Iterable[Made]) -> Sequence[Value]:
+    """One reference to each resource: the same one may have been built in several scopes."""
+    kept = {made.id: made for made in found if not made.held}
+    return [Value("", "", (), node=_reference(made)) for made in kept.values()]
 
 
 def _evaluator(

@@ -112,3 +112,4 @@ class BoundBlock(msgspec.Struct, frozen=True):
     when: BoundRule | None
     rules: tuple[BoundRule, ...]
     line: str
+    unions: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import convert, structs
 
-from mappings.engine import fhirwording, jsontext, wording
+from mappings.engine import jsontext
 from mappings.engine.fhirresource import (
     Arrival,
     CodingRule,
@@ -48,8 +48,6 @@ from mappings.r4 import check
 
 if TYPE_CHECKING:
     from mappings.engine.release import Map
-
-wording.SENTENCES.update(fhirwording.SENTENCES)
 
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _ENVELOPES = ("message", "transaction", "batch", "collection")

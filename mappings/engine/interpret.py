@@ -212,6 +212,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
         mode=at.mode,
         deletes=tuple(name for name in dict.fromkeys(at.nulls) if name not in at.body),
         place=str(scope.place),
+        unions=block.unions,
     )
 
 

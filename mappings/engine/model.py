@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from mappings.engine import wording
+from mappings.engine import fhirwording, wording
 
 Severity = Literal["stop", "hold", "drop", "note", "alarm"]
 Mode = Literal["full", "patch", "reference"]
@@ -35,7 +35,8 @@ class Issue(msgspec.Struct, frozen=True):
     def text(self, language: Language = "zh") -> str:
         """One sentence for the hospital's IT office, with the place in front."""
         sentence = wording.sentence(self.code, language)
-        where = f"{self.place}: " if self.place else ""
+        place = fhirwording.chinese_place(self.place) if language == "zh" else self.place
+        where = f"{place}: " if place else ""
         rule = f" [{self.rule}]" if self.rule else ""
         return f"{where}{sentence}{rule}"
 
@@ -57,8 +58,8 @@ class Identifier(msgspec.Struct, frozen=True):
 class Edit(msgspec.Struct, frozen=True):
     """One place where a passed-through FHIR text differs from what was received.
 
-    `offset` counts bytes in the received text; putting `removed` back in place of `inserted`, last
-    edit first, gives the received bytes again.
+    `offset` counts bytes in the received text; putting `removed` back in place of `inserted`, in the
+    order the edits are listed, gives the received bytes again (`fhirresource.received` does it).
     """
 
     path: str
@@ -75,7 +76,8 @@ class Mapped(msgspec.Struct, frozen=True):
     at least one member and the closing brace, so ``head + tail`` is a complete resource too.
     ``kept_meta`` are members of the sender's own meta to keep (``"profile":[…],"tag":[…]``) or empty.
     ``clock`` is the business time in µs UTC that decides which version is newer. ``deletes`` names
-    the top-level elements a patch removes. ``place`` is where in the source it came from.
+    the top-level elements a patch removes, ``unions`` those arrays of references to which a patch
+    only adds. ``place`` is where in the source it came from.
     """
 
     type: str
@@ -89,6 +91,7 @@ class Mapped(msgspec.Struct, frozen=True):
     deletes: tuple[str, ...] = ()
     place: str = ""
     edits: tuple[Edit, ...] = ()
+    unions: tuple[str, ...] = ()
 
     def text(self) -> bytes:
         """The resource without any meta."""

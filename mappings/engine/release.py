@@ -269,6 +269,8 @@ def _load(site: Path, base_url: str) -> tuple[Map | None, list[Finding]]:
             setup = Setup(source, bound_tables)
             blocks, findings = binding.bind(file, dialect, setup)
             loader.findings.extend(findings)
+        else:
+            loader.findings.extend(module.lint(file, bound_tables))
         parts.append(Part(file, blocks, bound_tables))
     layers = [layer for file in files for layer in file.layers]
     release = _release([*layers, *loader.hashed], loader.base_url)

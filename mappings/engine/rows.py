@@ -25,13 +25,11 @@ from hashlib import blake2b
 
 import orjson
 
-from mappings.engine import fhirwording, jsontext, times, wording
+from mappings.engine import jsontext, times
 from mappings.engine.er7 import CODECS
 from mappings.engine.jsontext import JsonFault, Number
 from mappings.engine.model import Issue
 from mappings.engine.reader import AddressFault, Getter, Letter, Source, Value
-
-wording.SENTENCES.update(fhirwording.SENTENCES)
 
 KIND = "*"
 _NO_VALUE = frozenset({"", "NULL", "\\N"})

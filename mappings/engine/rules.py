@@ -24,7 +24,7 @@ from mappings.engine.model import Finding, MapError
 
 AtomKind = Literal["address", "literal", "reference", "fact"]
 
-BLOCK_WORDS = frozenset({"key", "clock", "each", "mode", "when", "space"})
+BLOCK_WORDS = frozenset({"key", "clock", "each", "mode", "when", "space", "unite"})
 MODES = ("full", "patch", "reference")
 TOP_WORDS = frozenset({"map", "source", "tables", "let", "each"})
 MAP_WORDS = frozenset({"id", "version", "base", "input", "accept"})
@@ -97,6 +97,7 @@ class Block:
     mode: str | None = None
     when: Rule | None = None
     space: str | None = None
+    unite: str | None = None
     rules: Mapping[str, Rule] = field(default_factory=dict)
     dropped: Mapping[str, tuple[str, Line]] = field(default_factory=dict)
 
@@ -537,6 +538,7 @@ def _overlay_block(below: Block, above: Block, findings: list[Finding]) -> Block
         mode=above.mode or below.mode,
         when=above.when or below.when,
         space=above.space or below.space,
+        unite=below.unite if above.unite is None else above.unite,
         rules=rules,
         dropped={**below.dropped, **above.dropped},
     )

@@ -164,6 +164,43 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "old-time": ("年代久远,时区无法确定,只保留日期", "too old to know the offset; kept as a date"),
     "seconds-filled": ("时间只到分钟,秒补零", "the time has minutes only; seconds are zero-filled"),
+    # filing (raised by whoever files what was mapped)
+    "other-chart": (
+        "该资源已归在另一位患者名下,没有归档,请立即核对",
+        "this resource already stands in another patient's chart; it was not filed, check at once",
+    ),
+    "register-only": (
+        "机构、人员和地点由登记簿维护,没有归档",
+        "organisations, practitioners and locations are kept in the register; it was not filed",
+    ),
+    "older-than-stored": (
+        "已有更新的版本,没有改动",
+        "a newer version is stored already; nothing was changed",
+    ),
+    "withdrawn-stays": (
+        "已作废或取消的内容不能恢复,没有改动",
+        "what was withdrawn or cancelled stays so; nothing was changed",
+    ),
+    "same-clock-other-content": (
+        "业务时间相同而内容不同,采用后到的内容",
+        "same business time but other content; the later arrival was taken",
+    ),
+    "status-goes-back": (
+        "已完成的结果不能退回未完成状态,暂存待处理",
+        "a finished result cannot become unfinished again; it waits",
+    ),
+    "possible-same-person": (
+        "可能与另一份档案是同一个人,请人工核对",
+        "possibly the same person as in another chart; somebody should compare them",
+    ),
+    "gateway-fault": (
+        "网关处理出错,原文已保留,请联系网关运维后重放",
+        "this gateway failed on it; the message is kept, tell the operators and replay it",
+    ),
+    "control-id-reused": (
+        "同一控制号出现了不同内容,两份都已保留",
+        "the same control id came with other content; both are kept",
+    ),
 }
 
 

@@ -67,9 +67,12 @@ def issues(reading: Reading) -> str:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_case_gives_exactly_what_was_agreed(path: Path) -> None:
-    reading = load(SITES / path.parent.name).read(path.read_bytes(), ids)
+    site = load(SITES / path.parent.name)
+    reading = site.read(path.read_bytes(), ids)
     stem = path.with_suffix("")
-    for suffix, text in ((".fhir.json", resources(reading)), (".issues.txt", issues(reading))):
+    # The release of the map changes with every edit of it, which is not what is agreed here.
+    bodies = resources(reading).replace(site.release, "RELEASE")
+    for suffix, text in ((".fhir.json", bodies), (".issues.txt", issues(reading))):
         expected = stem.with_name(stem.name + suffix)
         if os.environ.get("WRITE_CASES"):
             expected.write_text(text, encoding="utf-8")

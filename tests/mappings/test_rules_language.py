@@ -272,3 +272,25 @@ def test_every_issue_the_engine_raises_has_a_sentence_in_both_languages() -> Non
         for language in ("zh", "en"):
             assert wording.sentence(code, language) != code, code
     assert not any("\u4e00" <= sign <= "\u9fff" for sign in wording.sentence("no-map", "en"))
+
+
+def test_what_a_partial_view_may_only_add_to_is_declared_and_needs_a_rule(tmp_path: Path) -> None:
+    (tmp_path / "lis.toml").write_text(
+        '[map]\nbase = "base/lab_rows@1"\n[source]\norg = "x"\ntimezone = "Asia/Shanghai"\n'
+        '[DiagnosticReport]\nunite = "result, colour"\n',
+        encoding="utf-8",
+    )
+    (finding,) = lint(tmp_path)
+    assert "colour" in finding.en
+
+
+def test_a_rule_that_means_nothing_for_fhir_is_found_when_the_map_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "fhir.toml").write_text(
+        '[map]\nbase = "base/fhir@1"\n[source]\norg = "x"\ntimezone = "Asia/Shanghai"\n'
+        '[Observation]\n"status" = "status | upper"\n',
+        encoding="utf-8",
+    )
+    (finding,) = lint(tmp_path)
+    assert (finding.line, "add_coding" in finding.en) == (7, True)
+    with pytest.raises(MapError):
+        load(tmp_path)
