@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,13 +16,12 @@ from gateway.services.caller import Caller
 from gateway.settings import Settings
 from gateway.store import clients
 
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 OFFICE = Caller(client="cli", organization="county", role="it", user="office")
 
 
 @pytest.fixture
 async def services(settings: Settings, clock: Any) -> AsyncIterator[Services]:
-    from dataclasses import replace
-
     opened = await open_services(settings)
     yield replace(opened, now=clock)
     await opened.close()

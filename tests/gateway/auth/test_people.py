@@ -17,17 +17,7 @@ from gateway.settings import Settings
 
 OFFICE = Caller(client="cli", organization="county", role="it", user="office")
 PASSWORD = "不告诉别人的口令-1"
-
-
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch):
-    """The cost is tested once, below; the rest need not pay it."""
-    monkeypatch.setattr(
-        people, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    )
-    people._nobody.cache_clear()
-    yield
-    people._nobody.cache_clear()
+pytestmark = pytest.mark.usefixtures("quick_hashes")
 
 
 @pytest.fixture
