@@ -121,7 +121,7 @@ def facet_class(nature: Nature, chart: str) -> FacetClass:
         confidentiality=nature.confidentiality,
         sensitivities=frozenset(nature.sensitivities),
         codes=frozenset(_pair(code) for code in nature.codes),
-        authors=frozenset(nature.authors),
+        authors=frozenset(author.rpartition("/")[2] for author in nature.authors),
         labelled=bool(nature.labels),
         entered_in_error=nature.status == "entered-in-error",
     )

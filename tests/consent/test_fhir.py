@@ -7,7 +7,6 @@ import copy
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -32,12 +31,13 @@ from consent.fhir import (
 )
 from consent.model import Actor, ActorKind, Datum, DenyHide, Directive, Meaning, Permit, Provision
 from consent.reading import Refusal
+from tests import public
 from tests.consent import build
 
 BASE = "https://gateway.example/fhir"
 HASH = hashlib.sha256(b"scan").hexdigest()
 COUNTY = policy.load("cn-optin", "Asia/Shanghai")
-IHE = Path(__file__).parent / "ihe-pcf"
+IHE = public.FOLDER / "ihe-pcf"
 V3 = "http://terminology.hl7.org/CodeSystem/"
 
 
@@ -440,7 +440,7 @@ IHE_REFUSED = {
 }
 
 
-@pytest.mark.parametrize("path", sorted(IHE.glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(IHE.glob("Consent-*.json")), ids=lambda path: path.stem)
 def test_the_examples_of_ihe_are_read_or_refused_by_name(path: Path) -> None:
     answer = read_consent(json.loads(path.read_text(encoding="utf-8")), IHE_CONTEXT)
 
@@ -451,7 +451,8 @@ def test_the_examples_of_ihe_are_read_or_refused_by_name(path: Path) -> None:
 
 
 def test_the_examples_are_all_there() -> None:
-    assert len(list(IHE.glob("*.json"))) == 23
+    public.folder("ihe-pcf")
+    assert len(list(IHE.glob("Consent-*.json"))) == 23
 
 
 @pytest.mark.parametrize(
@@ -489,6 +490,7 @@ def test_the_examples_are_all_there() -> None:
 def test_the_examples_of_ihe_mean_what_they_say(
     example: str, record: dict[str, Any], shared: bool
 ) -> None:
+    public.folder("ihe-pcf")
     resource = json.loads((IHE / f"Consent-ex-consent-{example}.json").read_text("utf-8"))
     context = replace(IHE_CONTEXT, patient=lambda _: "P", organization=lambda _: "county")
     directive = read_consent(resource, context)
@@ -577,7 +579,7 @@ def test_withdrawing_changes_the_status_and_nothing_else() -> None:
 
 
 def test_a_directive_is_kept_without_loss() -> None:
-    for path in IHE.glob("*.json"):
+    for path in IHE.glob("Consent-*.json"):
         directive = read_consent(json.loads(path.read_text(encoding="utf-8")), IHE_CONTEXT)
         if isinstance(directive, Directive):
             assert decode(encode(directive)) == directive
