@@ -1,1 +1,30 @@
-"""Measures the gateway beside the bare ceiling, in one run."""
+"""Measures the gateway beside the bare ceiling, in one run: the figures of `health-gateway bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import orjson
+
+from gateway.bench.measure import NAMES, measured
+from gateway.bench.report import told
+
+__all__ = ["NAMES", "run"]
+
+
+def run(name: str, *, persons: int, seconds: float, engine: str, as_json: bool) -> int:
+    """Measure `name` (read, search, filing or all) and print one document; 0 when every goal is met.
+
+    `seconds` is the time of each load, both programs together; `engine` is `sqlite` or the address
+    of an empty PostgreSQL database. 1 on a missed goal, 2 on a name that is not offered.
+    """
+    if name not in NAMES:
+        print(f"health-gateway: bench offers {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    document = asyncio.run(measured(name, persons, seconds, engine))
+    if as_json:
+        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        print(told(document))
+    return 0 if all(one["met"] for one in document["results"]) else 1
