@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
