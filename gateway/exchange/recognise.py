@@ -1,0 +1,193 @@
+"""May this result be recognised here, and what has been decided about it? For pages and prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from gateway.exchange.ask import Match, Opened
+from gateway.exchange.issued import Resource, codings, listed, parsed
+from gateway.exchange.person import Person
+from gateway.recognition.decisions import Choice
+from gateway.recognition.eligibility import Judgement, PatientClass, Receiver, judge
+from gateway.recognition.facts import ResultFacts, facts_of
+from gateway.records.instant import interval, moment
+from gateway.services import Services
+from gateway.services.caller import Caller
+
+DECISION = "recognition-decision"
+# v3-ActCode encounter classes; all others count as outpatient.
+_CLASSES: dict[str, PatientClass] = {
+    **dict.fromkeys(("IMP", "ACUTE", "NONAC", "SS", "OBSENC"), "IP"),
+    "EMER": "EM",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A judgement as a page tells it. `judgement` is None for the caller's own results.
+
+    `reason` is E01 to E14; `until` is the last county day on which it may still be recognised.
+    """
+
+    state: Literal["eligible", "not-eligible", "own"]
+    reason: str = ""
+    mark: str = ""
+    until: date | None = None
+    judgement: Judgement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A recorded decision about one version; `by` is a login, `at` µs UTC."""
+
+    task: str
+    target: str  # id of the result or report
+    version: str
+    choice: Choice
+    reason: str
+    words: str
+    by: str
+    organization: str
+    at: int
+
+
+def receiver_of(caller: Caller, own: Iterable[Resource]) -> Receiver:
+    """The caller's organisation and the class of the newest of `own`, its open encounters."""
+    newest = max(own, key=_begin, default=None)
+    found = listed(newest.get("class")) if newest else []
+    code = str(found[0].get("code", "")) if found else ""
+    return Receiver(caller.organization, _CLASSES.get(code, "OP"))
+
+
+def _begin(encounter: Resource) -> str:
+    period = listed(encounter.get("period"))
+    return str(period[0].get("start", "")) if period else ""
+
+
+def judged(
+    result: Resource,
+    opened: Opened,
+    receiver: Receiver,
+    person: Person,
+    services: Services,
+    at: int,
+    *,
+    report: Resource | None = None,
+    specimen: Resource | None = None,
+    encounter: Resource | None = None,
+) -> Judged:
+    """Annex D for one result and this receiver, at µs `at`."""
+    match = opened.match
+    nature, entry = match.pair
+    if nature.source == receiver.organization:
+        return Judged("own")
+    facts = facts_of(
+        result,
+        version=opened.version,
+        content=entry.digest.hex(),
+        organization=nature.source,
+        identity_tier=_identity_tier(person, match),
+        zone=services.settings.zone,
+        report=report,
+        specimen=specimen,
+        encounter=encounter,
+        disputed=entry.disputed,
+        sensitivities=nature.sensitivities,
+    )
+    found = judge(facts, receiver, services.catalogue, at)
+    if not found.eligible:
+        return Judged("not-eligible", str(found.reason or ""), judgement=found)
+    mark, until = _mark(facts, found, receiver, services, at), _until(facts, found, services)
+    return Judged("eligible", "", mark, until, found)
+
+
+def _identity_tier(person: Person, match: Match) -> int:
+    """1 where the chart itself carries the person's own checked number, else 2: look at the card."""
+    facts = person.facts.get(match.chart)
+    return 1 if facts is not None and facts.number else 2
+
+
+def _mark(
+    facts: ResultFacts, found: Judgement, receiver: Receiver, services: Services, at: int
+) -> str:
+    """The mark under which it counts here."""
+    catalogue = services.catalogue
+    item = next(
+        (one for one in catalogue.items_for(facts.loinc, at) if one.code == found.item), None
+    )
+    if item is None:
+        return ""
+    reach = catalogue.scopes_of(receiver.organization, at)
+    for row in catalogue.entitlements(facts.organization, item):
+        if row.status == "active" and row.scope in reach and row.valid.covers(at):
+            return next(iter(catalogue.scopes[row.scope].marks), "")
+    return ""
+
+
+def _until(facts: ResultFacts, found: Judgement, services: Services) -> date | None:
+    clocks = (facts.collected, facts.effective, facts.issued)
+    clock = next((one for one in clocks if one is not None), None)
+    if clock is None or found.window_days is None:
+        return None
+    return moment(clock + found.window_days * 86_400_000_000, services.settings.zone).date()
+
+
+# Decisions on file
+
+
+def decision_records(permitted: Sequence[Match], caller: Caller) -> list[Match]:
+    """The caller organisation's own decision Tasks."""
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type == "Task"
+        and match.pair[0].source == caller.organization
+        and any(code.endswith(f"|{DECISION}") for code in match.pair[0].codes)
+    ]
+
+
+def decisions(records: Iterable[Opened], services: Services) -> dict[tuple[str, str], Decided]:
+    """The standing decision on each (id, version); one that was revoked does not stand."""
+    found: dict[tuple[str, str], Decided] = {}
+    for opened in records:
+        if opened.type == "Task" and (one := _decided(parsed(opened.text), services)):
+            before = found.get((one.target, one.version))
+            if before is None or before.at <= one.at:
+                found[one.target, one.version] = one
+    return found
+
+
+def _decided(task: Resource, services: Services) -> Decided | None:
+    focus = listed(task.get("focus"))
+    reference = str(focus[0].get("reference", "")) if focus else ""
+    _, _, pinned = reference.partition("/")
+    target, _, version = pinned.partition("/_history/")
+    choice = next((code for _, code in codings(task.get("businessStatus"))), "")
+    if task.get("status") == "cancelled" or choice not in set(Choice) or not version:
+        return None
+    reason = ""
+    for part in listed(task.get("output")):
+        if any(code == "decline-reason" for _, code in codings(part.get("type"))):
+            reason = next((code for _, code in codings(part.get("valueCodeableConcept"))), "")
+    at = interval(str(task.get("authoredOn", "")), services.settings.zone)
+    return Decided(
+        task=str(task.get("id", "")),
+        target=target,
+        version=version,
+        choice=Choice(choice),
+        reason=reason,
+        words="\n".join(str(note.get("text", "")) for note in listed(task.get("note"))),
+        by=_identified(task.get("owner")),
+        organization=_identified(task.get("requester")),
+        at=at[0] if at else 0,
+    )
+
+
+def _identified(reference: object) -> str:
+    for one in listed(reference):
+        for identifier in listed(one.get("identifier")):
+            return str(identifier.get("value", ""))
+    return ""

@@ -1,0 +1,223 @@
+"""Takes a resident in hand: found by number, and only by whoever is treating them.
+
+Nobody by that number, somebody the caller has no relationship with, and somebody of whom nothing
+may be shown are one answer (security.md 1.6 step 2, 1.13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from consent.decide import live_relationships
+from consent.model import DenyTell, Reason
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange.ask import Gathering, Match, Opened, gather
+from gateway.exchange.issued import listed, parsed
+from gateway.exchange.patients import charts_of
+from gateway.exchange.person import Evidence, Person, meet, pack_evidence
+from gateway.identity import resident_id
+from gateway.identity.resident_id import ResidentId
+from gateway.identity.systems import RESIDENT_ID, canonical_system
+from gateway.records import facts as facts_
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.services.log import Draft, append
+from gateway.store import charts as rows
+from gateway.store import inbox
+from gateway.store.engine import Tx
+
+SHORTEST_REASON = 6  # characters; "看病" explains nothing
+CLAIM_LIFE = 24 * 3_600_000_000
+SELF_CLAIM = "self-claim"
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """Who the caller has in hand, by the Patient resources they may see.
+
+    `number` is the whole resident ID: for the screen mask it. `until` (µs UTC) is when a claimed
+    relationship ends, None when an encounter carries it.
+    """
+
+    chart: str
+    name: str
+    sex: str
+    birth: date | None
+    number: str
+    organizations: tuple[str, ...]
+    claimed: bool
+    until: int | None
+
+
+async def open_resident(
+    system: str, value: str, caller: Caller, services: Services, claim: str = ""
+) -> InHand | Reason | None:
+    """The person who carries the identifier; None whenever there is nobody to show.
+
+    A Reason is a refusal that was decided without looking at what there is. `claim` is the
+    caller's own reason for saying "I am treating them": where a relationship is lacking it is
+    recorded for 24 hours with an alarm, and an unknown number is answered like a known one.
+    Problem MALFORMED for a number that cannot be anybody's, UNPROCESSABLE for a claim that says
+    too little.
+    """
+    if system == RESIDENT_ID and not isinstance(resident_id.read(value), ResidentId):
+        raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
+    if claim and len(claim.strip()) < SHORTEST_REASON:
+        raise Problem(Trouble.UNPROCESSABLE, "Say why in a few words.", "claim")
+    charts: Sequence[str] = await charts_of(system, value, services) or [""]
+    if claim:
+        for chart in charts:
+            await _claim_where_lacking(chart, claim.strip(), caller, services)
+    found: list[InHand] = []
+    refusal = None
+    for chart in charts:
+        seen = await gather(chart, caller, services, _patients, kind=Kind.SEARCH, named=True)
+        if isinstance(seen.person.gate, DenyTell):
+            refusal = seen.person.gate.reason
+        elif shown := in_hand(seen, caller, services):
+            found.append(shown)
+    if len(found) > 1:
+        # One number, several people nobody has told apart: showing one of them is a guess.
+        return Reason.IDENTITY_DISPUTE
+    if found:
+        return found[0]
+    return refusal if refusal is not Reason.NO_RELATIONSHIP else None
+
+
+def _patients(permitted: Sequence[Match]) -> Sequence[Match]:
+    return [match for match in permitted if match.pair[0].type == "Patient"]
+
+
+def in_hand(seen: Gathering, caller: Caller, services: Services) -> InHand | None:
+    """The banner of a gathering that holds Patients; None when it holds none."""
+    patients = [one for one in seen.records if one.type == "Patient"]
+    if not patients:
+        return None
+    patients.sort(key=lambda one: (_source(one) != caller.organization, -one.filed, one.id))
+    texts = [parsed(one.text) for one in patients]
+    birth = next((found for text in texts if (found := _birth(text.get("birthDate")))), None)
+    claimed, until = relationship(seen.person, services)
+    return InHand(
+        chart=patients[0].match.chart,
+        name=next((name for text in texts if (name := facts_.of_patient(text).name)), ""),
+        sex=next((str(text["gender"]) for text in texts if text.get("gender")), "unknown"),
+        birth=birth,
+        number=next((number for text in texts if (number := _number(text))), ""),
+        organizations=tuple(dict.fromkeys(map(_source, patients))),
+        claimed=claimed,
+        until=until,
+    )
+
+
+def _source(one: Opened) -> str:
+    return one.match.pair[0].source
+
+
+def _birth(text: object) -> date | None:
+    """The earliest day the text may mean: an age is never made smaller than it can be."""
+    found = facts_.days(text) if isinstance(text, str) else None
+    return found[0] if found else None
+
+
+def _number(patient: object) -> str:
+    for one in listed(patient.get("identifier") if isinstance(patient, dict) else None):
+        if canonical_system(str(one.get("system", ""))) == RESIDENT_ID and one.get("value"):
+            return resident_id.normalised(str(one["value"]))
+    return ""
+
+
+def relationship(person: Person, services: Services) -> tuple[bool, int | None]:
+    """(only by the caller's own word, until when): an encounter outweighs a claim."""
+    live = live_relationships(person.request, services.policy)
+    if any(one.kind != SELF_CLAIM for one in live):
+        return False, None
+    ends = [end for one in live if (end := services.policy.life(one)[1]) is not None]
+    return bool(live), max(ends, default=None)
+
+
+# Claiming
+
+
+async def _claim_where_lacking(chart: str, reason: str, caller: Caller, services: Services) -> None:
+    """Record the claim when it is the relationship alone that is lacking."""
+    at = services.now()
+    person = await meet(chart, caller, services, at, action="read", named=True)
+    if not isinstance(person.gate, DenyTell) or person.gate.reason is not Reason.NO_RELATIONSHIP:
+        return
+    id = services.ids(caller.organization)(
+        SELF_CLAIM, "Relationship", (chart, caller.user, str(at))
+    )
+    evidence = Evidence(at, at + CLAIM_LIFE, caller.user, reason)
+    sealed = services.vault.seal_field("relationship", f"{chart}/{id}", pack_evidence(evidence))
+    body = Body(
+        request=f"claim.{at}",
+        human=caller.name,
+        role=caller.role,
+        strength=str(caller.strength),
+        token=caller.session,
+        address=caller.address,
+        reason=reason,
+    )
+    charts = (chart,) if chart else ()
+    draft = await services.log.draft(
+        Kind.RELATIONSHIP_CLAIM, Outcome.PERMIT, caller, at, body, charts
+    )
+    claim = _Claim(chart, id, caller.organization, sealed, at, draft)
+    await services.db.do(_write_claim, claim, services)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A claim ready to be written; `chart` is empty for a number nobody carries."""
+
+    chart: str
+    id: str
+    organization: str
+    sealed: bytes
+    at: int
+    draft: Draft
+
+
+def _write_claim(tx: Tx, claim: _Claim, services: Services) -> None:
+    """Relationship, epoch, event and alarm in one transaction.
+
+    The alarm names the chart as the log does. It is later than its event and earlier than the next
+    one of this writer, so the event it came from can be told (`oversight.alarms`).
+    """
+    about = ""
+    if claim.chart:
+        rows.take(tx, claim.chart, 0, 1)
+        tx.run(
+            rows.PUT_RELATIONSHIP,
+            claim.chart, claim.id, claim.organization, SELF_CLAIM, claim.sealed, claim.at,
+        )  # fmt: skip
+        about = services.log.tag(claim.chart)
+    append(tx, services.log.filing_writer, [claim.draft], services.now)
+    tx.run(inbox.ADD_ALARM, SELF_CLAIM, claim.organization, about, services.now())
+
+
+# Ages
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """As clinicians say it: days in the first month, months in the first two years, then years."""
+
+    number: int
+    unit: Literal["year", "month", "day"]
+
+
+def age(birth: date | None, today: date) -> Age | None:
+    """How old somebody born on `birth` is; None when that is not known or lies ahead."""
+    if birth is None or birth > today:
+        return None
+    months = (today.year - birth.year) * 12 + today.month - birth.month
+    months -= today.day < birth.day
+    if months < 1:
+        return Age((today - birth).days, "day")
+    return Age(months, "month") if months < 24 else Age(months // 12, "year")

@@ -1,0 +1,441 @@
+"""Results of all hospitals for one person in hand, and one report as issued.
+
+A page is one event for what it shows, and one more when it shows results that may be recognised
+here (domain.md 1.6: prompt, view, decision and revocation are told apart).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from consent.model import DenyTell, Reason
+from gateway.audit.events import Body, Item, Kind, Outcome, manifest_root
+from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
+from gateway.exchange.issued import (
+    LOINC_FINDINGS,
+    LOINC_IMPRESSION,
+    Resource,
+    parsed,
+    report_kind,
+    says,
+    when,
+)
+from gateway.exchange.issued import collected as collected_of
+from gateway.exchange.recognise import (
+    Decided,
+    Judged,
+    decision_records,
+    decisions,
+    judged,
+    receiver_of,
+)
+from gateway.exchange.residents import InHand, in_hand
+from gateway.recognition.eligibility import Receiver
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.store import charts as rows
+from gateway.store import oversight as feeds
+
+AMENDED = frozenset({"Observation", "DiagnosticReport"})
+CORRECTED = frozenset({"corrected", "amended"})
+DAY = 86_400_000_000
+SILENT_AFTER = 7 * DAY
+STUCK_AFTER = 600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One result. `resource` holds numbers as text; `before` is the version a correction replaced."""
+
+    opened: Opened
+    resource: Resource
+    specimen: Resource | None
+    collected: date | datetime | None
+    judged: Judged
+    decided: Decided | None
+    before: Resource | None = None
+
+    @property
+    def organization(self) -> str:
+        """Who issued it."""
+        return self.opened.match.pair[0].source
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Results as they were reported together; an examination in words has none.
+
+    Where a hospital sends a result without a report, `opened` is the result's own.
+    """
+
+    opened: Opened
+    resource: Resource
+    collected: date | datetime | None
+    results: tuple[Result, ...]
+    judged: Judged
+    decided: Decided | None
+    findings: str = ""
+    conclusion: str = ""
+
+    @property
+    def organization(self) -> str:
+        """Who issued it."""
+        return self.opened.match.pair[0].source
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """Whether a hospital's data came in time: nothing here is about the person in hand."""
+
+    organization: str
+    state: str  # answered | late | silent
+    last: int | None  # µs UTC, when it last sent anything at all
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Everything of the kind this caller may see of one person, newest first."""
+
+    resident: InHand
+    reports: tuple[Report, ...]
+    hospitals: tuple[Hospital, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a report that may be known of: its tag, µs UTC of filing, its status."""
+
+    tag: str
+    filed: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """One report with where it came from. `content` is the keyed hash of its content, in hex."""
+
+    resident: InHand
+    report: Report
+    source: str
+    received: int
+    content: str
+    versions: tuple[Version, ...]
+    seen: Gathering
+
+
+async def results(chart: str, caller: Caller, services: Services) -> Folder | Reason:
+    """All results and reports of the person of `chart`, each as its laboratory issued it.
+
+    A Reason is a refusal decided without looking at what there is (an unknown chart and one
+    without a relationship give the same); Problem UNKNOWN when nothing may be shown.
+    """
+    seen = await gather(
+        chart,
+        caller,
+        services,
+        lambda permitted: _of_page(permitted, caller, None),
+        kind=Kind.EVERYTHING,
+        named=True,
+        amended=AMENDED,
+    )
+    if isinstance(seen.person.gate, DenyTell):
+        return seen.person.gate.reason
+    resident = in_hand(seen, caller, services)
+    if resident is None:
+        raise nothing()
+    reports = _reports(seen, caller, services)
+    await _note_view(seen, reports, caller, services)
+    return Folder(resident, reports, await hospitals(services))
+
+
+async def report(id: str, caller: Caller, services: Services) -> Issued:
+    """One report, or one result that came without; Problem UNKNOWN when absent or hidden."""
+    issued = await look_at(id, caller, services)
+    await _note_view(issued.seen, (issued.report,), caller, services)
+    return issued
+
+
+async def look_at(id: str, caller: Caller, services: Services) -> Issued:
+    """A report with what its judgement rests on, as one `read`; Problem UNKNOWN as in `report`."""
+    current = await rows.current(services.db, id)
+    seen = await gather(
+        current.chart if current else "",
+        caller,
+        services,
+        lambda permitted: _of_page(permitted, caller, id),
+        kind=Kind.READ,
+        named=False,
+        amended=AMENDED,
+    )
+    resident = in_hand(seen, caller, services)
+    found = [one for one in _reports(seen, caller, services) if one.opened.id == id]
+    if resident is None or not found:
+        raise nothing()
+    opened = found[0].opened
+    source, received = await _received(opened, services)
+    versions = tuple(
+        Version(
+            services.vault.version_tag(id, match.pair[1].version),
+            match.pair[1].filed,
+            match.pair[0].status,
+        )
+        for match in seen.versions
+        if match.pair[1].hex == id
+    )
+    content = opened.match.pair[1].digest.hex()
+    return Issued(resident, found[0], source, received, content, versions, seen)
+
+
+async def _received(opened: Opened, services: Services) -> tuple[str, int]:
+    """The system it came from and when; a record of our own was received when it was filed."""
+    found = await services.db.read(feeds.RECEIVED, opened.id)
+    if found:
+        source, arrived = found[0]
+        return source, arrived
+    return opened.match.pair[0].source, opened.filed
+
+
+# What a page needs
+
+
+def _of_page(permitted: Sequence[Match], caller: Caller, id: str | None) -> list[Match]:
+    """Patients, results and reports (all, or report `id` and its own), what judging them needs, the
+    caller organisation's open encounters and its decisions; nothing else is opened."""
+    by_id = {match.pair[1].id: match for match in permitted}
+    main = [m for m in permitted if m.pair[0].type in AMENDED]
+    if id is not None:
+        main = [m for m in main if m.pair[1].hex == id]
+        if not main:
+            return []
+        linked = {to for m in main for said, to in m.pair[1].links if said == "result"}
+        main += [by_id[one] for one in sorted(linked) if one in by_id]
+    chosen = {m.pair[1].id: m for m in main}
+    about = {to for m in main for said, to in m.pair[1].links if said in {"specimen", "encounter"}}
+    chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
+    for match in permitted:
+        nature, entry = match.pair
+        if nature.type == "Patient" or (
+            nature.type == "Encounter"
+            and nature.source == caller.organization
+            and nature.status == "in-progress"
+        ):
+            chosen[entry.id] = match
+    focused = {m.pair[1].id for m in main}
+    for match in decision_records(permitted, caller):
+        if any(said == "focus" and to in focused for said, to in match.pair[1].links):
+            chosen[match.pair[1].id] = match
+    return list(chosen.values())
+
+
+def _reports(seen: Gathering, caller: Caller, services: Services) -> tuple[Report, ...]:
+    """Reports with their results, newest first; a result without report stands for itself."""
+    return _Pages(seen, caller, services).reports()
+
+
+class _Pages:
+    """One gathering, read once."""
+
+    def __init__(self, seen: Gathering, caller: Caller, services: Services) -> None:
+        self.seen, self.services = seen, services
+        self.at = services.now()
+        self.opened = {one.id: one for one in seen.records}
+        self.texts = {one.id: parsed(one.text) for one in seen.records}
+        self.before: dict[str, Resource] = {}
+        for one in seen.earlier:  # oldest first: the last one standing is the newest of them
+            self.before[one.id] = parsed(one.text)
+        self.decided = decisions(seen.records, services)
+        self.receiver: Receiver = receiver_of(
+            caller,
+            [
+                self.texts[one.id]
+                for one in seen.records
+                if one.type == "Encounter"
+                and one.match.pair[0].source == caller.organization
+                and one.match.pair[0].status == "in-progress"
+            ],
+        )
+
+    def reports(self) -> tuple[Report, ...]:
+        reported: set[str] = set()
+        found = []
+        for one in self.seen.records:
+            if one.type == "DiagnosticReport":
+                members = [i for i in self.links(one, "result") if self.type_of(i) == "Observation"]
+                reported.update(members)
+                found.append(self.report(one, members))
+        found += [
+            self.alone(one)
+            for one in self.seen.records
+            if one.type == "Observation" and one.id not in reported
+        ]
+        return tuple(sorted(found, key=self.newest))
+
+    def newest(self, report: Report) -> tuple[int, str]:
+        start = report.opened.match.pair[1].start
+        return (-(start if start is not None else report.opened.filed), report.opened.id)
+
+    def type_of(self, id: str) -> str:
+        return self.opened[id].type if id in self.opened else ""
+
+    def links(self, one: Opened, element: str) -> list[str]:
+        entry = one.match.pair[1]
+        return [to.hex() for said, to in entry.links if said == element and to.hex() in self.opened]
+
+    def linked(self, one: Opened, element: str) -> Resource | None:
+        return next((self.texts[id] for id in self.links(one, element)), None)
+
+    def report(self, one: Opened, members: Sequence[str]) -> Report:
+        text = self.texts[one.id]
+        measured = [id for id in members if not _in_words(self.texts[id])]
+        parts = [self.texts[id] for id in members if id not in measured]
+        results = tuple(self.result(self.opened[id], one) for id in measured)
+        panel = bool(results) and report_kind(text) in {"laboratory", "other"}
+        return Report(
+            one,
+            text,
+            next((r.collected for r in results if r.collected), self.collected(text, one)),
+            results,
+            _summary(results) if panel else self.judged(one, text, None),
+            self.decision(one),
+            findings=says(parts, LOINC_FINDINGS),
+            conclusion=str(text.get("conclusion") or "") or says(parts, LOINC_IMPRESSION),
+        )
+
+    def alone(self, one: Opened) -> Report:
+        result = self.result(one, None)
+        return Report(
+            one,
+            result.resource,
+            result.collected,
+            (result,),
+            result.judged,
+            None,
+        )
+
+    def result(self, one: Opened, report: Opened | None) -> Result:
+        text = self.texts[one.id]
+        specimen = self.linked(one, "specimen")
+        if specimen is None and report is not None:
+            specimen = self.linked(report, "specimen")
+        corrected = text.get("status") in CORRECTED
+        return Result(
+            one,
+            text,
+            specimen,
+            collected_of(text, specimen, self.services.settings.zone),
+            self.judged(one, text, self.texts[report.id] if report else None, specimen),
+            self.decision(one),
+            self.before.get(one.id) if corrected else None,
+        )
+
+    def collected(self, text: Resource, one: Opened) -> date | datetime | None:
+        zone = self.services.settings.zone
+        found = collected_of(text, self.linked(one, "specimen"), zone)
+        return found or when(text.get("issued"), zone)
+
+    def judged(
+        self,
+        one: Opened,
+        text: Resource,
+        report: Resource | None,
+        specimen: Resource | None = None,
+    ) -> Judged:
+        return judged(
+            text,
+            one,
+            self.receiver,
+            self.seen.person,
+            self.services,
+            self.at,
+            report=report,
+            specimen=specimen,
+            encounter=self.linked(one, "encounter"),
+        )
+
+    def decision(self, one: Opened) -> Decided | None:
+        """What was decided on this very version: a newer one is a new question."""
+        return self.decided.get((one.id, one.version))
+
+
+def _in_words(result: Mapping[str, object]) -> bool:
+    """Is this a paragraph of an examination rather than something measured?"""
+    codes = {LOINC_FINDINGS, LOINC_IMPRESSION}
+    code = result.get("code")
+    given = code.get("coding") if isinstance(code, Mapping) else None
+    return any(
+        isinstance(one, Mapping) and one.get("code") in codes
+        for one in (given if isinstance(given, list) else ())
+    )
+
+
+def _summary(results: Sequence[Result]) -> Judged:
+    """A panel's own line: eligible when any of it is, else why the first is not."""
+    best = next((r.judged for r in results if r.judged.state == "eligible"), None)
+    return best or results[0].judged
+
+
+async def _note_view(
+    seen: Gathering, reports: Sequence[Report], caller: Caller, services: Services
+) -> None:
+    """One event for the page when it shows what may be recognised here."""
+    shown = [
+        opened
+        for report in reports
+        for opened, verdict in (
+            [(r.opened, r.judged) for r in report.results] or [(report.opened, report.judged)]
+        )
+        if verdict.state == "eligible"
+    ]
+    if not shown:
+        return
+    items = [
+        Item(one.type, one.id, one.version, one.match.pair[1].digest)
+        for one in sorted(shown, key=lambda one: one.id)
+    ]
+    at = services.now()
+    body = Body(
+        request=f"recognition.{at}",
+        human=caller.name,
+        role=caller.role,
+        token=caller.session,
+        address=caller.address,
+        policies={"catalogue": services.catalogue.version},
+        returned=len(items),
+        manifest=manifest_root(items),
+        details={"event": f"{seen.leaf.writer}/{seen.leaf.counter}"},
+    )
+    await services.log.note(
+        Kind.RECOGNITION_VIEW, Outcome.PERMIT, caller, at, body, seen.person.chart_ids
+    )
+
+
+# Which hospitals are missing
+
+
+async def hospitals(services: Services) -> tuple[Hospital, ...]:
+    """Each organisation that sends, and whether it is behind.
+
+    `late`: its messages wait unread here for more than ten minutes, or nothing came for a day.
+    `silent`: nothing came for a week, it is paused, or it never sent.
+    """
+    now = services.now()
+    waiting: dict[str, int] = dict(await services.db.read(feeds.WAITING))  # type: ignore[arg-type]
+    states: dict[str, list[tuple[str, int | None]]] = {}
+    for name, organization, state, last in await services.db.read(feeds.FEEDS):
+        said = "answered"
+        if not last or state != "active" or now - last > SILENT_AFTER:
+            said = "silent"
+        elif now - last > DAY or now - waiting.get(name, now) > STUCK_AFTER:
+            said = "late"
+        states.setdefault(organization, []).append((said, last or None))
+    order = ("silent", "late", "answered")
+    return tuple(
+        Hospital(
+            organization,
+            min((said for said, _ in found), key=order.index),
+            max((last for _, last in found if last), default=None),
+        )
+        for organization, found in sorted(states.items())
+    )
