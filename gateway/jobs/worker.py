@@ -67,8 +67,8 @@ class Worker:
         """File due messages; returns how many were tried."""
         now = self._services.now()
         jobs = await self._services.db.do(inbox.lease_jobs, "file", now, now + LEASE, BATCH)
-        for key, attempts in jobs:
-            await self._file(key, attempts)
+        # Together: their commits are shared, and the order is the business clock's, not theirs.
+        await asyncio.gather(*(self._file(key, attempts) for key, attempts in jobs))
         for key, _ in await self._services.db.do(
             inbox.lease_jobs, "dispute", now, now + LEASE, BATCH
         ):

@@ -104,7 +104,7 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         end=end,
         links=tuple(dict.fromkeys(_links(resource))),
         authors=tuple(dict.fromkeys(_references(resource, _AUTHORS))),
-        texts=tuple(_texts(resource)),
+        texts=tuple(_texts(resource, [])),
         subjects=tuple(dict.fromkeys(subjects)),
         labels=tuple(_codings([{"coding": _listed(_meta(resource).get("security"))}])),
         departments=tuple(_departments(resource)),
@@ -122,9 +122,9 @@ def _listed(value: Any) -> list[Any]:
 
 def _codings(concept: Any) -> Iterator[tuple[str, str]]:
     for one in _listed(concept):
-        if isinstance(one, Mapping):
+        if type(one) is dict:
             for coding in _listed(one.get("coding")):
-                if isinstance(coding, Mapping) and isinstance(coding.get("code"), str):
+                if type(coding) is dict and type(coding.get("code")) is str:
                     yield str(coding.get("system", "")), coding["code"]
 
 
@@ -149,7 +149,9 @@ def _when(
 
 def _references(resource: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
-        for one in _listed(resource.get(name)):
+        if name not in resource:
+            continue
+        for one in _listed(resource[name]):
             match one:
                 case {"reference": str(target)} | {"actor": {"reference": str(target)}}:
                     yield target
@@ -157,31 +159,39 @@ def _references(resource: Mapping[str, Any], names: tuple[str, ...]) -> Iterator
 
 def _links(resource: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     for name, said_as in _LINKS.items():
-        for one in _listed(resource.get(name)):
-            match one:
-                case {"reference": str(target)}:
-                    if match := _LINK.fullmatch(target.partition("/_history")[0]):
-                        yield said_as, bytes.fromhex(match[1])
+        if name not in resource:
+            continue
+        for one in _listed(resource[name]):
+            target = one.get("reference") if type(one) is dict else None
+            if type(target) is str and (match := _LINK.fullmatch(target.partition("/_history")[0])):
+                yield said_as, bytes.fromhex(match[1])
 
 
-def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+_WORDS = frozenset({"display", "text", "conclusion", "valueString", "title", "comment"})
+_ABOUT_OTHERS = frozenset({"subject", "patient"})
+
+
+def _texts(value: Any, found: list[str], depth: int = 0) -> list[str]:
     """Every displayed word of the resource: display, text, conclusion, names of things."""
-    if depth > 6:
-        return
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if isinstance(inner, str):
-                if name in {"display", "text", "conclusion", "valueString", "title", "comment"}:
-                    yield inner
-            elif name not in {"subject", "patient"}:
-                yield from _texts(inner, depth + 1)
-    elif isinstance(value, list):
+    if type(value) is dict:
+        if depth < 7:
+            for name, inner in value.items():
+                kind = type(inner)
+                if kind is str:
+                    if name in _WORDS:
+                        found.append(inner)
+                elif (kind is dict or kind is list) and name not in _ABOUT_OTHERS:
+                    _texts(inner, found, depth + 1)
+    elif type(value) is list and depth < 7:
         for inner in value:
-            yield from _texts(inner, depth + 1)
+            _texts(inner, found, depth + 1)
+    return found
 
 
 def _departments(resource: Mapping[str, Any]) -> Iterator[str]:
     for name in ("serviceType", "serviceProvider", "location", "performer"):
+        if name not in resource:
+            continue
         for one in _listed(resource.get(name)):
             match one:
                 case {"text": str(text)} | {"display": str(text)}:
