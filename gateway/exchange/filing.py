@@ -385,6 +385,9 @@ def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes) -> None:
     if plan.relationships:
         rows.take(tx, chart, 0, 1)
     for digest, linking in plan.identifiers:
+        if linking:
+            # Two charts of one person filed at the same moment must not miss each other.
+            tx.run(rows.HOLD, digest)
         tx.run(rows.INDEX, digest, chart, int(linking))
     if facts is None:
         return
@@ -406,17 +409,14 @@ def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes) -> None:
                 linked.add(other)
             elif result.tier is matching.Tier.POSSIBLE:
                 plan.issues.append(Issue("note", "possible-same-person", ""))
-    new = linked - _already(tx, chart)
+    # A pair that a person has parted is never joined again by a rule.
+    new = linked - {other for pair in tx.all(rows.LINKED_EVER, chart) for other in pair}
     for other in sorted(new):
         tx.run(
             rows.ADD_LINK, *sorted((chart, other)), "resident-id+name", "gateway", plan.at, 0, ""
         )
     if new:
         rows.regroup(tx, {chart, *new})
-
-
-def _already(tx: Tx, chart: str) -> set[str]:
-    return {other for _, left, right in tx.all(rows.LINKS_OF, [chart]) for other in (left, right)}
 
 
 def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:

@@ -23,7 +23,7 @@ from sqlalchemy.sql.dml import Insert
 
 from gateway.store import tables
 from gateway.store.engine import Store, Tx
-from gateway.store.statements import Statement, any_of
+from gateway.store.statements import Statement, any_of, exclusive
 
 _chart = tables.Chart.__table__  # type: ignore[attr-defined]
 _directive = tables.Directive.__table__  # type: ignore[attr-defined]
@@ -393,6 +393,13 @@ FIND = Statement(
     .where(_index.c.digest == bindparam("digest"))
     .order_by(_index.c.chart),
     "digest",
+)
+HOLD = Statement(select(exclusive("digest")), "digest")
+LINKED_EVER = Statement(
+    select(_link.c.left, _link.c.right).where(
+        (_link.c.left == bindparam("chart")) | (_link.c.right == bindparam("chart"))
+    ),
+    "chart",
 )
 ADD_LINK = Statement(
     insert(_link).values(**binds(_link, "id")), *(c.name for c in _link.columns if c.name != "id")

@@ -36,6 +36,30 @@ def _any_of_postgresql(element: any_of, compiler: Any, **kw: Any) -> str:
     return f"{compiler.process(element.tested, **kw)} = ANY (CAST({bound} AS TEXT[]))"
 
 
+class exclusive(ColumnElement[int]):
+    """Waits until nobody else's transaction holds the bytes bound to `name`.
+
+    SQLite has one writer and nothing to wait for.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@compiles(exclusive, "sqlite")
+def _exclusive_sqlite(element: exclusive, compiler: Any, **kw: Any) -> str:
+    bound = compiler.process(bindparam(element.name), **kw)
+    return f"length({bound})"
+
+
+@compiles(exclusive, "postgresql")
+def _exclusive_postgresql(element: exclusive, compiler: Any, **kw: Any) -> str:
+    bound = compiler.process(bindparam(element.name), **kw)
+    return f"pg_advisory_xact_lock(hashtextextended(encode(CAST({bound} AS BYTEA), 'hex'), 0))"
+
+
 class Statement:
     """SQL text for both engines and the order in which each wants its parameters.
 
