@@ -48,6 +48,8 @@ def event_of(row: Row) -> Event:
 
 async def sequence(services: Services, holder: str) -> int:
     """Append what waits; returns how many events got their place (0 without the lease)."""
+    if not await services.db.read(rows.BEHIND):
+        return 0  # an idle county writes nothing
     done, note = await services.db.do(_sequence, services, holder)
     if note:
         keep_outside(checkpoint_file(services), note)
