@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-
 import os
 import shutil
 import subprocess
-
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -55,12 +53,33 @@ def postgres() -> Iterator[str]:
     data, socket = folder / "data", folder
     run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
     subprocess.run(
-        [*as_user, str(binaries / "initdb"), "-D", str(data), "-U", "gateway", "-A", "trust", "--locale=C.UTF-8"],
+        [
+            *as_user,
+            str(binaries / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "gateway",
+            "-A",
+            "trust",
+            "--locale=C.UTF-8",
+        ],
         **run,
     )
     options = f"-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200"
     subprocess.run(
-        [*as_user, str(binaries / "pg_ctl"), "-D", str(data), "-w", "-o", options, "-l", str(folder / "log"), "start"],
+        [
+            *as_user,
+            str(binaries / "pg_ctl"),
+            "-D",
+            str(data),
+            "-w",
+            "-o",
+            options,
+            "-l",
+            str(folder / "log"),
+            "start",
+        ],
         **run,
     )
     try:
@@ -118,5 +137,3 @@ async def services(settings: Settings) -> AsyncIterator[Services]:
         yield opened
     finally:
         await opened.close()
-
-

@@ -149,7 +149,7 @@ class Browser:
             response = await self._http.post(
                 form.action,
                 data=values,
-                files=files or {},  # type: ignore[arg-type]
+                files=files or {},
             )
         else:
             response = await self._http.post(form.action, data=values)

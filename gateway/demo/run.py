@@ -13,6 +13,7 @@ from gateway.demo import founding, story
 from gateway.errors import Problem
 from gateway.exchange import consents, patients
 from gateway.exchange.receive import Unit, receive
+from gateway.identity.systems import RESIDENT_ID
 from gateway.jobs.worker import Worker
 from gateway.portal.stories import DemoAccount
 from gateway.records.instant import moment
@@ -98,7 +99,7 @@ async def _record(services: Services, form: story.Form) -> None:
         except Problem:  # a child signs through a guardian, which the desk cannot record yet
             return
         return
-    for chart in await patients.charts_of(story.RESIDENT_ID, form.resident.number, services):
+    for chart in await patients.charts_of(RESIDENT_ID, form.resident.number, services):
         for one in await consents.on_file(chart, REGISTRAR, services):
             if one.active:
                 await consents.withdraw(one.id, REGISTRAR, services)
