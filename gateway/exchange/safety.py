@@ -43,9 +43,8 @@ def findings(settings: Settings) -> list[str]:
             load(settings.county_file)
         except RegisterFault as fault:
             found.append(str(fault))
-    for path in (settings.tls_certificate, settings.tls_key, settings.tls_client_ca):
-        if path != Path() and not path.is_file():
-            found.append(f"{path} is not there.")
+    named = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    found += [f"{path} is not there." for path in named if path != Path() and not path.is_file()]
     if settings.tls_key.is_file() and settings.tls_key.stat().st_mode & 0o077:
         found.append("The TLS key can be read by others than its owner.")
     return found
