@@ -11,13 +11,7 @@ from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.store import inbox
 from gateway.store.engine import Tx
-
-
-class Unit(NamedTuple):
-    """One message of a delivery, and its control id ("" where the format has none)."""
-
-    raw: bytes
-    control_id: str = ""
+from mappings.engine import Unit as Unit
 
 
 class Receipt(NamedTuple):

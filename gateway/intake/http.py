@@ -18,7 +18,8 @@ from starlette.routing import Route
 
 from gateway.auth import bearer
 from gateway.errors import Kind, Problem
-from gateway.exchange.receive import Receipt, Unit, receive, source_named
+from gateway.exchange.loading import in_batches
+from gateway.exchange.receive import Receipt, source_named
 from gateway.intake import er7
 from gateway.intake.hl7ack import Fault
 from gateway.services import Services
@@ -158,7 +159,14 @@ async def _rows(raw: bytes, kind: str, source: SourceRow, services: Services) ->
             await asyncio.to_thread(_check_json, raw, lines)
         else:
             _check_json(raw, lines)
-    receipts = await receive(source.name, [Unit(raw)], services, "http")
+    site = services.maps.get(source.map)
+    if len(raw) > _OFF_THE_LOOP:
+        units = await asyncio.to_thread(site.units, raw)
+    else:
+        units = site.units(raw)
+    receipts: list[Receipt] = []
+    async for some in in_batches(source.name, units, services, "http"):
+        receipts += some
     return _received(receipts)
 
 

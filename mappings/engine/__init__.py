@@ -17,8 +17,10 @@ from mappings.engine.model import (
     Mode,
     Reading,
     Severity,
+    Unit,
 )
 from mappings.engine.release import Map, lint, load
+from mappings.engine.streams import TooLarge
 
 __all__ = [
     "Edit",
@@ -34,6 +36,8 @@ __all__ = [
     "Mode",
     "Reading",
     "Severity",
+    "TooLarge",
+    "Unit",
     "lint",
     "load",
 ]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, pairwise
+from typing import Any, BinaryIO
 
 from mappings.engine import er7groups
 from mappings.engine.er7segments import CONTROL, Segment, Wire, compile_address
-from mappings.engine.model import Issue
+from mappings.engine.model import Issue, Unit
 from mappings.engine.reader import Getter, Letter, Source
+from mappings.engine.streams import TooLarge
 
 CODECS = {
     "gb18030": "gb18030", "gbk": "gb18030", "gb2312": "gb18030", "gb 18030-2000": "gb18030",
@@ -23,8 +25,12 @@ CODECS = {
 """Character sets a source may be registered with. GBK and GB2312 are subsets of GB18030."""
 
 _BOM = b"\xef\xbb\xbf"
-_MSH_AT = re.compile(rb"(?:\A|[\r\n])[ \t]*(?=MSH[^A-Za-z0-9\s])")
+_MSH_AT = re.compile(
+    rb"(?:\A[\x0b\x1c\r\n\t \x00]*(?:\xef\xbb\xbf)?|[\r\n\x0b])[ \t]*(?=MSH[^A-Za-z0-9\s])"
+)
+_AROUND = b"\x0b\x1c\r\n\t \x00"
 _ENVELOPE = re.compile(rb"(?:\A|[\r\n])[ \t]*(?:FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9]|\Z)[^\r\n]*")
+_ENVELOPE_NAMES = (b"FHS", b"BHS", b"BTS", b"FTS")
 _TRAILER = re.compile(rb"(?:\A|[\r\n])[ \t]*BTS[^A-Za-z0-9\s](\d+)")
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -61,7 +67,7 @@ class Er7Dialect:
         limits = source.limits
         if len(raw) > limits.bytes:
             return (), (Issue("stop", "too-many-bytes", ""),)
-        body = raw.strip(b"\x0b\x1c\r\n\t \x00").removeprefix(_BOM)
+        body = raw.strip(_AROUND).removeprefix(_BOM)
         if not body:
             return (), (Issue("stop", "empty", ""),)
         starts = [match.end() for match in _MSH_AT.finditer(body)]
@@ -76,7 +82,7 @@ class Er7Dialect:
         declared = [int(count) for count in _TRAILER.findall(body)]
         if declared and sum(declared) != len(starts):
             issues.append(Issue("alarm", "batch-short", "BTS-1"))
-        batch = bool(declared) or _ENVELOPE.match(body) is not None
+        batch = any(name in body for name in _ENVELOPE_NAMES)
         letters: list[Letter] = []
         for start, end in zip(starts, [*starts[1:], len(body)], strict=True):
             piece = body[start:end]
@@ -217,3 +223,50 @@ def _unknown_escapes(segments: Sequence[Segment], wire: Wire) -> list[Issue]:
 
 
 DIALECT: Any = Er7Dialect()
+
+
+# --- units -----------------------------------------------------------------------------------------
+
+_CHUNK = 1 << 20
+
+
+def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]:
+    """One unit a message, from MSH to the last byte before the next, ended by CR.
+
+    Envelope lines (FHS, BHS, BTS, FTS) belong to no message, what stands before the first MSH to the
+    first. A delivery that is one bare message, or none, is the unit as it came.
+    """
+    declared = found = 0
+    held = b""
+    for chunk in chain(iter(lambda: file.read(_CHUNK), b""), (b"",)):
+        held += chunk
+        starts = [match.end() for match in _MSH_AT.finditer(held)]
+        alone = not chunk and not found and len(starts) < 2
+        if alone and not (starts and _ENVELOPE.search(held)):
+            yield Unit(held, _control_id(held, source))
+            return
+        # Complete is what another message follows, and the last one when nothing comes any more.
+        cuts = [0, *starts[1:], *([] if chunk else [len(held)])]
+        for start, end in pairwise(cuts):
+            found += 1
+            piece = held[start:end].strip(_AROUND).removeprefix(_BOM)
+            declared += sum(int(count) for count in _TRAILER.findall(piece))
+            bare = _ENVELOPE.sub(b"", piece).strip(b"\r\n") + b"\r"
+            yield Unit(bare, _control_id(bare, source))
+        held = held[cuts[-1] :]
+        if len(held) > source.limits.bytes:
+            raise TooLarge
+    if declared and declared != found:
+        issues.append(Issue("alarm", "batch-short", "BTS-1"))
+
+
+def _control_id(unit: bytes, source: Source) -> str:
+    """MSH-10; decoded before it is split, like the message itself."""
+    begin = _MSH_AT.search(unit)
+    if begin is None:
+        return ""
+    line = re.split(rb"[\r\n]", unit[begin.end() :], maxsplit=1)[0][:4_096].decode(
+        CODECS[source.charset], "replace"
+    )
+    fields = line.split(line[3:4] or "|")
+    return _BAD_CONTROL.sub("", fields[9]).strip()[:199] if len(fields) > 9 else ""

@@ -19,14 +19,14 @@ stands in mappings/r4/check.py; an invalid one is held, the others of its messag
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from msgspec import convert, structs
 
-from mappings.engine import jsontext
+from mappings.engine import jsontext, streams
 from mappings.engine.fhirresource import (
     Arrival,
     CodingRule,
@@ -40,7 +40,17 @@ from mappings.engine.fhirresource import (
     subject,
 )
 from mappings.engine.jsontext import JsonFault, Value
-from mappings.engine.model import Finding, Identifier, Ids, Issue, Mapped, Message, Mode, Reading
+from mappings.engine.model import (
+    Finding,
+    Identifier,
+    Ids,
+    Issue,
+    Mapped,
+    Message,
+    Mode,
+    Reading,
+    Unit,
+)
 from mappings.engine.reader import Source
 from mappings.engine.rules import Line, Rule, RuleFile
 from mappings.engine.tables import Table
@@ -156,6 +166,36 @@ def read(site: Map, raw: bytes, ids: Ids, origin: str = "") -> Reading:
     return ready.read(raw, ids)
 
 
+def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]:
+    """One unit a line of NDJSON; anything else is one unit.
+
+    A Bundle stays whole even when it names several patients: its entries point at each other.
+    """
+    limit = source.limits.bytes
+    if streams.is_ndjson(file, limit):
+        while line := file.readline(limit + 1):
+            if len(line) > limit:
+                raise streams.TooLarge
+            if line.strip():
+                yield Unit(line.removesuffix(b"\n").removesuffix(b"\r"))
+        return
+    raw = streams.whole(file, limit)
+    yield Unit(raw, _control_id(raw))
+
+
+def _control_id(raw: bytes) -> str:
+    """The id of a message's MessageHeader; other Bundles may come again under their id with more in them."""
+    if b'"MessageHeader"' not in raw:
+        return ""
+    try:
+        root = jsontext.parse(raw)
+    except JsonFault:
+        return ""
+    if root.string("type") != "message" or root.string("resourceType") != "Bundle":
+        return ""
+    return root.string("entry", 0, "resource", "id") or ""
+
+
 class FhirMapFault(Exception):
     """A rule that means nothing for FHIR input; `line` says where it stands."""
 
@@ -251,6 +291,7 @@ class _Delivery:
                     envelope, issues=(*issues, Issue("stop", "several-patients", place))
                 )
             ]
+        issues.append(Issue("note", "bundle-of-several", f"{self.prefix}Bundle"))
         parts: list[Message] = []
         for number, group in enumerate(groups.values(), 1):
             part = structs.replace(envelope, control_id=f"{envelope.control_id}#{number}")

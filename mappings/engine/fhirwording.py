@@ -24,6 +24,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "一条消息只能涉及一位患者；多位患者请用 batch 发送",
         "a message names one patient; send a batch for several",
     ),
+    "bundle-of-several": (
+        "一个 Bundle 涉及多位患者，已分别归档；原文作为整体保存",
+        "the Bundle names several patients; each was filed apart, the text is kept as one",
+    ),
     "too-many-entries": ("Bundle 的条目太多", "the Bundle has too many entries"),
     "entry-not-supported": (
         "该条目没有资源，或请求方法不是 POST、PUT，没有执行",

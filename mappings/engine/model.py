@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -113,6 +113,16 @@ class Message(msgspec.Struct, frozen=True):
     issues: tuple[Issue, ...] = ()
     sender: str = ""
     timestamp: str = ""
+
+
+class Unit(NamedTuple):
+    """The part of a delivery that is kept by itself: one message, or the rows of one group.
+
+    `raw` can be read alone. `control_id` is the sender's own name for it, empty where the form has none.
+    """
+
+    raw: bytes
+    control_id: str = ""
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -16,9 +17,10 @@ import msgspec
 from mappings.engine import binding, interpret, rules, tables
 from mappings.engine.bound import BoundBlock, Setup
 from mappings.engine.er7 import CODECS
-from mappings.engine.model import Finding, Ids, Issue, MapError, Message, Reading
+from mappings.engine.model import Finding, Ids, Issue, MapError, Message, Reading, Unit
 from mappings.engine.reader import Dialect, Letter, Limits, Source
 from mappings.engine.rules import Line, RuleFile, TableRef
+from mappings.engine.streams import TooLarge
 from mappings.engine.tables import Table
 
 HOME = Path(__file__).resolve().parent.parent
@@ -31,7 +33,8 @@ DIALECTS = {
     "rows": "mappings.engine.rows",
     "fhir": "mappings.engine.fhirinput",
 }
-"""Input form -> module holding `DIALECT`. A module may define `read(map, raw, ids, origin)` to read whole deliveries itself."""
+"""Input form -> its module. It defines `units(file, source, issues)`, and `DIALECT`, or `read(map, raw, ids, origin)`
+and `lint(file, tables)` when it reads whole deliveries itself."""
 
 _SOURCE_WORDS = frozenset({"org", "name", "charset", "timezone", "space", "ids", "limits"})
 
@@ -79,6 +82,26 @@ class Map:
             messages=tuple(self.map_letter(letter, ids, origin) for letter in letters),
             issues=tuple(issues),
         )
+
+    def units(self, raw: bytes) -> list[Unit]:
+        """A delivery cut into what is kept apart, because each chart owns the copies of its messages.
+
+        The same delivery always gives the same bytes, so what comes again is recognised. Reading the
+        units one by one gives the resources of the whole. Nothing is lost: a delivery that cannot be
+        read is one unit, and so is a FHIR Bundle, whomever it names.
+        """
+        try:
+            return list(self.stream(io.BytesIO(raw), []))
+        except TooLarge:
+            return [Unit(raw)]
+
+    def stream(self, file: BinaryIO, issues: list[Issue]) -> Iterator[Unit]:
+        """`units` of a file of any size, which must be seekable; `issues` gets those of the delivery.
+
+        Raises `TooLarge` when a single unit is larger than the source may send.
+        """
+        found: Iterator[Unit] = self._module.units(file, self.source, issues)
+        return found
 
     def map_letter(self, letter: Letter, ids: Ids, origin: str = "") -> Message:
         """Map one letter with the part that accepts its kind; a kind without map is a stop issue."""

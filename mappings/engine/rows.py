@@ -22,13 +22,14 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
-from mappings.engine import jsontext, times
+from mappings.engine import jsontext, streams, times
 from mappings.engine.er7 import CODECS
 from mappings.engine.jsontext import JsonFault, Number
-from mappings.engine.model import Issue
+from mappings.engine.model import Issue, Unit
 from mappings.engine.reader import AddressFault, Getter, Letter, Source, Value
 
 KIND = "*"
@@ -115,6 +116,10 @@ class Contract:
         delimiter = str(options.get("delimiter", ","))
         self.delimiter = delimiter if len(delimiter) == 1 else ","
 
+    def key(self, number: int, cells: Sequence[str]) -> tuple[str, ...]:
+        """What rows of one group have in common; without `group` each row is alone."""
+        return tuple(cells[at] for at in self.group) or (str(number),)
+
 
 class RowDialect:
     """The `Dialect` of rows."""
@@ -152,7 +157,8 @@ class RowDialect:
                 rows = _json_rows(raw, contract, source.limits.rows)
             else:
                 text = _decode(raw, source.charset, issues)
-                rows = _csv_rows(text, contract, source.limits.rows)
+                lines = ((line, b"") for line in io.StringIO(text, newline=""))
+                _, rows = _csv_rows(lines, contract, source.limits.rows)
             letters = [_letter(group, contract, source) for group in _groups(rows, contract)]
         except _Stop as stop:
             return (), (*issues, Issue("stop", stop.code, stop.place))
@@ -168,8 +174,12 @@ class _Stop(Exception):
         self.place = place
 
 
-Cells = tuple[int, "Sequence[str] | Issue"]
-"""Row number, and the cells in the order of the contract, or why there are none."""
+class Cells(NamedTuple):
+    """Row number, the cells in the order of the contract or why there are none, and the bytes they were read from."""
+
+    number: int
+    cells: Sequence[str] | Issue
+    text: bytes
 
 
 def _names(declared: object) -> list[str]:
@@ -209,26 +219,51 @@ def _reads_as_chinese(raw: bytes) -> bool:
     return len(_HAN.findall(text)) >= _ENOUGH_HAN
 
 
-def _csv_rows(text: str, contract: Contract, limit: int) -> Iterator[Cells]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=contract.delimiter, strict=True)
-    order: list[int] = []
+def _csv_rows(
+    lines: Iterable[tuple[str, bytes]], contract: Contract, limit: int
+) -> tuple[bytes, Iterator[Cells]]:
+    """The heading's bytes and the rows below it; `lines` are decoded and as they came."""
+    records = _records(lines, contract)
+    for _, line, taken in records:
+        if any(cell.strip() for cell in line):
+            order = _order([cell.strip() for cell in line], contract, "header")
+            return taken, _below(records, order, limit)
+    raise _Stop("empty", "")
+
+
+def _below(
+    records: Iterable[tuple[int, list[str], bytes]], order: list[int], limit: int
+) -> Iterator[Cells]:
+    for number, line, taken in records:
+        if not any(cell.strip() for cell in line):
+            continue
+        if number > limit + 1:
+            raise _Stop("too-many-rows", "")
+        if len(line) != len(order):
+            yield Cells(number, Issue("stop", "row-width", str(Place(number))), taken)
+        else:
+            yield Cells(number, [line[at].strip() for at in order], taken)
+
+
+def _records(
+    lines: Iterable[tuple[str, bytes]], contract: Contract
+) -> Iterator[tuple[int, list[str], bytes]]:
+    """Number, cells and bytes of each record; a quoted cell may go over several lines."""
+    taken: list[bytes] = []
+
+    def texts() -> Iterator[str]:
+        for text, raw in lines:
+            taken.append(raw)
+            yield text
+
     number = 0
     try:
-        for number, line in enumerate(reader, 1):
-            if not any(cell.strip() for cell in line):
-                continue
-            if not order:
-                order = _order([cell.strip() for cell in line], contract, "header")
-            elif number > limit + 1:
-                raise _Stop("too-many-rows", "")
-            elif len(line) != len(order):
-                yield number, Issue("stop", "row-width", str(Place(number)))
-            else:
-                yield number, [line[at].strip() for at in order]
+        for line in csv.reader(texts(), delimiter=contract.delimiter, strict=True):
+            number += 1
+            yield number, line, b"".join(taken)
+            taken.clear()
     except csv.Error:
         raise _Stop("csv-broken", str(Place(number + 1))) from None
-    if not order:
-        raise _Stop("empty", "")
 
 
 def _order(heading: list[str], contract: Contract, place: str) -> list[int]:
@@ -246,7 +281,13 @@ def _order(heading: list[str], contract: Contract, place: str) -> list[int]:
 
 
 def _json_rows(raw: bytes, contract: Contract, limit: int) -> Iterator[Cells]:
-    for number, node in enumerate(_json_nodes(raw), 1):
+    return _row_objects(_json_nodes(raw), contract, limit)
+
+
+def _row_objects(
+    nodes: Iterable[tuple[jsontext.Value, bytes]], contract: Contract, limit: int
+) -> Iterator[Cells]:
+    for number, (node, within) in enumerate(nodes, 1):
         if number > limit:
             raise _Stop("too-many-rows", "")
         place = str(Place(number))
@@ -255,6 +296,7 @@ def _json_rows(raw: bytes, contract: Contract, limit: int) -> Iterator[Cells]:
         members = node.members()
         _order(list(members), contract, place)
         cells: list[str] = []
+        text = within[node.start : node.end]
         for name in contract.columns:
             data = members[name].data
             if type(data) is str or type(data) is Number:
@@ -262,13 +304,14 @@ def _json_rows(raw: bytes, contract: Contract, limit: int) -> Iterator[Cells]:
             elif data is None:
                 cells.append("")
             else:
-                yield number, Issue("stop", "row-cell", str(Place(number, name)))
+                yield Cells(number, Issue("stop", "row-cell", str(Place(number, name))), text)
                 break
         else:
-            yield number, cells
+            yield Cells(number, cells, text)
 
 
-def _json_nodes(raw: bytes) -> list[jsontext.Value]:
+def _json_nodes(raw: bytes) -> Iterable[tuple[jsontext.Value, bytes]]:
+    """The rows as JSON values, each with the text it stands in."""
     try:
         root = jsontext.parse(raw)
     except JsonFault as fault:
@@ -276,16 +319,18 @@ def _json_nodes(raw: bytes) -> list[jsontext.Value]:
             place = f"line {fault.line} column {fault.column}"
             raise _Stop(f"json-{fault.code}", place) from None
     else:
-        return root.items() if type(root.data) is list else [root]
-    nodes: list[jsontext.Value] = []
-    for number, line in enumerate(raw.split(b"\n"), 1):
+        return [(node, raw) for node in (root.items() if type(root.data) is list else [root])]
+    return _json_lines(raw.split(b"\n"))
+
+
+def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[jsontext.Value, bytes]]:
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                nodes.append(jsontext.parse(line))
+                yield jsontext.parse(line), line
             except JsonFault as fault:
                 place = f"line {number} column {fault.column}"
                 raise _Stop(f"json-{fault.code}", place) from None
-    return nodes
 
 
 def _groups(
@@ -295,11 +340,11 @@ def _groups(
     group, kept = Group(), list[Sequence[str]]()
     broken: list[tuple[int, Issue]] = []
     last: tuple[str, ...] | None = None
-    for number, cells in rows:
+    for number, cells, _ in rows:
         if isinstance(cells, Issue):
             broken.append((number, cells))
             continue
-        key = tuple(cells[at] for at in contract.group) or (str(number),)
+        key = contract.key(number, cells)
         if kept and key != last:
             yield group, kept, None
             group, kept = Group(), []
@@ -344,3 +389,71 @@ def _latest(kept: Sequence[Sequence[str]], contract: Contract, source: Source) -
             if isinstance(moment, times.Moment) and moment.us > at:
                 newest, at = text, moment.us
     return newest
+
+
+# --- units -----------------------------------------------------------------------------------------
+
+# The cap on rows is for what is read at once: one unit.
+_ANY_NUMBER = 2**62
+
+
+def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]:
+    """One unit a group, which can be read alone: the heading and the group's rows, or a JSON array of them.
+
+    Rows keep their bytes. The file is read twice: what cannot be read to its end is one unit.
+    """
+    here = file.tell()
+    try:
+        for _ in _parts(file, source):
+            pass
+    except (_Stop, UnicodeDecodeError):
+        file.seek(here)
+        yield Unit(streams.whole(file, source.limits.bytes))
+        return
+    file.seek(here)
+    for part in _parts(file, source):
+        yield Unit(part)
+
+
+def _parts(file: BinaryIO, source: Source) -> Iterator[bytes]:
+    contract, limit = Contract(source), source.limits.bytes
+    begin = file.read(64)
+    file.seek(-len(begin), io.SEEK_CUR)
+    if begin.lstrip(b" \t\r\n")[:1] in (b"[", b"{"):
+        opening, between, closing = b"[", b",", b"]"
+        if streams.is_ndjson(file, limit):
+            lines = iter(lambda: file.readline(limit), b"")
+            rows = _row_objects(_json_lines(lines), contract, _ANY_NUMBER)
+        else:
+            rows = _json_rows(streams.whole(file, limit), contract, _ANY_NUMBER)
+    else:
+        between = closing = b""
+        codec = CODECS.get(source.charset.lower(), "utf-8")
+        opening, rows = _csv_rows(_decoded(file, codec, limit), contract, _ANY_NUMBER)
+    for texts in _texts(rows, contract):
+        yield opening + between.join(texts) + closing
+
+
+def _decoded(file: BinaryIO, codec: str, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The lines; no character of a known set holds a line end, so each can be decoded alone."""
+    for number, line in enumerate(streams.lines(file, limit)):
+        first = number == 0 and codec == "utf-8"
+        yield line.decode("utf-8-sig" if first else codec), line
+
+
+def _texts(rows: Iterable[Cells], contract: Contract) -> Iterator[list[bytes]]:
+    """The bytes of the rows of each group, as `_groups` groups them; a broken row is alone."""
+    texts: list[bytes] = []
+    last: tuple[str, ...] | None = None
+    for number, cells, text in rows:
+        if isinstance(cells, Issue):
+            yield [text]
+            continue
+        key = contract.key(number, cells)
+        if texts and key != last:
+            yield texts
+            texts = []
+        last = key
+        texts.append(text)
+    if texts:
+        yield texts

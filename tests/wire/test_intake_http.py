@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 from starlette.requests import Request
 
 from gateway.errors import Kind, Problem
+from gateway.exchange import loading
 from gateway.intake import er7, http
 from gateway.store.inbox import ALARMS
 
@@ -107,8 +109,8 @@ async def test_rows_that_could_not_be_kept_are_transient_trouble(doors, monkeypa
     async def fails(*given):
         raise Problem(Kind.BUSY, "The disk is full.")
 
-    monkeypatch.setattr(http, "receive", fails)
-    told = await post(doors, b"[]", "application/json", "tcm-lis")
+    monkeypatch.setattr(loading, "receive", fails)
+    told = await post(doors, b'[{"BRID": "T1"}]', "application/json", "tcm-lis")
     assert (told.status_code, told.json()["issue"][0]["code"]) == (503, "transient")
 
 
@@ -124,3 +126,18 @@ async def test_deep_json_is_refused_and_the_process_lives(doors):
     for kind in ("application/json", "application/x-ndjson"):
         told = await post(doors, b"[" * 9_000 + b"]" * 9_000, kind, "tcm-lis")
         assert told.status_code == 400
+
+
+async def test_the_reports_of_a_delivery_are_kept_apart_and_found_again(doors):
+    site = doors.services.maps.get("tcm")
+    columns = site.source.options["columns"].split(",")
+    rows = [dict.fromkeys(columns, "") | {"BRID": f"T{n}", "BGDH": f"B{n}"} for n in range(3)]
+    body = orjson.dumps(rows)
+
+    first = await post(doors, body, "application/json", "tcm-lis")
+    again = await post(doors, body, "application/json", "tcm-lis")
+
+    assert [one["outcome"] for one in first.json()["received"]] == ["new"] * 3
+    assert [one["outcome"] for one in again.json()["received"]] == ["again"] * 3
+    for unit in site.units(body):
+        assert await doors.keeps("tcm-lis", unit.raw)
