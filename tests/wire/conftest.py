@@ -100,7 +100,7 @@ async def open_doors(migrated: Path, tmp_path: Path) -> AsyncIterator[Callable[.
         await sources.declare(services)
         for name in ("people-his", "tcm-lis", "township-csv"):
             await register(services, name, "system/*.cruds")
-        await register(services, "reader", "system/*.rs")
+        await register(services, "mch-fhir", "system/*.rs")  # may read, not push
         app = Starlette(routes=[*http.routes(services), *systems.routes(services)])
         transport = httpx.ASGITransport(app=app)
         web = httpx.AsyncClient(transport=transport, base_url=settings.base_url)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from argon2 import PasswordHasher
+from sqlmodel import update
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +15,7 @@ from gateway.auth import people
 from gateway.errors import Kind, Problem
 from gateway.services.caller import Caller
 from gateway.settings import Settings
+from gateway.store.tables import Account
 
 OFFICE = Caller(client="cli", organization="county", role="it", user="office")
 PASSWORD = "不告诉别人的口令-1"
@@ -217,6 +219,17 @@ async def test_taking_a_role_away_signs_its_owner_out(doctor):
     await people.change_roles(doctor, "li.na", ("registrar",), by=OFFICE)
     await gone(doctor, cookie)
     assert (await enter(doctor)).portal.caller.role == "registrar"
+
+
+async def test_a_session_from_before_a_change_is_nobody_even_if_its_row_is_left(doctor):
+    """A restored backup, or a row written at the same moment, brings no old rights back."""
+    cookie = (await enter(doctor)).cookie
+
+    def change(session) -> None:
+        session.exec(update(Account).values(epoch=Account.epoch + 1))
+
+    await doctor.db.session(change)
+    await gone(doctor, cookie)
 
 
 async def test_a_cookie_planted_before_signing_in_is_worth_nothing(doctor):
