@@ -199,6 +199,12 @@ class Ruling:
             answer = self._by_class[facets.kind] = _settle(self, facets)
         return answer
 
+    def of_class(self, kind: FacetClass) -> Decision | None:
+        """The decision on every record of the class; None when a consent tells single ones apart."""
+        if self.gate is None and self._single:
+            return None
+        return self.decide(Facets(kind, ""))
+
     def labelling(self, confidentiality: str, sensitivities: frozenset[str]) -> Labelling:
         key = confidentiality, sensitivities
         if key not in self._labels:

@@ -10,7 +10,7 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -113,14 +113,20 @@ class Tally:
 
     effects: Counter[tuple[str, str, tuple[str, ...]]] = field(default_factory=Counter)
     withheld: Counter[str] = field(default_factory=Counter)
+    # Records of one class share one decision, which is kept so that its id stays its own.
+    _seen: dict[int, tuple[Decision, bool, Counter[Any], Any]] = field(default_factory=dict)
 
     def note(self, decision: Decision) -> bool:
         """Count it; True when it permits."""
-        permitted = isinstance(decision, Permit | PermitEmergency)
-        if permitted:
-            self.effects["permit", decision.reason.value, decision.rules] += 1
-        else:
-            self.withheld[decision.reason.value] += 1
+        seen = self._seen.get(id(decision))
+        if seen is None:
+            reason = decision.reason.value
+            permitted = isinstance(decision, Permit | PermitEmergency)
+            counts: Counter[Any] = self.effects if permitted else self.withheld
+            name: Any = ("permit", reason, decision.rules) if permitted else reason
+            seen = self._seen[id(decision)] = decision, permitted, counts, name
+        _, permitted, counts, name = seen
+        counts[name] += 1
         return permitted
 
     def rulings(self) -> tuple[Ruling, ...]:
@@ -243,8 +249,11 @@ async def _search(
         if row.id in highs:
             permitted += await _permitted(person, services, caller, row, query, tally, highs)
     key = sort_key(query)
+    anything = not query.ids and not query.tests
     matches = [
-        (key(m.pair), m) for m in permitted if _wanted(m.pair, query) and query.matches(m.pair)
+        (key(m.pair), m)
+        for m in permitted
+        if _wanted(m.pair, query) and (anything or query.matches(m.pair))
     ]
     matches.sort(key=lambda keyed: keyed[0])
     total = len(matches)

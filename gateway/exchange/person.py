@@ -65,6 +65,10 @@ class OwnSource:
             return Permit(Reason.OWN_SOURCE, ("own-source",))
         return DenyHide(Reason.NO_RELATIONSHIP, ("own-source",))
 
+    def of_class(self, kind: FacetClass) -> Decision:
+        """The same for every record of a class."""
+        return self.decide(Facets(kind, ""))
+
 
 @dataclass(slots=True)
 class Person:
@@ -79,7 +83,8 @@ class Person:
     keys: dict[ChartTier, ManifestKey]
     grant: Grant
     facts: dict[str, facts_.Facts]
-    _classes: dict[tuple[str, int], FacetClass]
+    # By chart and nature, which is kept so that no other takes its place in memory.
+    _classes: dict[tuple[str, int], tuple[Nature, FacetClass, Decision | None]]
 
     @property
     def epochs(self) -> dict[str, int]:
@@ -96,9 +101,13 @@ class Person:
         assert self.rule is not None, "a gated person has no rule"
         nature, entry = pair
         place = (chart, id(nature))
-        kind = self._classes.get(place)
-        if kind is None:
-            kind = self._classes[place] = facet_class(nature, chart)
+        known = self._classes.get(place)
+        if known is None:
+            made = facet_class(nature, chart)
+            known = self._classes[place] = nature, made, self.rule.of_class(made)
+        _, kind, decision = known
+        if decision is not None:
+            return decision
         return self.rule.decide(
             Facets(
                 kind,
@@ -263,13 +272,13 @@ async def shelf(
     segments: list[Segment] = []
     for _, tier, number, sealed in found:
         key = person.keys.get(ChartTier(row.id, Tier(tier)))
-        if key is not None:
-            segments.append(unpack_segment(key.open(sealed, segment_name(row.id, tier, number))))
-    if high is not None:
-        segments = [
-            msgspec.structs.replace(one, entries=tuple(e for e in one.entries if e.seq <= high))
-            for one in segments
-        ]
+        if key is None:
+            continue
+        segment = unpack_segment(key.open(sealed, segment_name(row.id, tier, number)))
+        if high is not None and number > high:  # its number is its highest sequence number
+            entries = tuple(entry for entry in segment.entries if entry.seq <= high)
+            segment = msgspec.structs.replace(segment, entries=entries)
+        segments.append(segment)
     return standing(segments)
 
 

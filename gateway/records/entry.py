@@ -9,8 +9,10 @@ import msgspec
 
 DAY: Final = 86_400_000_000
 
+# Without `gc`: these hold values only, never each other in a circle, and come by the hundred.
 
-class Nature(msgspec.Struct, frozen=True, array_like=True):
+
+class Nature(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What records of one kind share, and what consent looks at; interned once a segment.
 
     `codes` and `categories` are `system|code`; `authors` are references as stored.
@@ -28,7 +30,7 @@ class Nature(msgspec.Struct, frozen=True, array_like=True):
     tier: int = 1  # county category: 0 basic, 1 general, 2 restricted, 3 sealed
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One record of a chart, as its manifest tells it. Instants are µs UTC."""
 
     id: bytes  # 16 bytes, the resource id
@@ -51,14 +53,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         return self.id.hex()
 
 
-class Segment(msgspec.Struct, frozen=True, array_like=True):
+class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A piece of a manifest: entries in order of sequence number, and their natures."""
 
     natures: tuple[Nature, ...]
     entries: tuple[Entry, ...]
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True):
+class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record's own copy of its entry, so that a read by id decides like a search."""
 
     nature: Nature
@@ -105,8 +107,13 @@ def standing(segments: Sequence[Segment]) -> list[tuple[Nature, Entry]]:
         return [(natures[entry.nature], entry) for entry in newest.values()]
     last: dict[bytes, tuple[Nature, Entry]] = {}
     everything = [
-        (segment.natures[entry.nature], entry) for segment in segments for entry in segment.entries
+        (natures[entry.nature], entry)
+        for natures, entries in [(segment.natures, segment.entries) for segment in segments]
+        for entry in entries
     ]
+    if len({entry.id for _, entry in everything}) == len(everything):
+        everything.sort(key=lambda pair: pair[1].seq)
+        return [pair for pair in everything if not pair[1].gone]
     everything.sort(key=lambda pair: (pair[1].seq, not pair[1].gone))
     for nature, entry in everything:
         last.pop(entry.id, None)

@@ -266,7 +266,9 @@ def sort_key(query: Query) -> Callable[[Pair], tuple[int, ...]]:
 
     The id settles ties, so the order is total and a page knows where the one before ended.
     """
-    plan = query.sort or (("date", True),)
+    if not query.sort:
+        return _newest_first
+    plan = query.sort
 
     def key(pair: Pair) -> tuple[int, ...]:
         parts = []
@@ -282,3 +284,9 @@ def sort_key(query: Query) -> Callable[[Pair], tuple[int, ...]]:
         return tuple(parts)
 
     return key
+
+
+def _newest_first(pair: Pair) -> tuple[int, ...]:
+    entry = pair[1]
+    start = entry.start
+    return (-start if start is not None else 2**62, int.from_bytes(entry.id))
