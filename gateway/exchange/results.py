@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Body, Item, Kind, Outcome, manifest_root
@@ -37,6 +38,8 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
 from gateway.store import oversight as feeds
+
+Timeliness = Literal["answered", "late", "silent"]
 
 AMENDED = frozenset({"Observation", "DiagnosticReport"})
 CORRECTED = frozenset({"corrected", "amended"})
@@ -90,7 +93,7 @@ class Hospital:
     """Whether a hospital's data came in time: nothing here is about the person in hand."""
 
     organization: str
-    state: str  # answered | late | silent
+    state: Timeliness
     last: int | None  # µs UTC, when it last sent anything at all
 
 
@@ -421,16 +424,16 @@ async def hospitals(services: Services) -> tuple[Hospital, ...]:
     `silent`: nothing came for a week, it is paused, or it never sent.
     """
     now = services.now()
-    waiting: dict[str, int] = dict(await services.db.read(feeds.WAITING))  # type: ignore[arg-type]
-    states: dict[str, list[tuple[str, int | None]]] = {}
+    waiting: dict[str, int] = dict(await services.db.read(feeds.WAITING))
+    states: dict[str, list[tuple[Timeliness, int | None]]] = {}
     for name, organization, state, last in await services.db.read(feeds.FEEDS):
-        said = "answered"
+        said: Timeliness = "answered"
         if not last or state != "active" or now - last > SILENT_AFTER:
             said = "silent"
         elif now - last > DAY or now - waiting.get(name, now) > STUCK_AFTER:
             said = "late"
         states.setdefault(organization, []).append((said, last or None))
-    order = ("silent", "late", "answered")
+    order: tuple[Timeliness, ...] = ("silent", "late", "answered")
     return tuple(
         Hospital(
             organization,

@@ -1,0 +1,417 @@
+"""The registration desk: what a resident has agreed to, and how a signed form is recorded.
+
+What is signed at the desk hangs on the county's own chart of the resident. It is made when first
+needed, from the number on the card, and is joined to the hospitals' charts by the same matching
+rule as theirs (number and name; domain.md 5.7).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from consent import fhir as consent_fhir
+from consent.fhir import EVIDENCE_EXTENSION, Choice, Form
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange import consents, filing
+from gateway.exchange.issued import listed, when
+from gateway.exchange.patients import charts_of
+from gateway.exchange.person import ALL_TIERS, manifests
+from gateway.exchange.planning import Plan, plan
+from gateway.identity import resident_id
+from gateway.identity.resident_id import ResidentId
+from gateway.identity.systems import RESIDENT_ID
+from gateway.records import facts as facts_
+from gateway.records import merge
+from gateway.records.facts import Facts
+from gateway.records.instant import interval, moment
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.services.log import Draft, append
+from gateway.store import charts as rows
+from gateway.store.engine import Tx
+from gateway.vault import ChartTier, Grant, Tier
+from mappings.engine import Identifier, LocalId, Mapped, Message
+
+KEPT_SCAN = 2_000_000  # bytes; of larger scans only the hash is kept
+# On Consent.verification: the login of who took the patient's word down.
+RECORDED_BY = "StructureDefinition/recorded-by"
+WITHDRAWN_BY = "StructureDefinition/withdrawn-by"
+SPACE = "resident-id"
+
+SignedKind = Literal["share", "category", "refuse-all", "refuse-organization"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The scan of the signed form."""
+
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What was signed. `recipient` is "Organization/…" or "Practitioner/…" where the form names
+    one; `name` is needed only for a resident no hospital has sent yet."""
+
+    kind: SignedKind
+    day: date
+    witness: str
+    recipient: str = ""
+    category: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Somebody's word on a consent: who took it down, before whom, µs UTC."""
+
+    recorder: str
+    witness: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnFile:
+    """One consent. `kind` is "other" for what no form of this desk says."""
+
+    id: str
+    kind: SignedKind | Literal["other"]
+    state: Literal["active", "withdrawn", "expired"]
+    signed: date | datetime | None
+    recipient: str
+    category: str
+    until: date | None
+    evidence: str  # keyed hash, in hex
+    recorded: Word
+    withdrawn: Word | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtDesk:
+    """A resident at the desk. Only what proves who they are: nothing clinical, no hospital."""
+
+    chart: str  # empty when nobody knows the number
+    facts: Facts
+    on_file: tuple[OnFile, ...]
+
+
+async def at_desk(system: str, value: str, caller: Caller, services: Services) -> AtDesk:
+    """The resident and every consent on file, newest first; Problem REFUSED for who records none.
+
+    One `search` event for the look-up, one `read` for each consent.
+    """
+    _may_record(caller)
+    charts, facts = await _known(system, value, services)
+    at = services.now()
+    body = _body(f"desk.{at}", caller, returned=len(charts))
+    await services.log.note(Kind.SEARCH, Outcome.PERMIT, caller, at, body, charts)
+    found: dict[str, consents.Recorded] = {}
+    for chart in charts:
+        for one in await consents.on_file(chart, caller, services):
+            found[one.id] = one
+    newest = sorted(found.values(), key=lambda one: -one.filed)
+    return AtDesk(
+        charts[0] if charts else "", facts, tuple(_on_file(one, services) for one in newest)
+    )
+
+
+async def record(
+    system: str, value: str, signed: Signed, scan: Scan, caller: Caller, services: Services
+) -> str:
+    """Record a signed form and its scan; returns the consent's id.
+
+    Two events: `create` where the county's chart of the resident had to be made, and
+    `consent-create`. Problem UNPROCESSABLE when the resident has no usable resident ID number or
+    name, or signed too young.
+    """
+    _may_record(caller)
+    charts, facts = await _known(system, value, services)
+    chart = await _county_chart(charts, facts, signed.name, caller, services)
+    text = _text(chart, signed, scan, caller, services)
+    return (await consents.create(text, caller, services)).id
+
+
+async def withdraw(id: str, witness: str, caller: Caller, services: Services) -> None:
+    """Make a consent inactive, whatever version stands; one withdrawn already stays as it is."""
+    recorded = await consents.read(id, caller, services)
+    if not recorded.active:
+        return
+    plain = json.loads(recorded.text)
+    plain.pop("meta", None)
+    said = [*listed(plain.get("verification")), _word(WITHDRAWN_BY, witness, caller, services)]
+    text = consent_fhir.withdrawn(plain | {"verification": said})
+    await consents.replace(id, text, recorded.version, caller, services)
+
+
+def _may_record(caller: Caller) -> None:
+    if caller.role not in consents.RECORDERS:
+        raise Problem(Trouble.REFUSED, "Consents are recorded by a registrar.")
+
+
+def _body(request: str, caller: Caller, **more: Any) -> Body:
+    return Body(
+        request=request,
+        human=caller.name,
+        role=caller.role,
+        strength=str(caller.strength),
+        token=caller.session,
+        address=caller.address,
+        **more,
+    )
+
+
+# The resident
+
+
+async def _known(system: str, value: str, services: Services) -> tuple[list[str], Facts]:
+    """One chart for each person who carries the number, and who they are; the county's own first.
+
+    Demographic facts only, opened to let the desk compare them with the card.
+    """
+    if system == RESIDENT_ID and not isinstance(resident_id.read(value), ResidentId):
+        raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
+    charts = await charts_of(system, value, services)
+    number = resident_id.normalised(value) if system == RESIDENT_ID else ""
+    own = _county_id(number, services) if number else ""
+    said: list[tuple[bool, str, str, Facts]] = []
+    for chart in charts:
+        known = await rows.grounds(services.db, chart, "")
+        wants = [ChartTier(row.id, Tier.GENERAL) for row in known.charts if row.facts]
+        keys = await manifests(services, Grant("job", "desk", ALL_TIERS), wants)
+        for row in known.charts:
+            key = keys.get(ChartTier(row.id, Tier.GENERAL))
+            if key is not None:
+                facts = facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode()))
+                said.append((row.id != own, row.id, chart, facts))
+    said.sort(key=lambda one: one[:2])
+    first = next((chart for _, _, chart, facts in said if facts.name), charts[0] if charts else "")
+    of_first = [facts for _, _, chart, facts in said if chart == first]
+    facts = Facts(
+        name=next((f.name for f in of_first if f.name), ""),
+        sex=next((f.sex for f in of_first if f.sex), ""),
+        birth=next((f.birth for f in of_first if f.birth), ""),
+        number=number or next((f.number for f in of_first if f.number), ""),
+    )
+    return sorted(charts, key=lambda chart: (chart != first, chart)), facts
+
+
+def controller(services: Services) -> str:
+    """The organisation whose consents reach across institutions, and in whose name the desk is."""
+    return min(services.policy.controllers, default="")
+
+
+def _county_id(number: str, services: Services) -> str:
+    return services.ids(controller(services))(SPACE, "Patient", (number,))
+
+
+async def _county_chart(
+    charts: list[str], facts: Facts, name: str, caller: Caller, services: Services
+) -> str:
+    """The county's chart of the resident, made when there is none."""
+    number = resident_id.read(facts.number)
+    if not isinstance(number, ResidentId):
+        raise Problem(
+            Trouble.UNPROCESSABLE, "The desk needs the resident ID number to record.", "number"
+        )
+    name = facts.name or name.strip()
+    if not name:
+        raise Problem(Trouble.UNPROCESSABLE, "The desk needs the resident's name.", "name")
+    chart = _county_id(number.number, services)
+    if (await rows.grounds(services.db, chart, "")).charts:
+        return chart
+    at = services.now()
+    made = await _patient(chart, name, facts.sex, number, at, services)
+    body = _body(f"desk.{at}", caller, details={"resource": f"Patient/{chart}"})
+    draft = await services.log.draft(Kind.CREATE, Outcome.PERMIT, caller, at, body, (chart,))
+    await filing.with_neighbours([made], services, _write_patient, made, draft, services)
+    return chart
+
+
+async def _patient(
+    chart: str, name: str, sex: str, number: ResidentId, at: int, services: Services
+) -> Plan:
+    """A minimal Patient. A sex nobody stated is left out: what the number implies would speak
+    against a hospital that knows better."""
+    county = controller(services)
+    resource: dict[str, Any] = {
+        "resourceType": "Patient",
+        "id": chart,
+        "identifier": [{"system": RESIDENT_ID, "value": number.number}],
+        "name": [{"text": name}],
+    }
+    if sex:
+        resource["gender"] = sex
+    resource["birthDate"] = number.birth.isoformat()
+    resource["managingOrganization"] = {
+        "type": "Organization",
+        "identifier": {
+            "system": f"{services.settings.canonical}/sid/organization",
+            "value": county,
+        },
+        "display": services.register.get(county).zh,
+    }
+    text = json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
+    head, tail = merge.renamed(text, chart)
+    message = Message(
+        control_id="",
+        kind="desk",
+        patient=LocalId(SPACE, number.number),
+        identifiers=(Identifier(RESIDENT_ID, number.number),),
+        resources=(Mapped("Patient", chart, (number.number,), head, tail, clock=at),),
+    )
+    made, _ = await plan(message, county, "desk", services)
+    assert made is not None, "a message that names a patient has a plan"
+    made.inbox = ""  # no raw message stands behind it
+    return made
+
+
+def _write_patient(tx: Tx, made: Plan, draft: Draft, services: Services) -> None:
+    filing.write_plan(tx, made, services)
+    append(tx, services.log.filing_writer, [draft], services.now)
+
+
+# The form
+
+
+_CHOICES = {
+    "share": Choice.PERMIT_TREATMENT,
+    "category": Choice.PERMIT_CATEGORY,
+    "refuse-all": Choice.REFUSE_ALL,
+    "refuse-organization": Choice.REFUSE_ALL,
+}
+
+
+def _text(chart: str, signed: Signed, scan: Scan, caller: Caller, services: Services) -> bytes:
+    """The FHIR Consent of a form, with its witness and its scan.
+
+    What is signed today holds from this second, so that it follows what was signed this morning;
+    an earlier day is kept as a day and read so that it gives less.
+    """
+    named = signed.kind in {"category", "refuse-organization"}
+    if named != bool(signed.recipient) or (signed.kind == "category") != bool(signed.category):
+        raise Problem(Trouble.UNPROCESSABLE, "The form is not whole.", "kind")
+    if signed.category and signed.category not in services.policy.restricted:
+        raise Problem(Trouble.UNPROCESSABLE, "There is no such category.", "category")
+    base, now = services.settings.canonical, services.now()
+    today = moment(now, services.settings.zone).date()
+    form = Form(
+        choice=_CHOICES[signed.kind],
+        id=chart,  # replaced by the consent's own when it is recorded
+        patient=f"Patient/{chart}",
+        performer=f"Patient/{chart}",
+        organization=f"Organization/{controller(services)}",
+        at=_second(now, services) if signed.day == today else signed.day.isoformat(),
+        evidence_sha256=hashlib.sha256(scan.content).hexdigest(),
+        category=signed.category or None,
+        recipients=(signed.recipient,) if signed.recipient else (),
+    )
+    resource = json.loads(consent_fhir.write_consent(form, base))
+    resource["sourceAttachment"]["contentType"] = scan.media_type
+    if len(scan.content) <= KEPT_SCAN:
+        resource["sourceAttachment"]["data"] = base64.b64encode(scan.content).decode()
+    resource["verification"] = [_word(RECORDED_BY, signed.witness, caller, services)]
+    return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _word(extension: str, witness: str, caller: Caller, services: Services) -> dict[str, Any]:
+    """Who took it down and who was there, as a Consent.verification."""
+    url = f"{services.settings.canonical}/{extension}"
+    return {
+        "extension": [{"url": url, "valueString": caller.user or caller.client}],
+        "verified": True,
+        "verifiedWith": {"display": witness},
+        "verificationDate": _second(services.now(), services),
+    }
+
+
+def _second(at: int, services: Services) -> str:
+    return moment(at, services.settings.zone).replace(microsecond=0).isoformat()
+
+
+# What is on file
+
+
+def _on_file(one: consents.Recorded, services: Services) -> OnFile:
+    plain = json.loads(one.text)
+    provision = plain.get("provision") or {}
+    zone, now = services.settings.zone, services.now()
+    until = when((provision.get("period") or {}).get("end"), zone)
+    ends = interval(str((provision.get("period") or {}).get("end", "")), zone)
+    kind, recipient, category = _kind(plain, provision)
+    return OnFile(
+        id=one.id,
+        kind=kind,
+        state="withdrawn"
+        if not one.active
+        else "expired"
+        if ends is not None and ends[1] <= now
+        else "active",
+        signed=when(plain.get("dateTime"), zone),
+        recipient=recipient,
+        category=category,
+        until=until.date() if isinstance(until, datetime) else until,
+        evidence=_evidence(plain, services),
+        recorded=_said(plain, RECORDED_BY, one.filed, services),
+        withdrawn=None if one.active else _said(plain, WITHDRAWN_BY, one.filed, services),
+    )
+
+
+def _kind(
+    plain: Mapping[str, Any], provision: Mapping[str, Any]
+) -> tuple[SignedKind | Literal["other"], str, str]:
+    """Which form it is, whom and which category it names; "other" unless it says exactly that."""
+    other: tuple[Literal["other"], str, str] = ("other", "", "")
+    if set(provision) - {"type", "period", "actor", "purpose", "securityLabel"}:
+        return other
+    actors = [
+        str((one.get("reference") or {}).get("reference", ""))
+        for one in listed(provision.get("actor"))
+    ]
+    labels = [str(one.get("code", "")) for one in listed(provision.get("securityLabel"))]
+    purposes = [one.get("code") for one in listed(provision.get("purpose"))]
+    rule = [
+        coding.get("code")
+        for one in listed(plain.get("policyRule"))
+        for coding in listed(one.get("coding"))
+    ]
+    match provision.get("type"), purposes, actors, labels:
+        case _ if rule:
+            return other
+        case "permit", ["TREAT"], [], []:
+            return "share", "", ""
+        case "permit", ["TREAT"], [recipient], [category]:
+            return "category", recipient, category
+        case "deny", [], [], []:
+            return "refuse-all", "", ""
+        case "deny", [], [recipient], []:
+            return "refuse-organization", recipient, ""
+        case _:
+            return other
+
+
+def _said(plain: Mapping[str, Any], extension: str, filed: int, services: Services) -> Word:
+    """The last word of that kind; where another door recorded it, only when it was filed."""
+    for word in reversed(listed(plain.get("verification"))):
+        for one in listed(word.get("extension")):
+            if str(one.get("url", "")).endswith(extension):
+                at = interval(str(word.get("verificationDate", "")), services.settings.zone)
+                witness = str((word.get("verifiedWith") or {}).get("display", ""))
+                return Word(str(one.get("valueString", "")), witness, at[0] if at else filed)
+    return Word("", "", filed)
+
+
+def _evidence(plain: Mapping[str, Any], services: Services) -> str:
+    """A keyed hash of the scan's hash: comparable here, worthless elsewhere."""
+    for one in listed((plain.get("sourceAttachment") or {}).get("extension")):
+        if str(one.get("url", "")).endswith(EVIDENCE_EXTENSION):
+            return services.vault.digest("evidence", str(one.get("valueString")).encode()).hex()
+    return ""

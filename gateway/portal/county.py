@@ -1,0 +1,318 @@
+"""The portal's stories over the real county: pages' questions in, pages' values out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal, cast
+
+from consent.model import Reason
+from consent.model import Tier as Category
+from gateway.errors import Kind, Problem
+from gateway.exchange import decide, desk, feeds, issued, oversight, residents, results, staff
+from gateway.identity import resident_id
+from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
+from gateway.portal.shown import CATEGORIES, ORGANIZATION, PERSON, Shown, fours, issue, sex, status
+from gateway.portal.stories import (
+    Access,
+    Accesses,
+    AccessFilter,
+    Alarm,
+    Amendment,
+    Choice,
+    ConsentChoice,
+    ConsentDesk,
+    Contribution,
+    Evidence,
+    Held,
+    Identifier,
+    IssueCount,
+    LogCheck,
+    NeedsClaim,
+    Refused,
+    ReportView,
+    Resident,
+    Results,
+    Said,
+    SourceRow,
+    Stories,
+    Target,
+    Verdict,
+)
+from gateway.recognition.decisions import Choice as Recognised
+from gateway.recognition.decisions import Declined
+from gateway.records import facts as facts_
+from gateway.records.instant import moment
+from gateway.services import Services
+from gateway.services.caller import Caller
+
+_SYSTEMS = {"resident-id": RESIDENT_ID, "health-card": HEALTH_CARD}
+
+
+def stories(services: Services) -> Stories:
+    """Everything the portal asks for, over these services."""
+    return _County(services)
+
+
+class _County:
+    """`Stories`, told by the exchange."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._shown = Shown(services)
+
+    # The clinician
+
+    async def open_resident(
+        self, identifier: Identifier, caller: Caller, claim: str | None
+    ) -> Resident | NeedsClaim | Refused:
+        found = await residents.open_resident(
+            _SYSTEMS[identifier.kind], identifier.number, caller, self._services, claim or ""
+        )
+        match found:
+            case None:
+                return NeedsClaim()
+            case Reason():
+                return Refused(found.value)
+            case residents.InHand():
+                return self._shown.resident(found)
+
+    async def results(self, chart: str, caller: Caller) -> Results | Refused:
+        found = await results.results(chart, caller, self._services)
+        if isinstance(found, Reason):
+            return Refused(found.value)
+        names = await self._shown.names(found.reports)
+        return Results(
+            self._shown.resident(found.resident),
+            tuple(
+                Contribution(
+                    self._shown.organization(one.organization), one.state, self._shown.at(one.last)
+                )
+                for one in found.hospitals
+            ),
+            tuple(self._shown.report(one, names) for one in found.reports),
+        )
+
+    async def report(self, id: str, caller: Caller) -> ReportView:
+        found = await results.report(id, caller, self._services)
+        one = found.report
+        names = await self._shown.names([one])
+        return ReportView(
+            resident=self._shown.resident(found.resident),
+            report=self._shown.report(one, names),
+            findings=one.findings,
+            department="",
+            author=issued.people(one.resource, "performer"),
+            verifier=issued.people(one.resource, "resultsInterpreter"),
+            source=found.source,
+            received=moment(found.received),
+            fingerprint=fours(found.content),
+            amendments=tuple(
+                Amendment(version.tag, moment(version.filed), status(version.status))
+                for version in found.versions
+            ),
+        )
+
+    async def decide(
+        self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller
+    ) -> None:
+        if verdict.outcome == "accepted":
+            said = decide.Verdict(Recognised.ACCEPT, words=verdict.words)
+        elif verdict.reason in set(Declined):
+            reason = Declined(verdict.reason)
+            said = decide.Verdict(Recognised.DECLINE, reason, verdict.words, verdict.explained)
+        else:
+            raise Problem(Kind.MALFORMED, "Choose a reason of the list.", "reason")
+        pinned = [(target.id, target.version) for target in targets]
+        await decide.decide(report, pinned, said, caller, self._services)
+
+    # The registration desk
+
+    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk:
+        system = _SYSTEMS[identifier.kind]
+        found = await desk.at_desk(system, identifier.number, caller, self._services)
+        known = found.facts
+        number = resident_id.read(known.number)
+        birth = facts_.days(known.birth) if known.birth else None
+        born, known_sex = birth[0] if birth else None, known.sex
+        if isinstance(number, resident_id.ResidentId):
+            born, known_sex = born or number.birth, known_sex or number.sex
+        people = await staff.clinicians(self._services)
+        named = {login: self._shown.person(name, at) for login, name, at in people}
+        logins = {w.recorder for c in found.on_file for w in (c.recorded, c.withdrawn) if w}
+        names = await staff.names(logins, self._services)
+        policy = self._services.policy
+        return ConsentDesk(
+            resident=Resident(
+                chart=found.chart,
+                name=known.name,
+                sex=sex(known_sex),
+                age=self._shown.age(born),
+                number=resident_id.masked(known.number or identifier.number),
+                hospitals=(),
+            ),
+            consents=tuple(self._shown.consent(one, names, named) for one in found.on_file),
+            organizations=(
+                *(
+                    Choice(ORGANIZATION + one.id, one.zh)
+                    for one in self._services.register
+                    if one.kind != "authority"
+                ),
+                *(Choice(PERSON + login, name) for login, name in named.items()),
+            ),
+            categories=tuple(
+                Choice(code, CATEGORIES.get(code, code)) for code in sorted(policy.restricted)
+            ),
+            by_default="shared"
+            if policy.default(Category.GENERAL, "TREAT") == "permit"
+            else "not-shared",
+        )
+
+    async def record_consent(
+        self, identifier: Identifier, choice: ConsentChoice, evidence: Evidence, caller: Caller
+    ) -> str:
+        if choice.kind == "other":
+            raise Problem(Kind.MALFORMED, "Choose one of the desk's forms.", "kind")
+        recipient = choice.organization
+        if recipient and "/" not in recipient:
+            recipient = ORGANIZATION + recipient
+        return await desk.record(
+            _SYSTEMS[identifier.kind],
+            identifier.number,
+            desk.Signed(
+                kind=choice.kind,
+                day=choice.signed,
+                witness=choice.witness,
+                recipient=recipient,
+                category=choice.category,
+                name=choice.name,
+            ),
+            desk.Scan(evidence.media_type, evidence.content),
+            caller,
+            self._services,
+        )
+
+    async def withdraw_consent(self, id: str, witness: str, caller: Caller) -> None:
+        await desk.withdraw(id, witness, caller, self._services)
+
+    # The auditor
+
+    async def accesses(self, filter: AccessFilter, caller: Caller) -> Accesses:
+        found = await oversight.accesses(
+            oversight.Filter(
+                number=filter.number,
+                actor=filter.actor,
+                organization=filter.organization,
+                kind=filter.kind,
+                outcome=filter.outcome,
+                since=self._shown.midnight(filter.since),
+                until=self._shown.midnight(filter.until + timedelta(days=1))
+                if filter.until
+                else None,
+                page=filter.page,
+            ),
+            caller,
+            self._services,
+        )
+        return Accesses(
+            rows=tuple(
+                Access(
+                    number=one.number,
+                    at=moment(one.at),
+                    kind=one.kind,
+                    outcome=cast(Literal["permit", "deny", "error"], one.outcome),
+                    actor=one.actor,
+                    role=one.role,
+                    organization=self._shown.organization(one.organization),
+                    purpose=one.purpose,
+                    person=one.person,
+                    shown=one.shown,
+                    reason=one.reason,
+                    claimed=one.claimed,
+                )
+                for one in found.rows
+            ),
+            total=found.total,
+            more=found.more,
+            organizations=tuple(Choice(one.id, one.zh) for one in self._services.register),
+            kinds=found.kinds,
+        )
+
+    async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
+        return tuple(
+            Alarm(
+                kind=one.kind,
+                at=moment(one.at),
+                organization=self._shown.organization(one.organization),
+                actor=one.actor,
+                source=one.source,
+                person=one.person,
+                words=one.words,
+                settled=self._shown.at(one.settled),
+            )
+            for one in await oversight.alarms(caller, self._services)
+        )
+
+    async def verify(self, caller: Caller) -> LogCheck:
+        report, at = await oversight.verify(caller, self._services)
+        newest = report.newest
+        bad = next((one for one in report.findings if not one.warning), None)
+        return LogCheck(
+            sound=report.ok,
+            size=report.entries,
+            root=newest.root.hex() if newest else "",
+            signed_at=moment(newest.at) if newest else None,
+            signed_by=newest.origin if newest else "",
+            signature=newest is not None,
+            checked_at=moment(at),
+            pending=report.unsigned,
+            first_failure=bad.entry if bad else None,
+            failure=Said(bad.zh, bad.en) if bad else None,
+        )
+
+    # The IT office
+
+    async def sources(self, caller: Caller) -> tuple[SourceRow, ...]:
+        return tuple(
+            SourceRow(
+                name=one.tally.name,
+                organization=self._shown.organization(one.tally.organization),
+                speaks=one.speaks,
+                state="active" if one.tally.state == "active" else "paused",
+                received=one.tally.received,
+                filed=one.tally.filed,
+                quarantined=one.tally.quarantined,
+                duplicates=one.tally.duplicates,
+                waiting=one.tally.waiting,
+                last=self._shown.at(one.tally.last_at or None),
+            )
+            for one in await feeds.feeds(caller, self._services)
+        )
+
+    async def quarantine(self, source: str, caller: Caller) -> tuple[Held, ...]:
+        return tuple(
+            Held(
+                id=one.id,
+                source=one.source,
+                organization=self._shown.organization(one.organization),
+                arrived=moment(one.arrived),
+                size=one.size,
+                arrivals=one.arrivals,
+                issues=tuple(map(issue, one.issues)),
+            )
+            for one in await feeds.quarantine(source, caller, self._services)
+        )
+
+    async def replay(self, id: str, caller: Caller) -> Literal["filed", "quarantined", "waiting"]:
+        return await feeds.replay(id, caller, self._services)
+
+    async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
+        return tuple(
+            IssueCount(
+                source=one.source,
+                organization=self._shown.organization(one.organization),
+                issue=issue(one.issue),
+                messages=one.messages,
+                last=moment(one.last),
+            )
+            for one in await feeds.issues(caller, self._services)
+        )

@@ -1,0 +1,221 @@
+"""What the exchange tells, as pages show it: names of organisations, ages, masked numbers, words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Literal, cast
+
+from gateway.exchange import desk, issued, residents, staff
+from gateway.exchange import results as told
+from gateway.exchange.recognise import Decided, Judged
+from gateway.identity import resident_id
+from gateway.portal.stories import (
+    Age,
+    Consent,
+    Decision,
+    Flag,
+    Issue,
+    Recognition,
+    Report,
+    Resident,
+    Result,
+    ResultStatus,
+    Said,
+)
+from gateway.recognition.decisions import Choice as Recognised
+from gateway.records.instant import micros, moment
+from gateway.services import Services
+from mappings.engine import Issue as MapIssue
+
+FINGERPRINT = 12  # hexadecimal digits shown, in fours
+PERSON = "Practitioner/"
+ORGANIZATION = "Organization/"
+_STATUSES: frozenset[str] = frozenset(
+    {
+        "registered",
+        "preliminary",
+        "final",
+        "amended",
+        "corrected",
+        "cancelled",
+        "entered-in-error",
+    }
+)
+# R4 diagnostic-report-status and observation-status beyond what pages tell apart.
+_OTHER_STATUS: dict[str, ResultStatus] = {"appended": "amended", "partial": "preliminary"}
+# v3-ActCode sensitivities a county restricts, in the words of a form.
+CATEGORIES = {
+    "BH": "行为健康",
+    "ETH": "物质使用（酒精、药物）",
+    "GDIS": "遗传病与基因信息",
+    "HIV": "艾滋病病毒感染",
+    "MH": "心理健康",
+    "PSY": "精神卫生",
+    "SDV": "性侵害与家庭暴力",
+    "SEX": "性与生殖健康",
+    "STD": "性传播疾病",
+    "SUD": "成瘾与戒断治疗",
+}
+
+
+class Shown:
+    """Values of the exchange as values of pages; ids of organisations become names."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._zone = services.settings.zone
+
+    def organization(self, id: str) -> str:
+        return self._services.register.get(id).zh if id else ""
+
+    def at(self, at: int | None) -> datetime | None:
+        return None if at is None else moment(at)
+
+    def midnight(self, day: date | None) -> int | None:
+        if day is None:
+            return None
+        return micros(datetime(day.year, day.month, day.day, tzinfo=self._zone))
+
+    def age(self, born: date | None) -> Age | None:
+        found = residents.age(born, moment(self._services.now(), self._zone).date())
+        return Age(found.number, found.unit) if found else None
+
+    def resident(self, found: residents.InHand) -> Resident:
+        return Resident(
+            chart=found.chart,
+            name=found.name,
+            sex=sex(found.sex),
+            age=self.age(found.birth),
+            number=resident_id.masked(found.number),
+            hospitals=tuple(map(self.organization, found.organizations)),
+            relationship="claimed" if found.claimed else "encounter",
+            until=self.at(found.until),
+        )
+
+    async def names(self, reports: Iterable[told.Report]) -> dict[str, str]:
+        """What those who decided are called."""
+        things: list[told.Report | told.Result] = []
+        for report in reports:
+            things += [report, *report.results]
+        decided = [one.decided.by for one in things if one.decided is not None]
+        return await staff.names(decided, self._services)
+
+    def report(self, one: told.Report, names: dict[str, str]) -> Report:
+        text = one.resource
+        return Report(
+            id=one.opened.id,
+            version=one.opened.version,
+            title=issued.words(text.get("code")),
+            kind="laboratory" if _is_result(one) else issued.report_kind(text),
+            organization=self.organization(one.organization),
+            collected=one.collected,
+            issued=issued.when(text.get("issued"), self._zone),
+            status=status(text.get("status")),
+            results=tuple(self.result(result, names) for result in one.results),
+            recognition=_recognition(one.judged),
+            decision=self.decision(one.decided, names),
+            conclusion=one.conclusion,
+        )
+
+    def result(self, one: told.Result, names: dict[str, str]) -> Result:
+        text = one.resource
+        kind, raw = issued.flag(text)
+        value = issued.value(text)
+        earlier = issued.value(one.before) if one.before is not None else ""
+        return Result(
+            id=one.opened.id,
+            version=one.opened.version,
+            item=issued.words(text.get("code")),
+            value=value,
+            unit=issued.unit(text),
+            range=issued.reference_range(text),
+            flag=Flag(kind, raw),
+            organization=self.organization(one.organization),
+            collected=one.collected,
+            status=status(text.get("status")),
+            recognition=_recognition(one.judged),
+            decision=self.decision(one.decided, names),
+            earlier=earlier if earlier != value else "",
+            specimen=issued.words(one.specimen.get("type")) if one.specimen else "",
+            method=issued.words(text.get("method")),
+            note="\n".join(str(n.get("text", "")) for n in issued.listed(text.get("note"))),
+        )
+
+    def decision(self, one: Decided | None, names: dict[str, str]) -> Decision | None:
+        if one is None:
+            return None
+        return Decision(
+            outcome="declined" if one.choice is Recognised.DECLINE else "accepted",
+            reason=one.reason,
+            words=one.words,
+            by=names.get(one.by, one.by),
+            organization=self.organization(one.organization),
+            at=moment(one.at),
+            version=one.version,
+        )
+
+    def person(self, name: str, organization: str) -> str:
+        return f"{self.organization(organization)} {name}"
+
+    def consent(self, one: desk.OnFile, names: dict[str, str], people: dict[str, str]) -> Consent:
+        bare = one.recipient.partition("/")[2]
+        organization = ""
+        if one.recipient:
+            organization = (
+                people.get(bare, bare)
+                if one.recipient.startswith(PERSON)
+                else self.organization(bare)
+            )
+        withdrawn = one.withdrawn
+        return Consent(
+            id=one.id,
+            kind=one.kind,
+            state=one.state,
+            signed=one.signed or moment(one.recorded.at, self._zone).date(),
+            organization=organization,
+            category=CATEGORIES.get(one.category, one.category),
+            until=one.until,
+            recorded_by=names.get(one.recorded.recorder, one.recorded.recorder),
+            recorded_at=self.at(one.recorded.at),
+            witness=one.recorded.witness,
+            evidence=fours(one.evidence),
+            withdrawn_by=names.get(withdrawn.recorder, withdrawn.recorder) if withdrawn else "",
+            withdrawn_at=self.at(withdrawn.at) if withdrawn else None,
+        )
+
+
+def _is_result(one: told.Report) -> bool:
+    return one.opened.type == "Observation"
+
+
+def fours(digest: str) -> str:
+    shown = digest[:FINGERPRINT]
+    return " ".join(shown[at : at + 4] for at in range(0, len(shown), 4))
+
+
+def sex(text: str) -> Literal["male", "female", "other", "unknown"]:
+    match text:
+        case "male" | "female" | "other":
+            return text
+        case _:
+            return "unknown"
+
+
+def status(text: object) -> ResultStatus:
+    """A status pages know; whatever else it may be is not final."""
+    if isinstance(text, str):
+        if text in _STATUSES:
+            return cast(ResultStatus, text)
+        return _OTHER_STATUS.get(text, "preliminary")
+    return "preliminary"
+
+
+def _recognition(one: Judged) -> Recognition:
+    return Recognition(one.state, one.reason, one.mark, one.until)
+
+
+def issue(one: MapIssue) -> Issue:
+    """The sentence without its place, which a page shows beside it."""
+    bare = MapIssue(one.severity, one.code, "")
+    return Issue(one.severity, one.place, one.code, Said(bare.text("zh"), bare.text("en")))
