@@ -242,6 +242,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
                 merged = msgspec.structs.replace(one.mapped, head=head, tail=tail)
                 planned = prepare(merged, plan.organization, services)
+                planned = _raised(planned, one.nature, one.tier)
                 if planned.digest == old.entry.digest:
                     continue
             # Labels only rise: what was closely kept stays so.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import orjson
 
 from consent.labels import LabelFacts, label
+from consent.model import CONFIDENTIALITY
 from consent.model import Tier as Category
 from gateway.exchange.person import ALL_TIERS, Evidence, manifests, pack_evidence
 from gateway.identity.systems import RESIDENT_ID, canonical_system
@@ -69,7 +71,7 @@ async def plan(
         issues.append(Issue("stop", "no-patient", ""))
         return None, issues
     chart = ids(message.patient.space, "Patient", (message.patient.number,))
-    planned = tuple(prepare(one, organization, services) for one in resources)
+    planned = inherited([prepare(one, organization, services) for one in resources], services)
     tiers = sorted({Tier.GENERAL, *(one.tier for one in planned)})
     wants = [ChartTier(chart, tier) for tier in tiers]
     at = services.now()
@@ -144,10 +146,56 @@ def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:
         labels=labels.rules_version[:12],
         tier=int(category),
     )
-    tier = {Category.RESTRICTED: Tier.RESTRICTED, Category.SEALED: Tier.SEALED}.get(
+    return Planned(
+        mapped, said, nature, _shelf(category), services.vault.digest("content", text)[:16]
+    )
+
+
+def _shelf(category: Category) -> Tier:
+    return {Category.RESTRICTED: Tier.RESTRICTED, Category.SEALED: Tier.SEALED}.get(
         category, Tier.GENERAL
     )
-    return Planned(mapped, said, nature, tier, services.vault.digest("content", text)[:16])
+
+
+_INHERITS = (("encounter", "Encounter"), ("based-on", "ServiceRequest"), ("target", ""))
+"""What belongs to a protected visit (its department) or order (its name) is protected as it is; who
+tells of a protected record, as Provenance does, tells that there is one."""
+
+
+def inherited(planned: Sequence[Planned], services: Services) -> tuple[Planned, ...]:
+    """The resources of one message, labels raised by what they hang on; the Patient raises nothing."""
+    known = {bytes.fromhex(one.mapped.id): one for one in planned if one.said.type != "Patient"}
+    for link, type in _INHERITS:
+        for id, one in known.items():
+            for name, target in one.said.links:
+                above = known.get(target)
+                if name == link and above is not None and type in ("", above.said.type):
+                    known[id] = one = _under(one, above.nature, services)
+    return tuple(known.get(bytes.fromhex(one.mapped.id), one) for one in planned)
+
+
+def _under(one: Planned, above: Nature, services: Services) -> Planned:
+    """`one` at least as closely labelled as `above`."""
+    nature = one.nature
+    confidentiality = max(nature.confidentiality, above.confidentiality, key=CONFIDENTIALITY.index)
+    sensitivities = frozenset({*nature.sensitivities, *above.sensitivities})
+    if (confidentiality, len(sensitivities)) == (
+        nature.confidentiality,
+        len(nature.sensitivities),
+    ):
+        return one
+    codes = frozenset(_split(code) for code in nature.codes)
+    category = services.policy.tier_of(nature.type, codes, confidentiality, sensitivities)
+    return replace(
+        one,
+        nature=msgspec.structs.replace(
+            nature,
+            confidentiality=confidentiality,
+            sensitivities=tuple(sorted(sensitivities)),
+            tier=int(category),
+        ),
+        tier=_shelf(category),
+    )
 
 
 def _split(code: str) -> tuple[str, str]:

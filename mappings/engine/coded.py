@@ -114,8 +114,12 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
 
 
 def _make_local(setup: Setup, bound: Bound) -> Apply:
-    """local(system): the sender's own code and name as a CodeableConcept, nothing claimed."""
+    """local(system): the sender's own code and name as a CodeableConcept.
+
+    Nothing is claimed, but where the site has a table of that name its approved LOINC stands in front.
+    """
     system = setup.code_system(f"{setup.source.org}-{bound.texts['system']}")
+    table = setup.tables.get(bound.texts["system"])
 
     def local(found: Sequence[Value], at: Instance) -> Any:
         value = found[0]
@@ -126,6 +130,9 @@ def _make_local(setup: Setup, bound: Bound) -> Apply:
             if name:
                 coding["display"] = name
             node["coding"] = [coding]
+            row = table.get(code) if table is not None else None
+            if row is not None and row.get("loinc") and row.get("relation", "") in _SAME:
+                node["coding"].insert(0, {"system": LOINC, "code": row["loinc"]})
         if name or code:
             node["text"] = name or code
         return node or None

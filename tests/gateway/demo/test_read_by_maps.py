@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import mappings
 from gateway.demo import story
 from gateway.demo.story import county
+from gateway.recognition.facts import facts_of
 from mappings.engine import load
 
+ZONE = ZoneInfo("Asia/Shanghai")
 SITES = Path(mappings.__file__).parent / "sites"
 COUNTY = county(date(2026, 11, 20))
 SITE_OF = {"people-his": "people", "tcm-lis": "tcm", "mch-fhir": "mch", "township-csv": "township"}
@@ -111,3 +114,22 @@ def test_every_record_is_json_and_names_its_type(read):
         for _, message in pairs:
             for resource in message.resources:
                 assert json.loads(resource.text())["resourceType"] == resource.type
+
+
+def test_the_examinations_of_the_story_are_known_to_the_catalogue(read):
+    """Their reports carry the LOINC that recognition judges by, beside the hospital's own code."""
+    reports = [
+        json.loads(resource.text())
+        for one, message in read["people-his"]
+        for resource in message.resources
+        if resource.type == "DiagnosticReport" and b"people-panels" in resource.text()
+    ]
+    found = {}
+    for report in reports:
+        facts = facts_of(
+            report, version="1", content="", organization="people", identity_tier=1, zone=ZONE
+        )
+        own = [c["code"] for c in report["code"]["coding"] if "people-panels" in c["system"]]
+        if facts.loinc:
+            found[own[0]] = (facts.loinc, facts.modality)
+    assert found == {"US0012": (("24558-9",), "US"), "CT0103": (("29252-4",), "CT")}
