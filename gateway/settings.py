@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -114,6 +115,9 @@ def read(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
     if unknown:
         raise SettingsFault(f"no such setting: {', '.join(unknown)}")
     settings = Settings(**{name: _fit(name, known[name], value) for name, value in given.items()})
+    for name, address in (("database", settings.database), ("keyring", settings.keyring)):
+        if address and not address.startswith(("sqlite:///", "postgresql://")):
+            raise SettingsFault(f"{name}: an address is sqlite:///path or postgresql://…")
     try:
         _ = settings.zone, settings.plain_ranges
     except (ZoneInfoNotFoundError, ValueError):
@@ -124,6 +128,8 @@ def read(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
 def _fit(name: str, known: Any, value: Any) -> Any:
     """`value` as the type of the setting `name`."""
     wanted = str(known.type)
+    if isinstance(value, (dict, list)):
+        raise SettingsFault(f"{name}: one value is wanted")
     try:
         if wanted == "bool":
             text = str(value).lower()
@@ -151,5 +157,6 @@ def describe(settings: Settings) -> list[tuple[str, str, str]]:
         if "://" in value and "@" in value:
             scheme, _, rest = value.partition("://")
             value = f"{scheme}://***@{rest.rpartition('@')[2]}"
+        value = re.sub(r"(password=)[^&\s]*", r"\1***", value, flags=re.IGNORECASE)
         rows.append((f"GATEWAY_{one.name.upper()}", value, str(one.metadata["says"])))
     return rows

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import traceback
+from pathlib import Path
 
 import typer
 
@@ -40,6 +42,11 @@ def main() -> None:
         _end(str(fault), 2)
     except (OSError, sqlite3.Error) as fault:
         _end(f"{type(fault).__name__}: {getattr(fault, 'strerror', None) or 'cannot go on'}", 2)
+    except Exception as fault:
+        # The text of an unforeseen exception may hold a name or a number: only kind and place.
+        at = traceback.extract_tb(fault.__traceback__)[-1]
+        where = f"{Path(at.filename).name}:{at.lineno}"
+        _end(f"{type(fault).__name__} at {where}; this is a fault of the program", 2)
 
 
 def _end(sentence: str, code: int) -> None:

@@ -33,7 +33,12 @@ def verify(
     notes = [path.read_bytes() for path in witnessed or []]
     started = time.perf_counter()
     if folder is not None:
-        report = archive.verify_archive(folder, key, notes)
+        try:
+            report = archive.verify_archive(folder, key, notes)
+        except ValueError:
+            raise typer.BadParameter(
+                "give the key text that `audit key` printed", param_hint="--key"
+            ) from None
     else:
         report = with_services(lambda services: verify_log(services, notes))
     _tell(report, time.perf_counter() - started, as_json)

@@ -18,7 +18,7 @@ from gateway.store.migrate import pending
 
 T = TypeVar("T")
 
-console = Console()
+console = Console(soft_wrap=True)  # a key or an address broken in two lines cannot be copied
 OPERATOR = Caller(client="command-line", organization="county", role="operator", user="operator")
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.errors import Kind, Problem
 from gateway.exchange import safety, sources
 from gateway.services import Services
 from gateway.settings import Settings, describe, read
 from gateway.store import copies
+from gateway.store.migrate import Which
 from gateway.store.migrate import migrate as migrate_one
-from gateway.vault import KeyFile
+from gateway.vault import KeyFile, VaultError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,9 +30,11 @@ def add_to(app: typer.Typer) -> None:
 def init() -> None:
     """Make a new county: root key, both databases, the register's sources."""
     settings = read()
-    settings.data.mkdir(parents=True, exist_ok=True)
-    KeyFile.create(settings.root_key, demo=settings.demo)
+    if settings.root_key.exists():
+        raise Problem(Kind.CONFLICT, f"{settings.root_key} exists; this county is made already.")
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _migrate(settings)
+    KeyFile.create(settings.root_key, demo=settings.demo)
 
     async def declare(services: Services) -> None:
         await sources.declare(services)
@@ -56,7 +61,7 @@ def check_config(as_json: AsJson = False) -> None:
     settings = read()
     findings = safety.findings(settings)
     limits: tuple[str, ...] = ()
-    if settings.root_key.exists():
+    with contextlib.suppress(VaultError):  # an unusable key is among the findings
         limits = KeyFile.open(settings.root_key, allow_demo=True).limits
     if as_json:
         print_json(
@@ -85,11 +90,16 @@ def backup(
     settings = read()
     if keyring.resolve() == folder.resolve():
         raise typer.BadParameter("keep the keyring's backup apart from the records'")
-    made = asyncio.run(copies.backup(settings.database_url, folder, "records"))
-    made += asyncio.run(copies.backup(settings.keyring_url, keyring, "keyring"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     checkpoint = settings.data / "checkpoint"
+    made = []
+    # Each is at most as new as what follows: a checkpoint proves entries that the records hold, and a
+    # key is kept before what it seals.
     if checkpoint.exists():
         copies.keep(checkpoint, folder / "checkpoint")
+        made.append(folder / "checkpoint")
+    made += asyncio.run(copies.backup(settings.database_url, folder, "records"))
+    made += asyncio.run(copies.backup(settings.keyring_url, keyring, "keyring"))
     for path in made:
         console.print(str(path), highlight=False)
 
@@ -100,9 +110,17 @@ def restore(
 ) -> None:
     """Put a backup in place; refuses while databases stand where it would go."""
     settings = read()
-    asyncio.run(copies.restore(settings.database_url, folder, "records"))
-    asyncio.run(copies.restore(settings.keyring_url, keyring, "keyring"))
-    if (folder / "checkpoint").exists():
-        settings.data.mkdir(parents=True, exist_ok=True)
-        copies.keep(folder / "checkpoint", settings.data / "checkpoint")
+    parts: tuple[tuple[str, Path, Which], ...] = (
+        (settings.database_url, folder, "records"),
+        (settings.keyring_url, keyring, "keyring"),
+    )
+    for url, place, which in parts:
+        asyncio.run(copies.refuse_restore(url, place, which))
+    for url, place, which in parts:
+        asyncio.run(copies.restore(url, place, which))
+    standing = settings.data / "checkpoint"
+    # One that stands here is newer: against it `audit verify` shows what the backup lacks.
+    if (folder / "checkpoint").exists() and not standing.exists():
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        copies.keep(folder / "checkpoint", standing)
     console.print("Restored. Run `health-gateway audit verify` before serving.")

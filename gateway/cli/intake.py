@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.errors import Kind, Problem
 from gateway.exchange import loading, sources
 from gateway.jobs.worker import Worker
 from gateway.records.instant import moment
@@ -107,6 +108,8 @@ def add(
 
     async def run(services: Services) -> None:
         services.maps.get(map)
+        if organization not in {one.id for one in services.register}:
+            raise Problem(Kind.UNKNOWN, "The register has no such organisation.", "organization")
         await sources.add(
             name,
             organization,

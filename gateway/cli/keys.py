@@ -8,6 +8,8 @@ import typer
 
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.cli.common import OPERATOR, AsJson, console, print_json, with_services
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
 from gateway.services import Services
 from gateway.vault import KeyFile, Tier
 
@@ -66,10 +68,17 @@ def shred(
 
     async def run(services: Services) -> int:
         count = await services.vault.shred(chart)
+        if not count:
+            raise Problem(
+                Trouble.UNKNOWN, "No keys of such a chart are here; nothing was destroyed."
+            )
         await _note(services, "shred", services.log.tag(chart), count)
         return count
 
-    console.print(f"{with_services(run)} keys destroyed")
+    console.print(
+        f"{with_services(run)} keys destroyed. A running gateway forgets them within five minutes; "
+        "backups of the keyring still hold them until those are destroyed too."
+    )
 
 
 async def _note(services: Services, act: str, about: str, count: int) -> None:

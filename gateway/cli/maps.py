@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from gateway.jobs.worker import Worker
 from gateway.services import Services
 from gateway.settings import read
 from gateway.store import inbox
+from mappings.engine import MapError
 from mappings.engine import lint as lint_map
 from mappings.engine import load as load_map
 
@@ -46,7 +48,12 @@ def try_(
     as_json: AsJson = False,
 ) -> None:
     """Show what a file would become, and what was not understood; nothing is stored."""
-    site_map = load_map(_site(site), read().canonical)
+    try:
+        site_map = load_map(_site(site), read().canonical)
+    except MapError as fault:
+        for finding in fault.findings:
+            console.print(finding.text("en" if english else "zh"), highlight=False, markup=False)
+        raise typer.Exit(1) from None
     reading = site_map.read(file.read_bytes(), _plain_id, origin="try")
     issues = [*reading.issues, *(i for m in reading.messages for i in m.issues)]
     resources = [one for message in reading.messages for one in message.resources]
@@ -78,8 +85,6 @@ def try_(
 
 def _plain_id(space: str, type: str, key: object) -> str:
     """Ids for a trial: stable, but not the county's."""
-    from hashlib import blake2b
-
     return blake2b(repr((space, type, tuple(key))).encode(), digest_size=16).hexdigest()  # type: ignore[arg-type]
 
 

@@ -12,12 +12,13 @@ from typing import Annotated
 import structlog
 import typer
 
-from gateway.app import Application, http_server, running
 from gateway.cli.common import AsJson, console, refuse_unmigrated
 from gateway.exchange import safety
 from gateway.jobs.worker import Worker
 from gateway.services import open_services
 from gateway.settings import Settings, read
+
+PATIENCE = 20  # seconds that requests in hand may take after SIGTERM
 
 
 def add_to(app: typer.Typer) -> None:
@@ -68,11 +69,20 @@ def uvloop_run(work: object) -> None:
 
 
 async def _serve(settings: Settings) -> None:
+    # Here, because the other commands need no doors and should not wait for them to be read.
+    from gateway.app import Application, http_server, running
+
     await refuse_unmigrated(settings)
     services = await open_services(settings)
     try:
+        server = http_server(Application(services), settings)
+        server.config.timeout_graceful_shutdown = PATIENCE
+        # uvicorn ends well on these and then raises them again; the other doors and the worker must
+        # still get to finish what they have in hand.
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, lambda *_: None)
         async with running(services):
-            await http_server(Application(services), settings).serve()
+            await server.serve()
     finally:
         await services.close()
 

@@ -7,17 +7,18 @@ Layout (C2SP tlog-tiles): `checkpoint`, `checkpoints/…`, `tile/<level>/<n>`, `
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gateway.audit import tiles
+from gateway.audit import checkpoint, tiles
 from gateway.audit.events import event_of, leaf
-from gateway.audit.merkle import Hashes, inclusion_proof
-from gateway.audit.note import Key
-from gateway.audit.verify import Report, Row, verify
+from gateway.audit.merkle import Hashes, inclusion_proof, leaf_hash
+from gateway.audit.note import Key, NoteFault
+from gateway.audit.verify import Fault, Finding, Report, Row, verify
 from gateway.errors import Kind, Problem
 from gateway.exchange.sequence import log_key
 from gateway.exchange.verification import row_of
@@ -57,20 +58,74 @@ async def export(folder: Path, services: Services) -> None:
 
 
 def verify_archive(folder: Path, key_text: str, witnessed: Sequence[bytes] = ()) -> Report:
-    """Check an exported log; ValueError when the key text is not one."""
+    """Check every file of an exported log; ValueError when the key text is not one.
+
+    A damaged file never stops the check: what it should have held is reported.
+    """
     key = Key.parse(key_text)
     notes = [path.read_bytes() for path in sorted((folder / "checkpoints").iterdir())]
     newest = (folder / "checkpoint").read_bytes()
-    return verify(_entries(folder), notes, key, witnessed=[newest, *witnessed])
+    hashes: list[bytes] = []
+    findings: list[Finding] = []
+    entries = _entries(folder, _signed_size([newest, *notes], key), hashes, findings)
+    report = verify(entries, notes, key, witnessed=[newest, *witnessed])
+    get = _hashes(hashes)
+    findings += [
+        _damaged(Fault.HASHES, tile.path)
+        for tile in (tiles.tiles_of(len(hashes)) if report.ok else ())
+        if _bytes_of(folder / tile.path) != tiles.build(tile, get)
+    ]
+    counts = dict(report.counts)
+    for one in findings:
+        counts[one.fault] = counts.get(one.fault, 0) + 1
+    return msgspec.structs.replace(report, findings=(*report.findings, *findings), counts=counts)
 
 
-def _entries(folder: Path) -> Iterator[Row]:
-    for number, path in enumerate(sorted((folder / "bodies").iterdir())):
-        sealed = _bodies.decode(path.read_bytes())
-        tile = tiles.Tile(0, number, len(sealed))
-        leaves = tiles.parse_bundle((folder / tile.entries_path).read_bytes(), len(sealed))
-        for place, (data, body) in enumerate(zip(leaves, sealed, strict=True)):
-            yield Row(number * BATCH + place, event_of(data), body)
+def _signed_size(notes: Sequence[bytes], key: Key) -> int:
+    """How many entries the largest trustworthy checkpoint promises."""
+    sizes = [0]
+    for note in notes:
+        with suppress(NoteFault):
+            sizes.append(checkpoint.read(note, key).size)
+    return max(sizes)
+
+
+def _entries(
+    folder: Path, size: int, hashes: list[bytes], findings: list[Finding]
+) -> Iterator[Row]:
+    """The entries that can be read; those that cannot are missing, which the verifier tells."""
+    for first in range(0, size, BATCH):
+        tile = tiles.tile_at(0, first // BATCH, size)
+        try:
+            leaves = tiles.parse_bundle(_bytes_of(folder / tile.entries_path), tile.width)
+        except ValueError:
+            continue
+        path = f"bodies/{first // BATCH:09d}"
+        sealed: list[bytes | None] = [None] * tile.width
+        try:
+            sealed = _bodies.decode(_bytes_of(folder / path))
+            pairs = list(zip(leaves, sealed, strict=True))
+        except ValueError:  # also what msgspec raises
+            findings.append(_damaged(Fault.BODY, path))
+            pairs = [(leaf_, None) for leaf_ in leaves]
+        for place, (data, body) in enumerate(pairs):
+            try:
+                event = event_of(data)
+            except ValueError:
+                continue
+            hashes.append(leaf_hash(data))
+            yield Row(first + place, event, body)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """The file, or nothing."""
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _damaged(fault: Fault, path: str) -> Finding:
+    return Finding(
+        fault, None, f"文件 {path} 缺失或已被改动。", f"The file {path} is missing or was changed."
+    )
 
 
 async def prove(entry: int, services: Services) -> dict[str, Any]:
