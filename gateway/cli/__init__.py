@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from gateway.cli import audit, county, intake, keys, maps, people, serving
-from gateway.errors import Problem
+from gateway.errors import Kind, Problem
 from gateway.services.register import RegisterFault
 from gateway.settings import SettingsFault
 from gateway.vault import VaultError
@@ -37,7 +37,10 @@ def main() -> None:
     try:
         app()
     except Problem as problem:
-        _end(problem.text + (f" ({problem.place})" if problem.place else ""), 1)
+        _end(
+            problem.text + (f" ({problem.place})" if problem.place else ""),
+            2 if problem.kind is Kind.BUSY else 1,
+        )
     except (SettingsFault, RegisterFault, VaultError) as fault:
         _end(str(fault), 2)
     except (OSError, sqlite3.Error) as fault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -48,6 +48,14 @@ async def refuse_unmigrated(settings: Settings) -> None:
 def _say(sentence: str) -> int:
     print(f"health-gateway: {sentence}", file=sys.stderr)
     return 2
+
+
+def print_columns(lines: Sequence[Sequence[str]]) -> None:
+    """Lines of equal columns, never cut to the width of a terminal: a number cut off is a wrong one."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(cells).rstrip())
 
 
 def print_json(value: Any) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import loading, sources
 from gateway.jobs.worker import Worker
@@ -34,7 +34,7 @@ def load(
     async def run(services: Services) -> dict[str, int]:
         worker = Worker(services)
         counts: dict[str, int] = {"new": 0, "again": 0, "conflict": 0}
-        with Progress(console=console, disable=as_json) as progress:
+        with Progress(console=Console(stderr=True), disable=as_json, transient=True) as progress:
             task = progress.add_task(source_name, total=sum(f.stat().st_size for f in files))
             for file in files:
                 async for outcomes, size in loading.load(source_name, file, services):
@@ -79,19 +79,18 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table()
-    for title in ("source", "organisation", "state", "received", "filed", "quarantined",
-                  "waiting", "duplicates", "last message", "sum"):  # fmt: skip
-        table.add_column(title)
+    shown = "name organization state received filed quarantined waiting duplicates".split()
+    lines: list[tuple[str, ...]] = [(*shown, "sum", "last message")]
     for row in rows:
         last = int(str(row["last_at"]))
-        table.add_row(
-            *(str(row[k]) for k in ("name", "organization", "state", "received", "filed",
-                                    "quarantined", "waiting", "duplicates")),
-            moment(last).isoformat(timespec="seconds") if last else "-",
-            "agrees" if row["agrees"] else "DISAGREES",
-        )  # fmt: skip
-    console.print(table)
+        lines.append(
+            (
+                *(str(row[name]) for name in shown),
+                "agrees" if row["agrees"] else "DISAGREES",
+                moment(last).isoformat(timespec="seconds") if last else "-",
+            )
+        )
+    print_columns(lines)
 
 
 @source.command()
@@ -108,7 +107,8 @@ def add(
 
     async def run(services: Services) -> None:
         services.maps.get(map)
-        if organization not in {one.id for one in services.register}:
+        known = {one.id for one in services.register}
+        if known and organization not in known:
             raise Problem(Kind.UNKNOWN, "The register has no such organisation.", "organization")
         await sources.add(
             name,

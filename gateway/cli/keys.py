@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -37,7 +38,11 @@ def status(as_json: AsJson = False) -> None:
         print_json(found)
     else:
         for name, value in found.items():
-            console.print(f"{name}: {value}", highlight=False, markup=False)
+            parts = value if isinstance(value, tuple) else (value,)
+            if isinstance(value, dict):
+                parts = (", ".join(f"{count} {kind}" for kind, count in value.items()),)
+            for part in parts:
+                console.print(f"{name}: {part}", highlight=False, markup=False)
 
 
 @app.command()
@@ -63,6 +68,8 @@ def shred(
     yes: Annotated[bool, typer.Option("--yes", help="I know that this cannot be undone")] = False,
 ) -> None:
     """Destroy the keys of a chart: its facts become unreadable here and in every backup."""
+    if not re.fullmatch(r"[0-9a-f]{32}", chart):
+        raise typer.BadParameter("a chart id is 32 characters of 0-9 and a-f")
     if not yes:
         raise typer.BadParameter("say --yes: this cannot be undone")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.auth import people, registry
-from gateway.cli.common import OPERATOR, AsJson, console, print_json, with_services
+from gateway.cli.common import OPERATOR, AsJson, print_columns, print_json, with_services
 from gateway.services import Services
 from gateway.store import clients
 
@@ -62,8 +62,7 @@ def list_clients(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        for row in rows:
-            console.print("  ".join(map(str, row.values())), highlight=False, markup=False)
+        print_columns([tuple(map(str, row.values())) for row in rows])
 
 
 @client.command()
@@ -78,10 +77,17 @@ def add_user(
     name: Annotated[str, typer.Option(prompt=True)],
     organization: Annotated[str, typer.Option(prompt=True)],
     roles: Annotated[str, typer.Option(help="clinician registrar auditor it")],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
     licence: Annotated[str, typer.Option(help="a doctor's licence number")] = "",
+    password_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="its first line; else it is asked"),
+    ] = None,
 ) -> None:
     """Open an account."""
+    if password_file is None:
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = password_file.read_text("utf-8").partition("\n")[0]
 
     async def run(services: Services) -> None:
         await people.open_account(
