@@ -79,7 +79,16 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = "name organization state received filed quarantined waiting duplicates".split()
+    shown = [
+        "name",
+        "organization",
+        "state",
+        "received",
+        "filed",
+        "quarantined",
+        "waiting",
+        "duplicates",
+    ]
     lines: list[tuple[str, ...]] = [(*shown, "sum", "last message")]
     for row in rows:
         last = int(str(row["last_at"]))
