@@ -68,7 +68,9 @@ async def plan(
         else:
             resources.append(mapped)
     if message.patient is None:
-        issues.append(Issue("stop", "no-patient", ""))
+        told = issues or any(issue.severity == "hold" for issue in message.issues)
+        if resources or not told:
+            issues.append(Issue("stop", "no-patient", ""))
         return None, issues
     chart = ids(message.patient.space, "Patient", (message.patient.number,))
     planned = inherited([prepare(one, organization, services) for one in resources], services)

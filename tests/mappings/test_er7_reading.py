@@ -21,7 +21,7 @@ from tests import public
 
 HERE = Path(__file__).parent
 PEOPLE = load(HERE.parent.parent / "mappings" / "sites" / "people")
-SAMPLES_SITE = load(HERE / "er7_fixtures")
+SAMPLES_SITE = load(HERE.parent / "journeys" / "sites" / "hl7v2")
 SAMPLES = public.files("ms-fhir-converter-hl7v2", suffixes=(".hl7",))
 
 MSH = "MSH|^~\\&|LIS|330421A|GW|330421|20260302102100||ORU^R01|L1|P|2.4"

@@ -24,7 +24,7 @@ from tests import public
 SITES = Path(mappings.__file__).parent / "sites"
 HERE = Path(__file__).parent
 PEOPLE, TCM, MCH = (load(SITES / name) for name in ("people", "tcm", "mch"))
-SAMPLES = load(HERE / "er7_fixtures")
+SAMPLES = load(HERE.parent / "journeys" / "sites" / "hl7v2")
 
 
 def ids(space: str, kind: str, key: Sequence[str]) -> str:
