@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
@@ -16,9 +19,10 @@ import pytest
 from gateway.demo import story
 from gateway.services import Services, open_services
 from gateway.settings import Settings
-from gateway.store.migrate import migrate
+from gateway.store.migrate import Which, migrate
 from gateway.vault import KeyFile
 
+T = TypeVar("T")
 CI = os.environ.get("CI") == "true"
 
 
@@ -66,7 +70,10 @@ def postgres() -> Iterator[str]:
         ],
         **run,
     )
-    options = f"-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200"
+    options = (
+        f"-c listen_addresses= -c unix_socket_directories={socket} -c max_connections=200 "
+        "-c fsync=off"  # the machine does not lose power in a test
+    )
     subprocess.run(
         [
             *as_user,
@@ -91,15 +98,45 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def new_database(postgres: str) -> str:
-    """A fresh database in the throw-away cluster."""
+async def new_database(postgres: str, template: str = "template1") -> str:
+    """A fresh database in the throw-away cluster, a copy of `template`."""
     name = f"t{os.urandom(6).hex()}"
     db = await asyncpg.connect(postgres.format("postgres"))
     try:
-        await db.execute(f'CREATE DATABASE "{name}"')
+        await db.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await db.close()
     return postgres.format(name)
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run to its end in a loop of its own: fixtures of a session may be wanted inside another."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+WHICH: tuple[Which, Which] = ("records", "keyring")
+
+
+@pytest.fixture(scope="session")
+def migrated_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with migrated SQLite databases to copy: migrating takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("migrated")
+    for which in WHICH:
+        apart(migrate(f"sqlite:///{folder}/{which}.sqlite", which))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def migrated_databases(postgres: str) -> dict[str, str]:
+    """Migrated PostgreSQL databases to copy, by which."""
+
+    async def make(which: Which) -> str:
+        url = await new_database(postgres)
+        await migrate(url, which)
+        return url.partition("?")[0].rpartition("/")[2]
+
+    return {which: apart(make(which)) for which in WHICH}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -115,14 +152,17 @@ async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     }
     if request.param == "postgresql":
         postgres = request.getfixturevalue("postgres")
+        ready = request.getfixturevalue("migrated_databases")
         given |= {
-            "database": await new_database(postgres),
-            "keyring": await new_database(postgres),
+            "database": await new_database(postgres, ready["records"]),
+            "keyring": await new_database(postgres, ready["keyring"]),
         }
+    else:
+        ready = request.getfixturevalue("migrated_files")
+        for which in WHICH:
+            shutil.copyfile(ready / f"{which}.sqlite", tmp_path / f"{which}.sqlite")
     made = Settings(**given)
     KeyFile.create(made.root_key, demo=True)
-    await migrate(made.database_url, "records")
-    await migrate(made.keyring_url, "keyring")
     return made
 
 

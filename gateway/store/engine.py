@@ -17,6 +17,8 @@ from typing import Any, Protocol, TypeVar
 
 import asyncpg
 from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 from sqlmodel import Session
@@ -64,9 +66,35 @@ class Store(Protocol):
         """Finish what was handed over and let go of the database."""
 
 
+class StoreFault(Exception):
+    """The database refused a statement: a fault of ours, which trying again does not cure.
+
+    Names the kind only; the engines' own texts show parameters.
+    """
+
+
 def unavailable() -> Problem:
     """What a caller hears when the database cannot do its work."""
     return Problem(Kind.BUSY, "The record store cannot answer now; please try again.")
+
+
+def _told(fault: BaseException) -> BaseException:
+    """What a caller hears of an engine's exception; an exception of the work's own stays."""
+    engines = fault
+    if isinstance(fault, DBAPIError) and fault.orig is not None:
+        engines = fault.orig.__cause__ or fault.orig
+    match engines:
+        case sqlite3.IntegrityError() | sqlite3.ProgrammingError() | sqlite3.InterfaceError():
+            return StoreFault(type(engines).__name__)
+        case asyncpg.PostgresError() if (engines.sqlstate or "")[:2] in _OURS:
+            return StoreFault(type(engines).__name__)
+        case sqlite3.Error() | asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError():
+            return unavailable()
+    return unavailable() if isinstance(fault, DBAPIError | SQLAlchemyTimeout) else fault
+
+
+# SQLSTATE classes of statements that will fail again: data, integrity, cardinality, syntax.
+_OURS = frozenset({"21", "22", "23", "42"})
 
 
 # SQLite
@@ -126,8 +154,10 @@ def sqlite_connection(path: str) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA secure_delete = ON")  # a destroyed key is not to stand in a free page
     db.execute("PRAGMA cache_size = -32768")
-    db.execute("PRAGMA mmap_size = 268435456")
+    # A map of the file is thrown away at every commit, with every page that was faulted in.
+    db.execute("PRAGMA mmap_size = 0")
     return db
 
 
@@ -165,8 +195,8 @@ class SqliteStore:
         sql, order = statement.sqlite
         try:
             return self._reader.execute(sql, _listed(statement, order(given), given)).fetchall()
-        except sqlite3.OperationalError:
-            raise unavailable() from None
+        except sqlite3.Error as fault:
+            raise _told(fault) from None
 
     async def do(self, work: Callable[..., T], *given: Any) -> T:
         loop = asyncio.get_running_loop()
@@ -230,7 +260,10 @@ class SqliteStore:
                 session.commit()
                 return answer
 
-        return await asyncio.to_thread(run)
+        try:
+            return await asyncio.to_thread(run)
+        except (DBAPIError, SQLAlchemyTimeout) as fault:
+            raise _told(fault) from None
 
     async def close(self) -> None:
         if self._gathered:
@@ -246,10 +279,7 @@ def _answer(batch: list[_Waiting]) -> None:
         if waiting.future.done():
             continue  # the caller has gone; the work stands
         if waiting.fault is not None:
-            fault = waiting.fault
-            waiting.future.set_exception(
-                unavailable() if isinstance(fault, sqlite3.OperationalError) else fault
-            )
+            waiting.future.set_exception(_told(waiting.fault))
         else:
             waiting.future.set_result(waiting.answer)
 
@@ -324,17 +354,19 @@ class PostgresStore:
             return line
         try:
             return _Line(await asyncpg.connect(self._dsn, timeout=10))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except BaseException as fault:
             self._free.put_nowait(None)
-            raise unavailable() from None
+            if isinstance(fault, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+                raise unavailable() from None
+            raise
 
     async def read(self, statement: Statement, *given: Any) -> Sequence[Row]:
         line = await self._take()
         try:
             return await line.fetch(statement, given)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
             line.db.terminate()
-            raise unavailable() from None
+            raise _told(fault) from None
         except asyncio.CancelledError:
             line.db.terminate()
             raise
@@ -342,36 +374,34 @@ class PostgresStore:
             self._free.put_nowait(line)
 
     async def do(self, work: Callable[..., T], *given: Any) -> T:
+        for attempt in range(5):
+            try:
+                return await self._once(work, given)
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                await asyncio.sleep(0.01 * 2**attempt)
+        raise unavailable()
+
+    async def _once(self, work: Callable[..., T], given: Row) -> T:
         line = await self._take()
-        healthy = False
         try:
-            for attempt in range(5):
-                await line.db.execute("BEGIN")
-                try:
-                    answer: T = await greenlet_spawn(work, _PostgresTx(line), *given)
-                    await line.db.execute("COMMIT")
-                except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-                    await line.db.execute("ROLLBACK")
-                    if attempt == 4:
-                        raise unavailable() from None
-                    await asyncio.sleep(0.01 * 2**attempt)
-                    continue
-                except (OSError, asyncpg.InterfaceError):
-                    raise unavailable() from None
-                except asyncpg.PostgresError:
-                    await line.db.execute("ROLLBACK")
-                    healthy = True
-                    raise unavailable() from None
-                except Exception:
-                    await line.db.execute("ROLLBACK")
-                    healthy = True
-                    raise
-                healthy = True
-                return answer
-            raise unavailable()
+            await line.db.execute("BEGIN")
+            answer: T = await greenlet_spawn(work, _PostgresTx(line), *given)
+            if await line.db.execute("COMMIT") != "COMMIT":
+                raise StoreFault("the work went on after a failed statement")
+            return answer
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            await _undo(line)
+            raise
+        except Exception as fault:
+            await _undo(line)
+            told = _told(fault)
+            if told is fault:
+                raise
+            raise told from None
+        except BaseException:
+            line.db.terminate()
+            raise
         finally:
-            if not healthy:
-                line.db.terminate()
             self._free.put_nowait(line)
 
     async def session(self, work: Callable[..., T], *given: Any) -> T:
@@ -381,8 +411,11 @@ class PostgresStore:
                 session.flush()
                 return answer
 
-        async with AsyncSession(self._sessions) as outer, outer.begin():
-            return await outer.run_sync(run)
+        try:
+            async with AsyncSession(self._sessions) as outer, outer.begin():
+                return await outer.run_sync(run)
+        except (DBAPIError, SQLAlchemyTimeout, OSError, asyncpg.PostgresError) as fault:
+            raise _told(fault) from None
 
     async def close(self) -> None:
         while not self._free.empty():
@@ -390,6 +423,14 @@ class PostgresStore:
             if line is not None and not line.db.is_closed():
                 await line.db.close(timeout=2)
         await self._sessions.dispose()
+
+
+async def _undo(line: _Line) -> None:
+    """Roll back; a connection that cannot do even that is given up."""
+    try:
+        await line.db.execute("ROLLBACK")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        line.db.terminate()
 
 
 def open_store(url: str) -> SqliteStore | PostgresStore:

@@ -80,8 +80,13 @@ class Statement:
         wanted = tuple(compiled.positiontup or ())  # type: ignore[attr-defined]
         if dialect is _POSTGRES:
             wanted = tuple(dict.fromkeys(wanted))
-        fixed = {name: value for name, value in compiled.params.items() if name not in self.names}
-        if set(wanted) - set(self.names) - set(fixed):
+        binds = compiled.binds  # type: ignore[attr-defined]
+        fixed = {
+            name: value
+            for name, value in compiled.params.items()
+            if name not in self.names and not binds[name].required
+        }
+        if set(wanted) - set(fixed) != set(self.names):
             raise ValueError(f"statement wants {wanted}, callers give {self.names}")
         if wanted == self.names:
             return str(compiled), lambda given: given
