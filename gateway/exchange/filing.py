@@ -223,7 +223,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         before = standing.get(one.mapped.id)
         if before is not None and before.chart != chart:
             plan.issues.append(Issue("hold", "other-chart", one.mapped.place))
-            plan.issues.append(Issue("alarm", "other-chart", one.mapped.place))
+            if all(issue.severity != "alarm" for issue in plan.issues):
+                plan.issues.append(Issue("alarm", "other-chart", one.mapped.place))
             tx.run(inbox.ADD_JOB, "dispute", one.mapped.id, plan.at)
             continue
         head, tail = one.mapped.head, one.mapped.tail
