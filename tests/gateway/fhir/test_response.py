@@ -8,7 +8,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from gateway.errors import Complaint, Kind, Problem
-from gateway.intake.message import code_of, response
+from gateway.fhir.response import code_of, response
 
 REQUEST = {
     "resourceType": "MessageHeader",
