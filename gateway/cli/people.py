@@ -83,7 +83,7 @@ def add_user(
         typer.Option(exists=True, dir_okay=False, help="its first line; else it is asked"),
     ] = None,
 ) -> None:
-    """Open an account."""
+    """Open an account, or set it anew and sign its owner out."""
     if password_file is None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
