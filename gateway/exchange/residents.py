@@ -76,7 +76,14 @@ async def open_resident(
     found: list[InHand] = []
     refusal = None
     for chart in charts:
-        seen = await gather(chart, caller, services, _patients, kind=Kind.SEARCH, named=True)
+        seen = await gather(
+            chart,
+            caller,
+            services,
+            lambda permitted: patients_of(permitted, services),
+            kind=Kind.SEARCH,
+            named=True,
+        )
         if isinstance(seen.person.gate, DenyTell):
             refusal = seen.person.gate.reason
         elif shown := in_hand(seen, caller, services):
@@ -89,8 +96,14 @@ async def open_resident(
     return refusal if refusal is not Reason.NO_RELATIONSHIP else None
 
 
-def _patients(permitted: Sequence[Match]) -> Sequence[Match]:
-    return [match for match in permitted if match.pair[0].type == "Patient"]
+def patients_of(permitted: Sequence[Match], services: Services) -> list[Match]:
+    """The hospitals' Patients. The county's own says only that somebody signed there."""
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type == "Patient"
+        and match.pair[0].source not in services.policy.controllers
+    ]
 
 
 def in_hand(seen: Gathering, caller: Caller, services: Services) -> InHand | None:

@@ -32,7 +32,7 @@ from gateway.exchange.recognise import (
     judged,
     receiver_of,
 )
-from gateway.exchange.residents import InHand, in_hand
+from gateway.exchange.residents import InHand, in_hand, patients_of
 from gateway.recognition.eligibility import Receiver
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -138,7 +138,7 @@ async def results(chart: str, caller: Caller, services: Services) -> Folder | Re
         chart,
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, None),
+        lambda permitted: _of_page(permitted, caller, services, None),
         kind=Kind.EVERYTHING,
         named=True,
         amended=AMENDED,
@@ -167,7 +167,7 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         current.chart if current else "",
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, id),
+        lambda permitted: _of_page(permitted, caller, services, id),
         kind=Kind.READ,
         named=False,
         amended=AMENDED,
@@ -203,7 +203,9 @@ async def _received(opened: Opened, services: Services) -> tuple[str, int]:
 # What a page needs
 
 
-def _of_page(permitted: Sequence[Match], caller: Caller, id: str | None) -> list[Match]:
+def _of_page(
+    permitted: Sequence[Match], caller: Caller, services: Services, id: str | None
+) -> list[Match]:
     """Patients, results and reports (all, or report `id` and its own), what judging them needs, the
     caller organisation's open encounters and its decisions; nothing else is opened."""
     by_id = {match.pair[1].id: match for match in permitted}
@@ -219,12 +221,13 @@ def _of_page(permitted: Sequence[Match], caller: Caller, id: str | None) -> list
     chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
     for match in permitted:
         nature, entry = match.pair
-        if nature.type == "Patient" or (
-            nature.type == "Encounter"
-            and nature.source == caller.organization
-            and nature.status == "in-progress"
+        if (nature.type, nature.source, nature.status) == (
+            "Encounter",
+            caller.organization,
+            "in-progress",
         ):
             chosen[entry.id] = match
+    chosen |= {match.pair[1].id: match for match in patients_of(permitted, services)}
     focused = {m.pair[1].id for m in main}
     for match in decision_records(permitted, caller):
         if any(said == "focus" and to in focused for said, to in match.pair[1].links):

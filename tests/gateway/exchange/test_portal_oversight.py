@@ -1,0 +1,235 @@
+"""What auditors and IT offices are told over a real county, and what they are never told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import Session
+
+from gateway.demo import story
+from gateway.errors import Kind, Problem
+from gateway.exchange.sequence import sequence
+from gateway.portal.stories import AccessFilter
+from gateway.services import Services
+from tests.gateway.exchange.portal_county import (
+    AUDITOR,
+    LI,
+    OFFICE,
+    REASON,
+    STRANGER,
+    WANG,
+    ZHOU,
+    Town,
+    town,
+)
+
+ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+async def here(services: Services) -> Town:
+    return await town(services, "shen", "mistaken", "fang-elder", "fang-younger")
+
+
+async def test_the_auditor_sees_who_looked_at_whom_newest_first(here: Town) -> None:
+    await here.sign("shen")
+    shown = await here.results("shen", LI)
+
+    found = await here.portal.accesses(AccessFilter(number=here.number("shen").number), AUDITOR)
+
+    assert (found.rows[0].kind, found.rows[0].actor) == ("audit-read", "赵若愚")
+    mine = [row for row in found.rows if row.actor == "李明轩"]
+    assert [row.kind for row in mine] == [
+        "recognition-view", "everything", "search", "relationship-claim"
+    ]  # fmt: skip
+    claim = mine[-1]
+    assert (claim.reason, claim.claimed, claim.role) == (REASON, True, "clinician")
+    assert mine[1].shown is not None
+    assert mine[1].shown >= sum(len(report.results) for report in shown.reports)
+    assert len({row.person for row in found.rows}) == 1, "one person, one name"
+    assert [row.at for row in found.rows] == sorted((r.at for r in found.rows), reverse=True)
+    assert found.total == len(found.rows)
+
+
+@ON_SQLITE
+async def test_a_refusal_is_told_with_its_code(here: Town) -> None:
+    await here.portal.open_resident(here.number("shen"), ZHOU, None)
+    found = await here.portal.accesses(AccessFilter(outcome="deny"), AUDITOR)
+    [row] = found.rows
+    assert (row.actor, row.reason, row.shown) == ("周启明", "no-relationship", 0)
+
+
+@ON_SQLITE
+async def test_nothing_clinical_and_no_number_reaches_the_auditor(here: Town) -> None:
+    await here.sign("shen")
+    await here.results("shen", LI)
+    told = repr(
+        (
+            await here.portal.accesses(AccessFilter(), AUDITOR),
+            await here.portal.alarms(AUDITOR),
+            await here.portal.verify(AUDITOR),
+        )
+    )
+    resident = here.resident("shen")
+    for secret in (resident.name, resident.number, *(seen.name for seen in story.SEEN)):
+        assert secret not in told
+    for seen in story.SEEN:
+        if len(seen.value) > 3:
+            assert f"'{seen.value}'" not in told
+
+
+@ON_SQLITE
+async def test_filters_narrow_and_pages_follow_each_other(here: Town) -> None:
+    whole = await here.portal.accesses(AccessFilter(kind="filed"), AUDITOR)
+    assert whole.total > 0
+    assert {row.kind for row in whole.rows} == {"filed"}
+    assert {row.organization for row in whole.rows} > {"云溪县人民医院"}
+    one = await here.portal.accesses(AccessFilter(kind="filed", organization="people"), AUDITOR)
+    assert {row.organization for row in one.rows} == {"云溪县人民医院"}
+    assert one.total < whole.total
+    today = here.pretend.today
+    assert not (await here.portal.accesses(AccessFilter(until=today.replace(day=1)), AUDITOR)).rows
+    assert (await here.portal.accesses(AccessFilter(kind="filed", page=99), AUDITOR)).rows == ()
+    await here.portal.open_resident(here.number("shen"), ZHOU, None)
+    for actor in ("dr-zhou", "周启明"):
+        found = await here.portal.accesses(AccessFilter(actor=actor), AUDITOR)
+        assert [row.actor for row in found.rows] == ["周启明"]
+
+
+@ON_SQLITE
+async def test_somebody_nobody_knows_was_looked_at_by_nobody(here: Town) -> None:
+    found = await here.portal.accesses(AccessFilter(number=STRANGER), AUDITOR)
+    assert found.rows == ()
+
+
+@ON_SQLITE
+async def test_a_hospitals_own_auditor_sees_its_own_people_only(here: Town) -> None:
+    await here.portal.open_resident(here.number("shen"), ZHOU, None)
+    await here.portal.open_resident(here.number("shen"), WANG, None)
+    own = replace(AUDITOR, organization="people")
+    found = await here.portal.accesses(AccessFilter(), own)
+    assert {row.organization for row in found.rows} == {"云溪县人民医院"}
+    with pytest.raises(Problem) as told:
+        await here.portal.accesses(AccessFilter(organization="tcm"), own)
+    assert told.value.kind is Kind.REFUSED
+    await here.portal.open_resident(here.number("shen"), LI, REASON)
+    assert "self-claim" not in {alarm.kind for alarm in await here.portal.alarms(own)}
+
+
+async def test_an_alarm_tells_the_words_of_the_claim_that_raised_it(here: Town) -> None:
+    await here.portal.open_resident(here.number("shen"), LI, "第一个理由：门诊复诊")
+    await here.portal.open_resident(here.number("mistaken"), ZHOU, "第二个理由：上门随访")
+
+    found = [a for a in await here.portal.alarms(AUDITOR) if a.kind == "self-claim"]
+
+    assert [(alarm.actor, alarm.words) for alarm in found] == [
+        ("周启明", "第二个理由：上门随访"),
+        ("李明轩", "第一个理由：门诊复诊"),
+    ]
+    assert len({alarm.person for alarm in found}) == 2
+    assert {a.source for a in await here.portal.alarms(AUDITOR) if a.kind == "wrong-patient"} == {
+        "people-his"
+    }
+
+
+@ON_SQLITE
+async def test_an_it_office_gets_its_sources_alarms_without_anybodys_words(here: Town) -> None:
+    await here.portal.open_resident(here.number("shen"), WANG, None)
+    wang_elsewhere = replace(WANG, user="dr-x")
+    await here.portal.open_resident(here.number("shen"), wang_elsewhere, REASON)
+    found = await here.portal.alarms(OFFICE)
+    assert {alarm.organization for alarm in found} == {"云溪县人民医院"}
+    assert not any(alarm.words or alarm.actor for alarm in found)
+
+
+async def test_verifying_is_an_event_and_a_changed_entry_is_named(here: Town) -> None:
+    good = await here.portal.verify(AUDITOR)
+    assert (good.sound, good.signature) == (True, True)
+    assert good.size > 0
+
+    await sequence(here.services, "test")
+    await here.services.db.session(_forge)
+    bad = await here.portal.verify(AUDITOR)
+
+    assert not bad.sound
+    assert bad.first_failure is not None
+    assert bad.failure is not None
+    assert (await here.events())["audit-verify"] == 2
+    assert "log" in {alarm.kind for alarm in await here.portal.alarms(AUDITOR)}
+
+
+def _forge(session: Session) -> None:
+    """Somebody changes who did it."""
+    session.execute(
+        text("UPDATE audit_event SET actor = 'nobody' WHERE counter = 1 AND writer LIKE '%.file'")
+    )
+
+
+@ON_SQLITE
+async def test_other_roles_are_refused_and_leave_no_event(here: Town) -> None:
+    before = await here.events()
+    for asked in (
+        here.portal.accesses(AccessFilter(), OFFICE),
+        here.portal.verify(LI),
+        here.portal.alarms(LI),
+        here.portal.sources(AUDITOR),
+        here.portal.quarantine("", LI),
+        here.portal.issues(AUDITOR),
+        here.portal.replay("x", LI),
+    ):
+        with pytest.raises(Problem) as told:
+            await asked
+        assert told.value.kind is Kind.REFUSED
+    assert await here.events() == before
+
+
+# The IT office
+
+
+@ON_SQLITE
+async def test_the_office_sees_its_own_source_and_a_sum_that_agrees(here: Town) -> None:
+    [source] = await here.portal.sources(OFFICE)
+    assert (source.name, source.organization) == ("people-his", "云溪县人民医院")
+    assert source.agrees
+    assert source.received > 0
+    everything = await here.portal.sources(replace(OFFICE, organization="county"))
+    assert len(everything) == 4
+    assert all(one.agrees for one in everything)
+
+
+@ON_SQLITE
+async def test_what_is_held_says_where_and_why_and_only_to_its_own_office(here: Town) -> None:
+    held = await here.portal.quarantine("", OFFICE)
+    assert held
+    assert {one.source for one in held} == {"people-his"}
+    assert all(issue.says.zh and issue.says.en for one in held for issue in one.issues)
+    assert [one.arrived for one in held] == sorted(one.arrived for one in held)
+    assert here.resident("mistaken").name not in repr(held)
+    assert await here.portal.quarantine("people-his", replace(OFFICE, organization="tcm")) == ()
+
+
+async def test_a_held_message_is_read_again_and_the_asker_is_noted(here: Town) -> None:
+    [held, *_] = await here.portal.quarantine("", OFFICE)
+    before = await here.events()
+
+    assert await here.portal.replay(held.id, OFFICE) == "quarantined"
+
+    assert dict(await here.events() - before) == {"update": 1, "quarantined": 1}
+    assert [one.id for one in await here.portal.quarantine("", OFFICE)].count(held.id) == 1
+    [source] = await here.portal.sources(OFFICE)
+    assert source.agrees
+    with pytest.raises(Problem) as told:
+        await here.portal.replay(held.id, replace(OFFICE, organization="tcm"))
+    assert told.value.kind is Kind.UNKNOWN
+
+
+@ON_SQLITE
+async def test_issues_are_counted_by_place_whatever_the_repetition(here: Town) -> None:
+    found = await here.portal.issues(OFFICE)
+    assert found
+    assert [one.messages for one in found] == sorted((o.messages for o in found), reverse=True)
+    assert not any("[" in one.issue.place or "line" in one.issue.place for one in found)
+    keys = [(one.source, one.issue.code, one.issue.place, one.issue.severity) for one in found]
+    assert len(set(keys)) <= len(keys)
