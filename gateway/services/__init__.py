@@ -17,9 +17,10 @@ from gateway.services.maps import Maps
 from gateway.services.register import Register
 from gateway.services.register import load as load_register
 from gateway.settings import Settings
+from gateway.store import inbox
 from gateway.store.engine import Store, open_store
 from gateway.store.keyring import StoredKeyring
-from gateway.vault import KeyFile, Vault, Wrapped
+from gateway.vault import KeyFile, KeyMissing, Vault, Wrapped
 
 
 def wall_clock() -> int:
@@ -62,9 +63,17 @@ class Services:
 async def open_services(settings: Settings) -> Services:
     """Open everything the settings name; raises before anything is served if a part is unsafe."""
     db, keyring = open_store(settings.database_url), open_store(settings.keyring_url)
-    root = KeyFile.open(settings.root_key, allow_demo=settings.demo)
     wrapped_keys = StoredKeyring(keyring, Wrapped)
-    vault = await Vault.open(wrapped_keys, root, settings.county)
+    try:
+        root = KeyFile.open(settings.root_key, allow_demo=settings.demo)
+        # New keys beside old records would open nothing, and other ids would be made from then on.
+        if not await wrapped_keys.names("county/") and await db.read(inbox.SOURCES):
+            raise KeyMissing("The keyring is empty but the records are not: restore its backup.")
+        vault = await Vault.open(wrapped_keys, root, settings.county)
+    except BaseException:
+        await db.close()
+        await keyring.close()
+        raise
     sites = settings.sites
     if sites == Path():
         sites = Path(mappings.__file__).parent / "sites"
