@@ -28,6 +28,7 @@ from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, RecordName, Tier, VaultError
 
 T = TypeVar("T")
+M = TypeVar("M")
 
 ATTEMPTS = 4
 PAGE_LIFE = 30 * 60 * 1_000_000
@@ -234,15 +235,15 @@ async def _search(
 ) -> Page:
     at = services.now()
     if not query.patient:
-        return await _search_ids(query, caller, services, at)
+        return await _search_ids(query, caller, services, route, at, cursor)
     person = await meet(query.patient, caller, services, at, action="search", named=True)
     kind = Kind.EVERYTHING if query.type == "" else Kind.SEARCH
     tally = Tally()
     if person.gate is not None:
-        await _event(kind, caller, services, at, person, (), tally, query, refused=True)
+        leaf = await _event(kind, caller, services, at, person, (), tally, query, refused=True)
         if isinstance(person.gate, DenyTell):
             raise refused(person.gate)
-        return Page((), (), 0)
+        return Page((), (), 0, leaf=leaf)
     highs = dict(cursor.highs) if cursor else {row.id: row.seq for row in person.charts}
     permitted: list[Match] = []
     for row in person.charts:
@@ -255,29 +256,12 @@ async def _search(
         for m in permitted
         if _wanted(m.pair, query) and (anything or query.matches(m.pair))
     ]
-    matches.sort(key=lambda keyed: keyed[0])
-    total = len(matches)
-    if cursor:
-        after = tuple(map(int, cursor.after))
-        matches = [keyed for keyed in matches if keyed[0] > after]
-    page = matches[: query.count]
-    following = ""
-    if len(matches) > len(page) and page:
-        following = services.vault.seal_token(
-            "page",
-            _pack(
-                Cursor(
-                    route,
-                    query.self_link,
-                    who(caller),
-                    highs,
-                    tuple(map(str, page[-1][0])),
-                    at + PAGE_LIFE,
-                )
-            ),
-        )
+    page, following = _cut(matches, highs, query, caller, services, route, at, cursor)
     items = tuple(m for _, m in page)
     also = tuple(_included(items, permitted, query))
+    total = len(matches)
+    # What is not on the page is let go before others' requests run: together they fill the caches.
+    del permitted, matches, page
     leaf = await _event(kind, caller, services, at, person, items + also, tally, query)
     opened = await _open(services, person, items + also, leaf)
     return Page(
@@ -289,6 +273,28 @@ async def _search(
         person,
         query,
     )
+
+
+def _cut(
+    matches: list[tuple[tuple[int, ...], M]],
+    highs: dict[str, int],
+    query: Query,
+    caller: Caller,
+    services: Services,
+    route: str,
+    at: int,
+    cursor: Cursor | None,
+) -> tuple[list[tuple[tuple[int, ...], M]], str]:
+    """The page of (key, match) that follows the cursor, and the link to the next one."""
+    matches.sort(key=lambda keyed: keyed[0])
+    after = tuple(map(int, cursor.after)) if cursor else ()
+    left = [keyed for keyed in matches if keyed[0] > after] if after else matches
+    page = left[: query.count]
+    if not page or len(left) == len(page):
+        return page, ""
+    place = tuple(map(str, page[-1][0]))
+    mark = Cursor(route, query.self_link, who(caller), highs, place, at + PAGE_LIFE)
+    return page, services.vault.seal_token("page", _pack(mark))
 
 
 def _wanted(pair: Pair, query: Query) -> bool:
@@ -308,11 +314,19 @@ async def _permitted(
     types = {query.type} | ({"Observation"} if query.includes else set()) if query.type else set()
     found: list[Match] = []
     patients: list[Match] = []
-    everything = await shelf(person, services, row, highs[row.id])
+    high = highs[row.id]
+    everything = await shelf(person, services, row, high)
+    standing: dict[bytes, Pair] | None = None
+    if high < row.seq:  # on a later page: what was relabelled since protects its past too
+        standing = {pair[1].id: pair for pair in await shelf(person, services, row)}
     for pair in everything:
         if types and pair[0].type not in types:
             continue
         decision = person.decide(row.id, pair)
+        if standing is not None:
+            now = standing.get(pair[1].id)
+            if now is None or not tally.note(person.decide(row.id, now)):
+                continue
         if tally.note(decision):
             match = Match(row.id, pair, decision)
             (patients if pair[0].type == "Patient" else found).append(match)
@@ -329,18 +343,26 @@ def _included(items: Sequence[Match], permitted: Iterable[Match], query: Query) 
     return [m for m in permitted if m.pair[1].id in wanted - on_page]
 
 
-async def _search_ids(query: Query, caller: Caller, services: Services, at: int) -> Page:
+async def _search_ids(
+    query: Query,
+    caller: Caller,
+    services: Services,
+    route: str,
+    at: int,
+    cursor: Cursor | None,
+) -> Page:
     """A search that names records: each is decided as a read would, several persons apart."""
     by_chart: dict[str, list[rows.RecordRow]] = {}
     for id in sorted(query.ids):
         row = await rows.current(services.db, id)
         by_chart.setdefault(row.chart if row else "", []).extend([row] if row else [])
-    records: list[Opened] = []
-    leaf = None
+    key = sort_key(query)
+    asked: list[tuple[Person, Tally]] = []
+    matches: list[tuple[tuple[int, ...], tuple[Person, Match]]] = []
     for chart, found in by_chart.items():
         person = await meet(chart, caller, services, at, action="search", named=False)
         tally = Tally()
-        items = []
+        asked.append((person, tally))
         for row in found if person.gate is None else ():
             match = await _decided(person, services, row, tally)
             if (
@@ -351,16 +373,20 @@ async def _search_ids(query: Query, caller: Caller, services: Services, at: int)
                     query.type != "Patient" or await shows_patient(person, services, caller, match)
                 )
             ):
-                items.append(match)
+                matches.append((key(match.pair), (person, match)))
+    page, following = _cut(matches, {}, query, caller, services, route, at, cursor)
+    records: list[Opened] = []
+    leaf = None
+    for person, tally in asked:
+        items = [match for _, (whose, match) in page if whose is person]
         leaf = await _event(
             Kind.SEARCH, caller, services, at, person, items, tally, query, refused=not items
         )
         if isinstance(person.gate, DenyTell):
             raise refused(person.gate)
         records += await _open(services, person, items, leaf)
-    key = sort_key(query)
     records.sort(key=lambda one: key(one.match.pair))
-    return Page(tuple(records), (), len(records), "", leaf, None, query)
+    return Page(tuple(records), (), len(matches), following, leaf, None, query)
 
 
 async def more(token: str, caller: Caller, services: Services) -> Cursor:

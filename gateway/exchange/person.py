@@ -260,8 +260,11 @@ async def manifests(
 async def shelf(
     person: Person, services: Services, row: rows.ChartRow, high: int | None = None
 ) -> list[Pair]:
-    """The standing entries of one chart, up to sequence number `high`."""
-    found = await rows.segments(services.db, row.id, row.seq if high is None else 2**62)
+    """The standing entries of one chart, up to sequence number `high`, or as the grounds saw it."""
+    if high is None:
+        high = row.seq
+    # All of them: a merge may have joined what we may see with what is newer.
+    found = await rows.segments(services.db, row.id, rows.ALL)
     missing = {
         ChartTier(row.id, Tier(tier))
         for _, tier, _, _ in found
@@ -275,7 +278,7 @@ async def shelf(
         if key is None:
             continue
         segment = unpack_segment(key.open(sealed, segment_name(row.id, tier, number)))
-        if high is not None and number > high:  # its number is its highest sequence number
+        if number > high:  # its number is its highest sequence number
             entries = tuple(entry for entry in segment.entries if entry.seq <= high)
             segment = msgspec.structs.replace(segment, entries=entries)
         segments.append(segment)

@@ -99,12 +99,6 @@ def unpack_segment(plain: bytes) -> Segment:
 
 def standing(segments: Sequence[Segment]) -> list[tuple[Nature, Entry]]:
     """The newest entry of each id over all segments, in order of sequence number."""
-    if len(segments) == 1 and not any(entry.gone for entry in segments[0].entries):
-        natures = segments[0].natures
-        newest = {entry.id: entry for entry in segments[0].entries}
-        if len(newest) == len(segments[0].entries):
-            return [(natures[entry.nature], entry) for entry in segments[0].entries]
-        return [(natures[entry.nature], entry) for entry in newest.values()]
     last: dict[bytes, tuple[Nature, Entry]] = {}
     everything = [
         (natures[entry.nature], entry)
@@ -112,7 +106,8 @@ def standing(segments: Sequence[Segment]) -> list[tuple[Nature, Entry]]:
         for entry in entries
     ]
     if len({entry.id for _, entry in everything}) == len(everything):
-        everything.sort(key=lambda pair: pair[1].seq)
+        if len(segments) > 1:
+            everything.sort(key=lambda pair: pair[1].seq)
         return [pair for pair in everything if not pair[1].gone]
     everything.sort(key=lambda pair: (pair[1].seq, not pair[1].gone))
     for nature, entry in everything:

@@ -45,7 +45,7 @@ _LINKS = {
     "diagnosticReport": "report",
 }
 _AUTHORS = ("performer", "author", "recorder", "asserter", "requester", "resultsInterpreter")
-_STATUS = {"Condition": "clinicalStatus"}
+_STATUS = {"Condition": "clinicalStatus", "AllergyIntolerance": "clinicalStatus"}
 _CODE = {
     "Immunization": "vaccineCode",
     "MedicationRequest": "medicationCodeableConcept",
@@ -90,6 +90,8 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
     status = resource.get("status", "")
     if kind in _STATUS:
         status = next((c for _, c in _codings(resource.get(_STATUS[kind]))), "")
+        if any(c == "entered-in-error" for _, c in _codings(resource.get("verificationStatus"))):
+            status = "entered-in-error"
     subjects = []
     for name in ("subject", "patient", "for", "beneficiary"):
         match resource.get(name):

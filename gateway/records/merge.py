@@ -58,9 +58,10 @@ def _united(old: bytes, before: jsontext.Value, new: bytes, after: jsontext.Valu
 
 
 def _joined(members: list[tuple[str, bytes]]) -> tuple[bytes, bytes]:
-    """Members as (head, tail), cut behind the first two: resourceType and id."""
+    """Members as (head, tail), cut behind the first two, resourceType and id; a tail has a member."""
     texts = [text for _, text in members]
-    return b"{" + b",".join(texts[:2]) + b",", b",".join(texts[2:]) + b"}"
+    cut = min(2, len(texts) - 1)
+    return b"{" + b",".join(texts[:cut]) + b",", b",".join(texts[cut:]) + b"}"
 
 
 def with_meta(head: bytes, tail: bytes, kept: bytes, version: str, updated: str) -> bytes:

@@ -61,6 +61,8 @@ _SORTS: Final = {"date", "onset-date", "authored", "authored-on", "collected", "
 INCLUDES: Final[dict[str, dict[str, str]]] = {
     "DiagnosticReport": {"DiagnosticReport:result": "result"},
 }
+NOBODY: Final = "-"
+"""A well-formed id that no resource has."""
 _NOT_IMPLEMENTED: Final = "This search parameter is not offered; see /fhir/metadata."
 
 
@@ -73,9 +75,8 @@ class Query:
     ids: frozenset[str] = frozenset()
     tests: tuple[Test, ...] = ()
     sort: tuple[tuple[str, bool], ...] = ()  # (what, descending)
-    count: int = DEFAULT_COUNT
+    count: int = DEFAULT_COUNT  # 0: only the total is wanted
     includes: tuple[str, ...] = ()
-    total_only: bool = False
     ignored: tuple[str, ...] = ()
     self_link: tuple[tuple[str, str], ...] = ()
 
@@ -102,7 +103,7 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
     used: list[tuple[str, str]] = []
     for name, value in given:
         base, _, modifier = name.partition(":")
-        if base in {"patient", "subject"} and not modifier:
+        if base in {"patient", "subject"} and not modifier and kind != "Patient":
             chart = value.removeprefix("Patient/")
             if not _ID.fullmatch(chart):
                 raise Problem(Kind.MALFORMED, "This is not a patient id.", name)
@@ -113,12 +114,12 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
             wanted = value.split(",")
             if not all(_ID.fullmatch(one) for one in wanted):
                 raise Problem(Kind.MALFORMED, "This is not a resource id.", name)
-            ids |= set(wanted)
+            # Said twice, both must hold (R4 3.1.1.4.2): what none can be is nobody's id.
+            ids = (ids & set(wanted) or {NOBODY}) if ids else set(wanted)
         elif name == "_count":
             if not value.isascii() or not value.isdigit() or len(value) > 9:
                 raise Problem(Kind.MALFORMED, "A count is a whole number.", name)
             count = min(int(value), MAX_COUNT)
-            total_only = total_only or count == 0
         elif name == "_summary" and value in {"count", "false"}:
             total_only = value == "count"
         elif name == "_total" and value in {"accurate", "estimate", "none"}:
@@ -155,9 +156,8 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
         ids=frozenset(ids),
         tests=tuple(tests),
         sort=tuple(sort),
-        count=count,
+        count=0 if total_only else count,
         includes=tuple(includes),
-        total_only=total_only,
         ignored=tuple(ignored),
         self_link=tuple(used),
     )

@@ -194,6 +194,8 @@ BODIES = Statement(
     "ids",
     lists=("ids",),
 )
+ALL = 2**62
+"""Above every sequence number."""
 SEGMENTS = Statement(
     select(_segment.c.chart, _segment.c.tier, _segment.c.number, _segment.c.sealed)
     .where(

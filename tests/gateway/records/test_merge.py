@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.records import merge
+from mappings.engine import jsontext
 
 OLD = (
     b'{"resourceType":"DiagnosticReport","id":"r","meta":{"versionId":"1"},"status":"final",'
@@ -50,3 +54,115 @@ def test_a_member_that_is_taken_out_stays_out() -> None:
     new = b'{"resourceType":"DiagnosticReport","id":"r","status":"final"}'
     head, tail = merge.patched(OLD, new, ("result", "note"), ("result",))
     assert set(json.loads(head + tail)) == {"resourceType", "id", "status"}
+
+
+# Properties: texts written as senders write them, with their own spaces, digits and escapes.
+
+spaces = st.sampled_from(["", " ", "\n", "  "])
+numbers = st.sampled_from(
+    ["6.10", "13.20", "0.0", "-0", "1E+2", "100", "1.0e-5", "12345678901234567890.10"]
+)
+scalars = st.one_of(
+    numbers,
+    st.sampled_from(["true", "false", "null", '"\\u738b"', '"珅"', '"a\\"b"', '"\\/"', '""']),
+    st.text(max_size=6).map(lambda text: json.dumps(text, ensure_ascii=False)),
+)
+names = st.sampled_from(["status", "code", "value", "note", "component", "result", "x-é"])
+
+
+@st.composite
+def written(draw: st.DrawFn, depth: int = 2) -> str:
+    kind = draw(st.integers(0, 3 if depth else 0))
+    if kind < 2:
+        return draw(scalars)
+    gap = draw(spaces)
+    inner = draw(st.lists(written(depth - 1), max_size=3))
+    if kind == 2:
+        return f"[{gap}{f',{gap}'.join(inner)}{gap}]"
+    keys = draw(st.lists(names, min_size=len(inner), max_size=len(inner), unique=True))
+    return (
+        "{" + ",".join(f'{gap}"{k}"{gap}:{gap}{v}' for k, v in zip(keys, inner, strict=True)) + "}"
+    )
+
+
+@st.composite
+def resources(draw: st.DrawFn, meta: bool = True) -> tuple[bytes, dict[str, str]]:
+    """(text, members as written) of a resource."""
+    members = draw(st.dictionaries(names, written(), max_size=5))
+    gap = draw(spaces)
+    text = f'{{{gap}"resourceType":"Observation",{gap}"id":"r"'
+    if meta and draw(st.booleans()):
+        text += f',{gap}"meta":{{"versionId":"9"}}'
+    for name, value in members.items():
+        text += f',{gap}"{name}"{gap}:{gap}{value}'
+    return (text + gap + "}").encode(), members
+
+
+def members_of(text: bytes) -> dict[str, bytes]:
+    root = jsontext.parse(text)
+    return {name: text[value.start : value.end] for name, value in root.members().items()}
+
+
+@given(resources())
+def test_without_its_meta_a_text_has_the_same_members_byte_for_byte(
+    made: tuple[bytes, dict[str, str]],
+) -> None:
+    text, members = made
+    head, tail = merge.split_meta(text)
+    found = members_of(head + tail)
+    assert list(found) == ["resourceType", "id", *members]
+    assert {name: found[name].decode() for name in members} == members
+
+
+@given(resources(), st.sampled_from([b"", b'"tag":[]', b'"profile":["p"],"security":[]']))
+def test_stored_text_is_whole_and_keeps_every_digit(
+    made: tuple[bytes, dict[str, str]], kept: bytes
+) -> None:
+    text, members = made
+    head, tail = merge.split_meta(text)
+    stored = merge.with_meta(head, tail, kept, "v1", "2026-01-01T00:00:00.000+08:00")
+    found = members_of(stored)
+    assert json.loads(found.pop("meta"))["versionId"] == "v1"
+    assert {name: found[name].decode() for name in members} == members
+    assert list(found) == ["resourceType", "id", *members]
+    assert merge.split_meta(stored) == (head, tail), "what was stored can be taken apart again"
+
+
+@given(resources(), resources(), st.lists(names, max_size=3))
+def test_a_patch_changes_what_it_names_and_nothing_else(
+    old: tuple[bytes, dict[str, str]], new: tuple[bytes, dict[str, str]], deletes: list[str]
+) -> None:
+    head, tail = merge.patched(old[0], new[0], deletes)
+    expected = {n: v for n, v in {**old[1], **new[1]}.items() if n not in deletes}
+    found = members_of(head + tail)
+    assert {name: found[name].decode() for name in expected} == expected
+    assert set(found) == {"resourceType", "id", *expected}
+    stays = [name for name in old[1] if name in expected]
+    assert [name for name in found if name in stays] == stays, "members keep their order"
+    stored = merge.with_meta(head, tail, b"", "v", "t")
+    assert set(members_of(stored)) == {"resourceType", "id", "meta", *expected}
+
+
+@given(resources())
+def test_patching_with_the_same_changes_nothing(made: tuple[bytes, dict[str, str]]) -> None:
+    once = b"".join(merge.patched(made[0], made[0], ()))
+    assert b"".join(merge.patched(once, made[0], ())) == once
+    assert members_of(once) == {
+        name: value for name, value in members_of(made[0]).items() if name != "meta"
+    }
+
+
+@given(resources())
+def test_under_our_id_the_rest_stays_as_sent(made: tuple[bytes, dict[str, str]]) -> None:
+    text, members = made
+    swapped = text.replace(b'"resourceType":"Observation",', b"", 1).replace(
+        b'"id":"r"', b'"id":"r", "resourceType":"Observation"', 1
+    )
+    for one in (text, swapped):
+        head, tail = merge.renamed(one, "ff" * 16)
+        found = members_of(head + tail)
+        assert list(found)[:2] == ["resourceType", "id"]
+        assert found["id"] == b'"' + b"ff" * 16 + b'"'
+        assert {name: found[name].decode() for name in members} == members
+        assert "meta" not in found
+        json.loads(merge.with_meta(head, tail, b"", "v", "t"))

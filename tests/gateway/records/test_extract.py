@@ -1,0 +1,89 @@
+"""What a resource says of itself: dates best first, links of our own ids, errors told as errors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway.records.extract import Said, read
+from gateway.records.instant import interval
+
+ZONE = ZoneInfo("Asia/Shanghai")
+ID = "ab" * 16
+
+
+def said(type: str, **members: Any) -> Said:
+    return read(json.dumps({"resourceType": type, **members}).encode(), ZONE)
+
+
+def concept(code: str, system: str = "urn:s") -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}
+
+
+@pytest.mark.parametrize("type", ["Condition", "AllergyIntolerance"])
+def test_a_diagnosis_entered_in_error_says_so(type: str) -> None:
+    """R4: only verificationStatus tells; clinicalStatus is then absent."""
+    wrong = said(type, verificationStatus=concept("entered-in-error"))
+    assert wrong.status == "entered-in-error"
+    assert (
+        said(type, clinicalStatus=concept("active"), verificationStatus=concept("confirmed")).status
+        == "active"
+    )
+
+
+def test_codes_and_categories_carry_their_system_once() -> None:
+    found = said(
+        "Observation",
+        code={
+            "coding": [{"system": "a", "code": "1"}, {"system": "a", "code": "1"}, {"code": "2"}]
+        },
+        category=[concept("laboratory"), concept("exam")],
+    )
+    assert found.codes == ("a|1", "|2")
+    assert found.categories == ("urn:s|laboratory", "urn:s|exam")
+
+
+def test_the_best_date_wins() -> None:
+    both = said("Observation", issued="2026-03-02", effectiveDateTime="2026-03-01")
+    assert (both.start, both.end) == interval("2026-03-01", ZONE)
+    period = said("Encounter", period={"start": "2026-03-01", "end": "2026-03-02"})
+    first, last = interval("2026-03-01", ZONE), interval("2026-03-02", ZONE)
+    assert first
+    assert last
+    assert (period.start, period.end) == (first[0], last[1])
+    assert said("Encounter", period={"start": "2026-03-01"}).end is None
+    assert said("Encounter", period={"end": "2026-03-02"}).start is None
+    assert said("Observation", effectiveDateTime="not a date").start is None
+
+
+def test_links_are_our_own_ids_only() -> None:
+    found = said(
+        "DiagnosticReport",
+        result=[
+            {"reference": f"Observation/{ID}"},
+            {"reference": f"Observation/{ID}/_history/3"},
+            {"reference": "Observation/abc"},
+            {"reference": f"https://elsewhere.example/Observation/{ID}"},
+            {"display": "no reference"},
+        ],
+        encounter={"reference": f"Encounter/{'cd' * 16}"},
+    )
+    assert set(found.links) == {
+        ("result", bytes.fromhex(ID)),
+        ("encounter", bytes.fromhex("cd" * 16)),
+    }
+
+
+@pytest.mark.parametrize(
+    "value", [None, 5, "x", [], [None], {"coding": None}, {"coding": [None, 5]}]
+)
+def test_odd_shapes_are_nothing_and_no_fault(value: Any) -> None:
+    found = said(
+        "Observation", code=value, category=value, status=value, subject=value, performer=value,
+        effectivePeriod=value, encounter=value, meta=value,
+    )  # fmt: skip
+    assert found.codes == ()
+    assert found.links == ()
