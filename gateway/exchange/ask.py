@@ -259,8 +259,6 @@ async def _search(
     page, following = _cut(matches, highs, query, caller, services, route, at, cursor)
     items = tuple(m for _, m in page)
     also = tuple(_included(items, permitted, query))
-    # What is not on the page is let go before others' requests run: together they fill the caches.
-    del permitted, matches, page
     total = len(matches)
     # What is not on the page is let go before others' requests run: together they fill the caches.
     del permitted, matches, page
