@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
 import shutil
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import pytest
 
-from gateway import cli
 from gateway.demo import story
-
-
-class Told(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
+from tests.shell import Told, call
 
 
 @dataclass
@@ -42,25 +23,7 @@ class Desk:
     def __call__(self, *words: str | Path, **changed: str) -> Told:
         """Run one command as the shell would."""
         given = {**self.environment, **{f"GATEWAY_{k.upper()}": v for k, v in changed.items()}}
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("GATEWAY_")}
-        out = io.TextIOWrapper(io.BytesIO(), "utf-8")
-        err = io.TextIOWrapper(io.BytesIO(), "utf-8")
-        code = 0
-        with (
-            patch.dict(os.environ, {**kept, **given}, clear=True),
-            patch.object(sys, "argv", ["health-gateway", *map(str, words)]),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            try:
-                cli.main()
-            except SystemExit as end:
-                code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        out.flush()
-        err.flush()
-        texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
-        assert "Traceback" not in texts[1]
-        return Told(code, *texts)
+        return call(given, *words)
 
 
 @pytest.fixture(scope="session")
