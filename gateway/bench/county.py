@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -46,6 +47,7 @@ READER, STRANGER = "tcm", "mch"  # treats everybody by an encounter; treats nobo
 READERS = tuple(f"bench-{number}" for number in range(4))  # clients of the reading hospital
 BY = Caller(client="bench", organization="county", role="registrar", user="bench")
 TOGETHER = 20  # persons a commit
+LONGEST = 20.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,11 @@ async def build(
     observations: int,
     beside: Callable[[list[bytes]], BaseProcess],
 ) -> County:
-    """Fill an empty county; `beside` starts, with one person's texts, what is built meanwhile."""
+    """Fill an empty county, with fewer persons where that would take longer than LONGEST.
+
+    `beside` starts, with one person's texts, what is built meanwhile.
+    """
+    ends = time.monotonic() + LONGEST
     keys = {}
     for id in (*READERS, STRANGER):
         keys[id] = ECKey.generate_key("P-384", {"kid": id, "use": "sig", "alg": "ES384"})
@@ -106,6 +112,8 @@ async def build(
     reads: list[tuple[str, ...]] = []
     waiting: asyncio.Task[None] | None = None
     for first in range(0, persons, TOGETHER):
+        if time.monotonic() > ends:
+            break
         plans = await _plans(pattern, range(first, min(first + TOGETHER, persons)), services)
         work = [await _consented(plan, directive, text, services) for plan in plans]
         if waiting is not None:
@@ -156,7 +164,6 @@ async def _plans(pattern: Pattern, indexes: Sequence[int], services: Services) -
                 identifiers=tuple(
                     (services.vault.blind(system, value), True) for system, value in sorted(linking)
                 ),
-                relationships=(),
                 shelves={want: shelves[want]},
                 bodies={want: bodies[want]},
                 neighbours=frozenset(),

@@ -27,7 +27,7 @@ from gateway.store.engine import sqlite_connection
 
 PERSONS = 24
 TOGETHER = 16  # messages in flight, as from as many connections
-MOST = 4_000
+MOST = 1_600
 
 
 async def measure(seconds: float, folder: Path) -> dict[str, Any]:

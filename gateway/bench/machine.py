@@ -17,7 +17,12 @@ _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 def pin(core: int) -> None:
     """Stay on one core (0 for the measured program, 1 for the load), where there are two."""
-    if hasattr(os, "sched_setaffinity") and (cores := sorted(os.sched_getaffinity(0))) != cores[:1]:
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    # A program starts on the core of whoever started it: ask for all first, get what is allowed.
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
         os.sched_setaffinity(0, {cores[core]})
 
 
