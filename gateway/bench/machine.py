@@ -15,15 +15,26 @@ from gateway import __version__
 _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
+def cores() -> set[int]:
+    """Where this process may run; empty where that cannot be said."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def unpin(before: set[int]) -> None:
+    """Run where it did before."""
+    if before:
+        os.sched_setaffinity(0, before)
+
+
 def pin(core: int) -> None:
     """Stay on one core (0 for the measured program, 1 for the load), where there are two."""
     if not hasattr(os, "sched_setaffinity"):
         return
     # A program starts on the core of whoever started it: ask for all first, get what is allowed.
     os.sched_setaffinity(0, range(os.cpu_count() or 1))
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[core]})
+    allowed = sorted(cores())
+    if len(allowed) > 1:
+        os.sched_setaffinity(0, {allowed[core]})
 
 
 def described() -> dict[str, Any]:

@@ -28,7 +28,15 @@ from joserfc import jwt
 from gateway.bench import ceiling
 from gateway.bench.county import READER, READERS, STRANGER, County, build, opened
 from gateway.bench.load import CONNECTIONS, Load, Wanted, get, load
-from gateway.bench.machine import cpu_seconds, described, pin, resident_megabytes, versions
+from gateway.bench.machine import (
+    cores,
+    cpu_seconds,
+    described,
+    pin,
+    resident_megabytes,
+    unpin,
+    versions,
+)
 from gateway.bench.report import result
 
 NAMES = ("read", "search", "filing", "all")
@@ -63,6 +71,7 @@ async def measured(name: str, persons: int, seconds: float, engine: str) -> dict
     document = {"machine": described(), "versions": versions(), "data": data}
     results: Results = []
     folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
+    before = cores()
     try:
         if name != "filing":
             county = await _county(persons, engine, folder, data)
@@ -74,6 +83,7 @@ async def measured(name: str, persons: int, seconds: float, engine: str) -> dict
             results += await asyncio.to_thread(_intake, seconds, data)
         data["seconds of each load"] = round(seconds, 1)
     finally:
+        unpin(before)
         shutil.rmtree(folder, ignore_errors=True)
     return document | {"results": results}
 
