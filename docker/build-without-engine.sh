@@ -2,7 +2,7 @@
 # Builds the image and runs it once on a Debian machine that has no Docker engine.
 #
 #   docker/build-without-engine.sh build     base system from this machine's own package sources, then the image
-#   docker/build-without-engine.sh try       init, check-config and a short life without root or a writable disk
+#   docker/build-without-engine.sh try       a short life without root or a writable disk: a pretend hospital sends to it
 #   docker/build-without-engine.sh export F  the image as an archive another machine can load
 #   docker/build-without-engine.sh clean     removes what the two made
 #
@@ -16,6 +16,7 @@ image="${GATEWAY_IMAGE:-localhost/health-gateway:0.1.0}"
 base="localhost/health-gateway-base:bookworm"
 work="${WORK:-var/image}"
 port="${PORT:-18080}"
+mllp_port="${MLLP_PORT:-12575}"
 # Raising these limits is refused on small machines; naming the present ones is not.
 limits=(--ulimit nofile=1024:1024 --ulimit nproc=1024:1024)
 
@@ -39,8 +40,10 @@ in_container() {
         --no-healthcheck --network host --read-only --cap-drop=all \
         --security-opt no-new-privileges --memory 512m \
         --volume "$PWD/$work/data:/var/lib/gateway" \
-        --env GATEWAY_HOST=127.0.0.1 --env "GATEWAY_PORT=$port" --env GATEWAY_MLLP_PORT=0 \
-        --env GATEWAY_BEHIND_PROXY=true "$@"
+        --env GATEWAY_HOST=127.0.0.1 --env "GATEWAY_PORT=$port" \
+        --env GATEWAY_BEHIND_PROXY=true --env GATEWAY_BASE_URL=https://gateway.example \
+        --env "GATEWAY_MLLP_PORT=$mllp_port" --env GATEWAY_MLLP_PLAIN=people-his=127.0.0.1/32 \
+        --env GATEWAY_COUNTY_FILE=/opt/gateway/app/gateway/demo/county.toml "$@"
 }
 
 try() {
@@ -49,7 +52,7 @@ try() {
     chown 10001:10001 "$work/data"
     chmod 0700 "$work/data"
     in_container "$image" init
-    in_container "$image" check-config
+    in_container "$image" check-config >/dev/null
     in_container --name health-gateway-try --detach "$image" serve >/dev/null
     trap 'podman rm --force --time 10 health-gateway-try >/dev/null 2>&1 || true' EXIT
     local verdict=1
@@ -70,6 +73,14 @@ try() {
         echo "The container could write to its own program." >&2
         return 1
     fi
+    podman exec health-gateway-try python -m gateway.demo.hospital 127.0.0.1 "$mllp_port"
+    for _ in $(seq 120); do
+        [[ "$(podman exec health-gateway-try health-gateway source list | awk '$1 == "people-his" {print $7}')" == 0 ]] && break
+        sleep 0.5
+    done
+    podman exec health-gateway-try health-gateway source list
+    podman stop --time 30 health-gateway-try >/dev/null
+    in_container "$image" audit verify
     echo "The image answers, without root and without a writable disk."
 }
 
