@@ -27,8 +27,9 @@ def findings(settings: Settings) -> list[str]:
         found.append("The pretend county listens on this machine only.")
     if not settings.demo and not tls and not settings.behind_proxy:
         found.append("Set tls_certificate and tls_key, or behind_proxy when TLS ends before us.")
-    if settings.behind_proxy and not settings.base_url.startswith("https://"):
-        found.append("Behind a TLS proxy base_url begins with https://.")
+    if (settings.behind_proxy or tls) and not settings.base_url.startswith("https://"):
+        # Cookies are marked for TLS alone by it.
+        found.append("Where TLS is used, here or in a proxy, base_url begins with https://.")
     if settings.mllp_port and not settings.demo and not settings.plain_ranges and not tls:
         found.append("The MLLP door needs tls_certificate, or mllp_port = 0.")
     if settings.mllp_port and tls and settings.tls_client_ca == Path() and not settings.demo:
