@@ -28,7 +28,7 @@ def findings(settings: Settings) -> list[str]:
     if not settings.demo and not tls and not settings.behind_proxy:
         found.append("Set tls_certificate and tls_key, or behind_proxy when TLS ends before us.")
     if (settings.behind_proxy or tls) and not settings.base_url.startswith("https://"):
-        # Cookies are marked for TLS alone by it.
+        # Token audiences and the origin of forms are compared with it.
         found.append("Where TLS is used, here or in a proxy, base_url begins with https://.")
     if settings.mllp_port and not settings.demo and not settings.plain_ranges and not tls:
         found.append("The MLLP door needs tls_certificate, or mllp_port = 0.")
