@@ -118,7 +118,7 @@ def told_commands() -> list[tuple[str, str]]:
                 found.append((page.name, span.partition("health-gateway ")[2]))
             elif words and words[0] in groups and len(words) > 1:
                 found.append((page.name, span))
-            elif span.startswith("docker compose run"):
+            elif span.startswith("docker compose run") and "--entrypoint" not in words:
                 found.append((page.name, span.rpartition(" gateway ")[2]))
     return found
 
@@ -126,8 +126,6 @@ def told_commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "words"), sorted(set(told_commands())))
 def test_a_command_that_is_told_exists_with_its_options(page, words):
     said = words.split("#")[0].split()
-    if "--profile" in said or said[:1] == ["tar"] or "-C" in said:
-        pytest.skip("not a command of ours")
     command = COMMANDS
     while said and hasattr(command, "commands"):
         name = said.pop(0)
