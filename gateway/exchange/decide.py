@@ -208,7 +208,6 @@ async def _plans(
                 facts=None,
                 facts_mode="",
                 identifiers=(),
-                relationships=(),
                 shelves=await services.vault.manifests(grant, wants),
                 bodies=await services.vault.records(grant, wants),
                 neighbours=frozenset(),

@@ -13,19 +13,17 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange.person import (
-    head_name,
-    segment_name,
-)
-from gateway.exchange.planning import Plan, Planned, meet_neighbours, prepare
+from gateway.exchange.person import head_name, pack_evidence, segment_name
+from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
 from gateway.identity import matching
 from gateway.records import facts as facts_
 from gateway.records import merge
-from gateway.records.entry import Entry, Nature, pack_head, pack_segment, unpack_head
+from gateway.records.entry import Entry, Head, Nature, pack_head, pack_segment, unpack_head
 from gateway.records.instant import instant_text
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -34,7 +32,7 @@ from gateway.store import charts as rows
 from gateway.store import inbox
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, ManifestKey, RecordName, Tier
-from mappings.engine import Issue
+from mappings.engine import Issue, Mapped
 
 T = TypeVar("T")
 
@@ -217,7 +215,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     seq = high - count
     standing = rows.standing(tx, [one.mapped.id for one in plan.resources])
     written: dict[Tier, list[tuple[Nature, Entry]]] = {}
-    versions = 0
+    versions = relabelled = 0
+    passed_over: set[str] = set()
     for one in plan.resources:
         seq += 1
         before = standing.get(one.mapped.id)
@@ -227,98 +226,156 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 plan.issues.append(Issue("alarm", "other-chart", one.mapped.place))
             tx.run(inbox.ADD_JOB, "dispute", one.mapped.id, plan.at)
             continue
-        head, tail = one.mapped.head, one.mapped.tail
-        planned = one
-        if before is not None:
-            shelf = plan.shelves.get(ChartTier(chart, Tier(before.tier)))
-            if shelf is None:
-                raise Problem(Trouble.BUSY, "A chart's key is missing.")
-            old = unpack_head(shelf.open(before.head, head_name(before.id, before.version)))
-            if not _replaces(one, old.nature, old.entry, plan.issues):
+        old = _opened(plan, before) if before else None
+        if before is not None and old is not None and not _replaces(tx, plan, one, before, old):
+            passed_over.add(one.mapped.type)
+            continue
+        planned = _merged(plan, one, before, services)
+        if before is not None and old is not None:
+            if planned.digest == old.entry.digest:
+                _heard_again(tx, plan, before, old, one.mapped.clock)
                 continue
-            if one.mapped.mode == "patch" and before.sealed is not None:
-                name = RecordName(one.mapped.type, before.id, before.version)
-                body = plan.bodies[ChartTier(chart, Tier(before.tier))].open(before.sealed, name)
-                coming = one.mapped
-                head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
-                merged = msgspec.structs.replace(one.mapped, head=head, tail=tail)
-                planned = prepare(merged, plan.organization, services)
-                planned = _raised(planned, one.nature, one.tier)
-                if planned.digest == old.entry.digest:
-                    continue
             # Labels only rise: what was closely kept stays so.
             planned = _raised(planned, old.nature, Tier(before.tier))
-            rows_before = (rows.bucket_of(chart), chart, before.seq)
-            tx.run(rows.RETIRE, *rows_before)
-        elif one.mapped.mode == "patch" and one.mapped.deletes:
-            head, tail = merge.patched(one.mapped.text(), b"{}", one.mapped.deletes)
-        version = before.version + 1 if before else 1
-        entry = _file_one(tx, plan, planned, head, tail, seq, version, services)
+            relabelled += _labels(planned.nature) != _labels(old.nature)
+            tx.run(rows.RETIRE, rows.bucket_of(chart), chart, before.seq)
+            if planned.tier != before.tier:
+                moved = Entry(old.entry.id, before.version, seq, 0, filed=plan.at, gone=True)
+                written.setdefault(Tier(before.tier), []).append((Nature("", ""), moved))
+                _move_past(tx, plan, one.mapped, planned.tier)
+        entry, row = _file_one(tx, plan, planned, seq, before, old, services)
+        standing[row.id] = row
         written.setdefault(planned.tier, []).append((planned.nature, entry))
-        if before is not None and Tier(before.tier) != planned.tier:
-            gone = msgspec.structs.replace(entry, gone=True)
-            written.setdefault(Tier(before.tier), []).append((planned.nature, gone))
         versions += 1
+        if one.mapped.type == "Encounter" and one.mapped.mode != "reference":
+            relabelled += 1
+            _write_relationship(tx, plan, planned, services)
     for tier, entries in sorted(written.items()):
-        add_segment(tx, plan.shelves[ChartTier(chart, tier)], chart, tier, entries)
-    _write_person(tx, plan, sealed_facts)
+        add_segment(tx, _shelf(plan, tier), chart, tier, entries)
+    if relabelled:
+        rows.take(tx, chart, 0, 1)
+    _write_person(tx, plan, sealed_facts, known_better="Patient" in passed_over)
     return versions
 
 
+def _shelf(plan: Plan, tier: int) -> ManifestKey:
+    """The chart's manifest key of a tier; when it was not prepared, prepare again with it."""
+    want = ChartTier(plan.chart, Tier(tier))
+    if want not in plan.shelves or want not in plan.bodies:
+        plan.lacking.add(want)
+        raise _Again
+    return plan.shelves[want]
+
+
+def _opened(plan: Plan, row: rows.RecordRow) -> Head:
+    return unpack_head(_shelf(plan, row.tier).open(row.head, head_name(row.id, row.version)))
+
+
+def _merged(plan: Plan, one: Planned, before: rows.RecordRow | None, services: Services) -> Planned:
+    """What will stand: a patch laid over what stands, anything else as it came."""
+    coming = one.mapped
+    if coming.mode != "patch" or (before is None and not coming.deletes):
+        return one
+    if before is None or before.sealed is None:
+        head, tail = merge.patched(coming.text(), b"{}", coming.deletes)
+    else:
+        _shelf(plan, before.tier)
+        key = plan.bodies[ChartTier(plan.chart, Tier(before.tier))]
+        body = key.open(before.sealed, RecordName(coming.type, before.id, before.version))
+        head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
+    merged = msgspec.structs.replace(coming, head=head, tail=tail)
+    return _raised(prepare(merged, plan.organization, services), one.nature, one.tier)
+
+
+def _labels(nature: Nature) -> tuple[object, ...]:
+    """What of a nature a decision may turn on, beside what the record is."""
+    error = nature.status == "entered-in-error"
+    return nature.confidentiality, nature.sensitivities, nature.tier, error
+
+
 def _raised(planned: Planned, old: Nature, tier: Tier) -> Planned:
-    if planned.tier >= tier and set(old.sensitivities) <= set(planned.nature.sensitivities):
-        return planned
-    order = "ULMNRV"
+    new = planned.nature
     nature = msgspec.structs.replace(
-        planned.nature,
-        confidentiality=max(old.confidentiality, planned.nature.confidentiality, key=order.index),
-        sensitivities=tuple(sorted({*old.sensitivities, *planned.nature.sensitivities})),
-        tier=max(old.tier, planned.nature.tier),
+        new,
+        confidentiality=max(old.confidentiality, new.confidentiality, key=CONFIDENTIALITY.index),
+        sensitivities=tuple(sorted({*old.sensitivities, *new.sensitivities})),
+        tier=max(old.tier, new.tier),
     )
+    if nature == new and planned.tier >= tier:
+        return planned
     return Planned(planned.mapped, planned.said, nature, max(tier, planned.tier), planned.digest)
 
 
-def _replaces(one: Planned, nature: Nature, entry: Entry, issues: list[Issue]) -> bool:
-    """May this replace what stands? By business clock, not by arrival (mapping 2.12)."""
-    place = one.mapped.place
-    stub = entry.clock == 0
+def _replaces(tx: Tx, plan: Plan, one: Planned, before: rows.RecordRow, old: Head) -> bool:
+    """May this replace what stands? By business clock, then by arrival (mapping 2.12)."""
+    place, clock, entry, nature = one.mapped.place, one.mapped.clock, old.entry, old.nature
     if one.mapped.mode == "reference":
         return False
-    if one.digest == entry.digest and one.mapped.mode != "patch":
+    if entry.clock == 0 or (one.digest == entry.digest and one.mapped.mode != "patch"):
+        return True  # a stub is filled; the same again is heard again
+    newer = clock is not None and clock > entry.clock
+    older = clock is not None and clock < entry.clock
+    if older or (not newer and _came_later(tx, before, plan)):
+        plan.issues.append(Issue("note", "older-than-stored", place))
         return False
-    clock = one.mapped.clock
-    if clock is None or stub:
-        return True
-    if clock < entry.clock:
-        issues.append(Issue("note", "older-than-stored", place))
+    if not newer and nature.status in STICKY:
+        plan.issues.append(Issue("note", "withdrawn-stays", place))
         return False
-    if clock == entry.clock:
-        if nature.status in STICKY:
-            issues.append(Issue("note", "withdrawn-stays", place))
-            return False
-        if one.mapped.mode != "patch":
-            issues.append(Issue("note", "same-clock-other-content", place))
-        return True
     if nature.status in FINISHED and one.said.status in UNFINISHED:
-        issues.append(Issue("hold", "status-goes-back", place))
+        plan.issues.append(Issue("hold", "status-goes-back", place))
         return False
+    if clock == entry.clock and one.mapped.mode != "patch":
+        plan.issues.append(Issue("note", "same-clock-other-content", place))
     return True
+
+
+def _came_later(tx: Tx, before: rows.RecordRow, plan: Plan) -> bool:
+    """Did what stands arrive after what is filed now? Then this is filed late, or again."""
+    key = (rows.bucket_of(before.chart), before.chart, before.seq)
+    stands, this = tx.one(inbox.ARRIVAL_OF, *key), tx.one(inbox.ARRIVAL, plan.inbox)
+    return stands is not None and this is not None and int(this[0]) < int(stands[0])
+
+
+def _heard_again(tx: Tx, plan: Plan, before: rows.RecordRow, old: Head, clock: int | None) -> None:
+    """The same content, said later: no version, but what is older than this is late now."""
+    if clock is not None and clock > old.entry.clock:
+        entry = msgspec.structs.replace(old.entry, clock=clock)
+        sealed = _shelf(plan, before.tier).seal(
+            pack_head(old.nature, entry), head_name(before.id, before.version)
+        )
+        key = (rows.bucket_of(before.chart), before.chart, before.seq)
+        tx.run(rows.SET_HEAD, *key, sealed)
+
+
+def _move_past(tx: Tx, plan: Plan, mapped: Mapped, tier: Tier) -> None:
+    """Seal the older versions of a record anew in the tier it has risen to."""
+    for found in tx.all(rows.VERSIONS, mapped.id):
+        row = rows.RecordRow(*found)
+        if row.tier >= tier:
+            continue
+        about = head_name(row.id, row.version)
+        head = _shelf(plan, tier).seal(_shelf(plan, row.tier).open(row.head, about), about)
+        name = RecordName(mapped.type, row.id, row.version)
+        was, now = (plan.bodies[ChartTier(plan.chart, Tier(t))] for t in (row.tier, tier))
+        body = now.seal(was.open(row.sealed, name), name) if row.sealed is not None else None
+        key = (rows.bucket_of(row.chart), row.chart, row.seq)
+        tx.run(rows.MOVE_RECORD, *key, int(tier), head, body)
 
 
 def _file_one(
     tx: Tx,
     plan: Plan,
     one: Planned,
-    head: bytes,
-    tail: bytes,
     seq: int,
-    version: int,
+    before: rows.RecordRow | None,
+    old: Head | None,
     services: Services,
-) -> Entry:
+) -> tuple[Entry, rows.RecordRow]:
     mapped = one.mapped
+    version = before.version + 1 if before else 1
     text = merge.with_meta(
-        head,
-        tail,
+        mapped.head,
+        mapped.tail,
         mapped.kept_meta,
         services.vault.version_tag(mapped.id, version),
         instant_text(plan.at, services.settings.zone),
@@ -335,23 +392,30 @@ def _file_one(
         links=one.said.links,
         digest=one.digest,
         length=len(text),
+        disputed=old is not None and old.entry.disputed,
     )
-    shelf = ChartTier(plan.chart, one.tier)
+    head = _shelf(plan, one.tier).seal(pack_head(one.nature, entry), head_name(mapped.id, version))
+    body = plan.bodies[ChartTier(plan.chart, one.tier)].seal(
+        text, RecordName(mapped.type, mapped.id, version)
+    )
+    row = rows.RecordRow(plan.chart, seq, mapped.id, version, one.tier, head, body, plan.at)
     tx.run(
         rows.ADD_RECORD,
-        rows.bucket_of(plan.chart),
-        plan.chart,
-        seq,
-        mapped.id,
-        version,
-        1,
-        int(one.tier),
-        plan.shelves[shelf].seal(pack_head(one.nature, entry), head_name(mapped.id, version)),
-        plan.bodies[shelf].seal(text, RecordName(mapped.type, mapped.id, version)),
-        plan.inbox,
-        plan.at,
-    )
-    return entry
+        rows.bucket_of(row.chart), row.chart, row.seq, row.id, row.version, 1, int(row.tier),
+        row.head, row.sealed, plan.inbox, row.filed,
+    )  # fmt: skip
+    return entry, row
+
+
+def _write_relationship(tx: Tx, plan: Plan, planned: Planned, services: Services) -> None:
+    """A visit as evidence of treatment, or its end when it was never one."""
+    about = (plan.chart, planned.mapped.id)
+    evidence = evidence_of(planned, services)
+    if evidence is None:
+        tx.run(rows.DROP_RELATIONSHIP, *about)
+        return
+    sealed = services.vault.seal_field("relationship", "/".join(about), pack_evidence(evidence))
+    tx.run(rows.PUT_RELATIONSHIP, *about, plan.organization, "encounter", sealed, plan.at)
 
 
 def add_segment(
@@ -370,22 +434,23 @@ def add_segment(
     )
 
 
-def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes) -> None:
-    """Who the chart is about: facts, identifiers, relationships, and whom it is linked with."""
+def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool) -> None:
+    """Who the chart is about: facts, identifiers, and whom it is linked with.
+
+    `known_better`: the Patient that came is older than the one that stands, and so are its facts.
+    """
     chart = plan.chart
     key = plan.shelves[ChartTier(chart, Tier.GENERAL)]
     about = f"facts/{chart}".encode()
     before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
     facts = before
-    if plan.facts is not None and (before is None or plan.facts_mode != "reference"):
+    if plan.facts is not None and (
+        before is None or (plan.facts_mode != "reference" and not known_better)
+    ):
         facts = _told(plan.facts, before)
         if facts != before:
             tx.run(rows.SET_FACTS, chart, key.seal(facts_.pack(facts), about))
             rows.take(tx, chart, 0, 1)
-    for id, kind, sealed in plan.relationships:
-        tx.run(rows.PUT_RELATIONSHIP, chart, id, plan.organization, kind, sealed, plan.at)
-    if plan.relationships:
-        rows.take(tx, chart, 0, 1)
     for digest, linking in plan.identifiers:
         if linking:
             # Two charts of one person filed at the same moment must not miss each other.

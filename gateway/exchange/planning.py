@@ -11,7 +11,7 @@ import orjson
 from consent.labels import LabelFacts, label
 from consent.model import CONFIDENTIALITY
 from consent.model import Tier as Category
-from gateway.exchange.person import ALL_TIERS, Evidence, manifests, pack_evidence
+from gateway.exchange.person import ALL_TIERS, Evidence, manifests
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records import extract
 from gateway.records import facts as facts_
@@ -48,11 +48,11 @@ class Plan:
     facts: facts_.Facts | None
     facts_mode: str
     identifiers: tuple[tuple[bytes, bool], ...]  # (blind index, evidence of being one person)
-    relationships: tuple[tuple[str, str, bytes], ...]  # (id, kind, sealed)
     shelves: dict[ChartTier, ManifestKey]
     bodies: dict[ChartTier, RecordKey]
     neighbours: frozenset[str]
     issues: list[Issue] = field(default_factory=list)
+    lacking: set[ChartTier] = field(default_factory=set)  # keys that writing turned out to need
 
 
 async def plan(
@@ -89,11 +89,6 @@ async def plan(
         identifiers = _indexed(resource, linking, services)
     grant = Grant("filing", inbox_id, ALL_TIERS)
     shelves = await services.vault.manifests(grant, wants)
-    found = [
-        _relationship(one, chart, services)
-        for one in planned
-        if one.mapped.type == "Encounter" and one.mapped.mode != "reference"
-    ]
     planned_chart = Plan(
         chart=chart,
         organization=organization,
@@ -103,7 +98,6 @@ async def plan(
         facts=facts,
         facts_mode=mode,
         identifiers=identifiers,
-        relationships=tuple(one for one in found if one),
         shelves=shelves,
         bodies=await services.vault.records(grant, wants),
         neighbours=frozenset(),
@@ -223,25 +217,31 @@ def _indexed(
     )
 
 
-def _relationship(
-    planned: Planned, chart: str, services: Services
-) -> tuple[str, str, bytes] | None:
-    """An encounter as evidence of treatment; cancelled ones are none."""
-    resource = orjson.loads(planned.mapped.text())
-    period = resource.get("period") or {}
+def evidence_of(planned: Planned, services: Services) -> Evidence | None:
+    """An encounter as evidence of treatment; cancelled and planned ones are none.
+
+    Of one whose beginning nobody told, the end is all there is.
+    """
+    if planned.said.status in {"cancelled", "entered-in-error", "planned"}:
+        return None
+    period = orjson.loads(planned.mapped.text()).get("period") or {}
     zone = services.settings.zone
     start = interval(str(period.get("start", "")), zone)
     end = interval(str(period.get("end", "")), zone)
-    if start is None or planned.said.status in {"cancelled", "entered-in-error", "planned"}:
+    if start is None and end is None:
         return None
-    id = planned.mapped.id
-    evidence = Evidence(start[0], end[1] if end else None)
-    sealed = services.vault.seal_field("relationship", f"{chart}/{id}", pack_evidence(evidence))
-    return id, "encounter", sealed
+    return Evidence(start[0] if start else end[0] if end else 0, end[1] if end else None)
 
 
 async def meet_neighbours(plan: Plan, services: Services) -> None:
-    """Prepare the charts that carry the same identifiers, so that they can be compared."""
+    """Prepare what writing compares with: charts of the same identifiers, keys it turned out to need."""
+    grant = Grant("filing", plan.inbox or "none", ALL_TIERS)
+    if plan.lacking:
+        wants = sorted(plan.lacking)
+        await services.vault.ensure(wants)
+        plan.shelves |= await services.vault.manifests(grant, wants)
+        plan.bodies |= await services.vault.records(grant, wants)
+        plan.lacking.clear()
     known = {
         row[0]
         for digest, linked in plan.identifiers
@@ -249,7 +249,6 @@ async def meet_neighbours(plan: Plan, services: Services) -> None:
         for row in await services.db.read(rows.FIND, digest)
         if row[1]
     } - {plan.chart}
-    grant = Grant("filing", plan.inbox, ALL_TIERS)
     wants = [ChartTier(one, Tier.GENERAL) for one in sorted(known - plan.neighbours)]
     plan.shelves |= await manifests(services, grant, wants)
     plan.neighbours = frozenset(known)

@@ -59,7 +59,10 @@ async def receive(
     if sum(len(unit.raw) for unit in units) > services.settings.body_limit:
         raise Problem(Kind.TOO_LARGE, "The message is larger than this gateway accepts.")
     at = services.now()
-    letters = [await _sealed(source.name, unit, at, services) for unit in units]
+    # One microsecond apart, so that the order within a delivery is an order of arrival.
+    letters = [
+        await _sealed(source.name, unit, at + place, services) for place, unit in enumerate(units)
+    ]
     return await services.db.do(_keep, source.name, letters, at)
 
 

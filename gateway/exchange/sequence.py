@@ -1,7 +1,8 @@
 """Gives waiting events their place in the Merkle log and signs a checkpoint over them.
 
-One process at a time holds the lease. Writers' events are taken in the order of their counters, so
-a missing row stops the writer and shows.
+One process at a time holds the lease. Writers' events are taken in the order of their counters: a
+counter without its row stays a gap in the log, which verification names. A log that is shorter than
+the checkpoint kept outside the database is never signed: that would overwrite the proof.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from gateway.audit import checkpoint
 from gateway.audit.events import Event, Kind, Outcome, leaf
 from gateway.audit.merkle import Frontier, leaf_hash
 from gateway.audit.note import Key
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
 from gateway.services import Services
 from gateway.store import log as rows
 from gateway.store.engine import Row, Tx
@@ -47,12 +50,15 @@ def event_of(row: Row) -> Event:
 
 
 async def sequence(services: Services, holder: str) -> int:
-    """Append what waits; returns how many events got their place (0 without the lease)."""
-    if not await services.db.read(rows.BEHIND):
-        return 0  # an idle county writes nothing
-    done, note = await services.db.do(_sequence, services, holder)
+    """Append what waits; returns how many events got their place (0 without the lease).
+
+    Problem CONFLICT when the log was cut off: somebody must look before it goes on.
+    """
+    outside = checkpoint_file(services)
+    kept = outside.read_bytes() if outside.exists() else b""
+    done, note = await services.db.do(_sequence, services, holder, kept)
     if note:
-        keep_outside(checkpoint_file(services), note)
+        keep_outside(outside, note)
     return done
 
 
@@ -72,7 +78,7 @@ def keep_outside(path: Path, note: bytes) -> None:
     beside.replace(path)
 
 
-def _sequence(tx: Tx, services: Services, holder: str) -> tuple[int, bytes]:
+def _sequence(tx: Tx, services: Services, holder: str, kept: bytes) -> tuple[int, bytes]:
     now = services.now()
     tx.run(rows.ADD_LEASE, "sequencer")
     if tx.one(rows.TAKE_LEASE, "sequencer", holder, now, now + LEASE) is None:
@@ -86,20 +92,19 @@ def _sequence(tx: Tx, services: Services, holder: str) -> tuple[int, bytes]:
     leaves = []
     last: dict[str, int] = {}
     for event in _in_order(waiting):
-        known = last.get(event.writer)
-        if known is not None and event.counter != known + 1:
-            break  # a row is missing: what follows waits, and verification names it
         last[event.writer] = event.counter
         digest = leaf_hash(leaf(event))
         leaves.append((frontier.size, event.writer, event.counter, digest))
         frontier.append(digest)
     if not leaves:
         return 0, b""
+    key = log_key(services)
+    previous = checkpoint.read(newest[1].encode(), key) if newest else None
+    if kept and not _reaches(previous, checkpoint.read(kept, key)):
+        raise Problem(Trouble.CONFLICT, "The access log is shorter than its kept checkpoint.")
     tx.many(rows.ADD_LEAF, leaves)
     for writer, counter in last.items():
         tx.run(rows.SEQUENCED, writer, counter)
-    key = log_key(services)
-    previous = checkpoint.read(newest[1].encode(), key) if newest else None
     signed = checkpoint.sign(
         checkpoint.Checkpoint(
             origin=key.name,
@@ -113,6 +118,13 @@ def _sequence(tx: Tx, services: Services, holder: str) -> tuple[int, bytes]:
     )
     tx.run(rows.ADD_CHECKPOINT, frontier.size, signed.decode(), frontier.encode(), now)
     return len(leaves), signed
+
+
+def _reaches(newest: checkpoint.Checkpoint | None, kept: checkpoint.Checkpoint) -> bool:
+    """Does the log still hold all that was signed when `kept` was?"""
+    if newest is None or newest.size < kept.size:
+        return False
+    return newest.size > kept.size or newest.root == kept.root
 
 
 def _in_order(writers: Iterable[list[Event]]) -> Iterator[Event]:

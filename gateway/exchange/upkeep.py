@@ -38,8 +38,8 @@ async def set_aside(id: str, services: Services) -> None:
 
 def _set_aside(tx: Tx, id: str, at: int) -> None:
     row = tx.one(inbox.RAW, id)
-    if row is not None:
-        raw = inbox.RawRow(*row)
+    raw = inbox.RawRow(*row) if row else None
+    if raw is not None and raw.state == "waiting":
         issues = json.dumps([("stop", "gateway-fault", "", "")])
         tx.run(inbox.SETTLE, id, "quarantined", raw.wrap, raw.owner, raw.owner_tier, issues, "", at)
         tx.run(inbox.ADD_ALARM, "gateway-fault", raw.source, id, at)
@@ -70,12 +70,16 @@ def _merge(tx: Tx, want: ChartTier, key: ManifestKey, now: int) -> int:
     for _, _, number, sealed in found:
         segment: Segment = unpack_segment(key.open(sealed, segment_name(chart, tier, number)))
         pairs += [(segment.natures[entry.nature], entry) for entry in segment.entries]
-    newest = {entry.id: entry.seq for _, entry in sorted(pairs, key=lambda pair: pair[1].seq)}
-    kept = [
-        (nature, entry)
-        for nature, entry in pairs
-        if newest[entry.id] == entry.seq or entry.filed > now - KEEP_SUPERSEDED
-    ]
+    pairs.sort(key=lambda pair: pair[1].seq)
+    followed_by: dict[bytes, Entry] = {}
+    kept: list[tuple[Nature, Entry]] = []
+    for nature, entry in reversed(pairs):
+        after = followed_by.get(entry.id)
+        # When a dispute was marked is not kept, so what it superseded stays.
+        if after is None or after.disputed or after.filed > now - KEEP_SUPERSEDED:
+            kept.append((nature, entry))
+        followed_by[entry.id] = entry
+    kept.reverse()
     high = max(number for _, _, number, _ in found)
     tx.run(rows.DROP_SEGMENTS, rows.bucket_of(chart), chart, int(tier), high)
     for start in range(0, len(kept), SMALL):

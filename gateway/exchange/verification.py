@@ -27,12 +27,24 @@ async def verify_log(services: Services, witnessed: Sequence[bytes] = ()) -> Rep
     notes = [note.encode() for _, note in await services.db.read(rows.CHECKPOINTS)]
     loop = asyncio.get_running_loop()
 
+    unreadable: list[int] = []
+    owners: list[int] = []
+
     def entries() -> Iterator[Row]:
         first = 0
         while True:
             reading = services.db.read(rows.LOGGED, first, BATCH)
             found = asyncio.run_coroutine_threadsafe(reading, loop).result()
-            yield from (row_of(row) for row in found if row[4] is not None)
+            for row in found:
+                if row[4] is None:
+                    continue  # the verifier tells the gap
+                try:
+                    yield row_of(row)
+                except (ValueError, TypeError, AttributeError):
+                    unreadable.append(row[0])
+                    continue
+                if services.log.tag_of_owner(row[-1]) != row[-4].partition(" ")[0]:
+                    owners.append(row[0])
             if not found:
                 return
             first = found[-1][0] + 1
@@ -40,33 +52,65 @@ async def verify_log(services: Services, witnessed: Sequence[bytes] = ()) -> Rep
     report = await asyncio.to_thread(
         verify, entries(), notes, log_key(services), witnessed=[*kept, *witnessed]
     )
-    return await _with_waiting(report, services)
+    for entry in unreadable:
+        report = with_finding(
+            report,
+            Fault.CHANGED,
+            entry,
+            f"条目 {entry} 已无法读取，说明有人改动过。",
+            f"Entry {entry} cannot be read any more: it was changed.",
+        )
+    for entry in owners:
+        report = with_finding(
+            report,
+            Fault.CHANGED,
+            entry,
+            f"条目 {entry} 的正文归属被改动。",
+            f"Entry {entry} names another owner of its body than it was written with.",
+        )
+    return await _with_stray(await _with_waiting(report, services), services)
+
+
+def with_finding(
+    report: Report, fault: Fault, entry: int | None, zh: str, en: str, count: int = 1
+) -> Report:
+    counts = {**report.counts, fault.value: report.counts.get(fault.value, 0) + count}
+    findings = (*report.findings, Finding(fault, entry, zh, en))
+    return msgspec.structs.replace(report, findings=findings, counts=counts)
 
 
 def row_of(row: Sequence[Any]) -> Row:
     """A row of LOGGED (place, hash, event columns, body) as the verifier takes it."""
-    number, kept, *columns, sealed = row
+    number, kept, *columns, sealed, _ = row
     return Row(number, event_of(tuple(columns)), sealed, bytes(kept))
 
 
 async def _with_waiting(report: Report, services: Services) -> Report:
     """The report with a finding for each writer whose waiting events have a hole."""
-    findings = list(report.findings)
-    counts = dict(report.counts)
     for writer, sequenced, counter in await services.db.read(rows.BEHIND):
-        have = [
-            row[1]
-            for row in await services.db.read(rows.EVENTS_AFTER, writer, sequenced, 1_000_000)
-        ]
-        lacking = counter - sequenced - len(have)
+        waiting = await services.db.read(rows.EVENTS_AFTER, writer, sequenced, 1_000_000)
+        lacking = counter - sequenced - len(waiting)
         if lacking > 0:
-            counts[Fault.COUNTER_GAP] = counts.get(Fault.COUNTER_GAP, 0) + lacking
-            findings.append(
-                Finding(
-                    Fault.COUNTER_GAP,
-                    None,
-                    f"写入者 {writer} 有 {lacking} 条尚未入树的事件缺失",
-                    f"{lacking} events of writer {writer} that waited for their place are gone",
-                )
+            report = with_finding(
+                report,
+                Fault.COUNTER_GAP,
+                None,
+                f"写入者 {writer} 有 {lacking} 条尚未入树的事件缺失",
+                f"{lacking} events of writer {writer} that waited for their place are gone",
+                lacking,
             )
-    return msgspec.structs.replace(report, findings=tuple(findings), counts=counts)
+    return report
+
+
+async def _with_stray(report: Report, services: Services) -> Report:
+    """The report with a finding for events that were put beside the log."""
+    for writer, count in await services.db.read(rows.STRAY):
+        report = with_finding(
+            report,
+            Fault.COUNTER_BACK,
+            None,
+            f"写入者 {writer} 名下有 {count} 条事件不在日志中，说明是后来插入的。",
+            f"{count} events under writer {writer} are not in the log: they were inserted.",
+            count,
+        )
+    return report

@@ -111,6 +111,10 @@ class AccessLog:
             self._tags[chart] = known
         return known
 
+    def tag_of_owner(self, chart: str) -> str:
+        """The first chart an event names, by the owner of its body; empty for the county's."""
+        return self.tag(chart) if chart else ""
+
     async def draft(
         self,
         kind: Kind,

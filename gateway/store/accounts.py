@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,11 @@ _session = PortalSession.__table__  # type: ignore[attr-defined]
 FREE_ATTEMPTS = 5
 FIRST_LOCK = 60_000_000
 LONGEST_LOCK = 15 * 60_000_000
+
+
+def tidy(login: str) -> str:
+    """A login as it is kept: without case, width and outer blanks."""
+    return unicodedata.normalize("NFKC", login).strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,16 @@ SESSION = Statement(
     "tag",
 )
 """One row of `SignedIn`, as last committed: read at every request of a browser."""
+
+
+ACCOUNT = Statement(
+    select(_account.c.organization, _account.c.state, _role.c.role)
+    .join(_role, _role.c.login == _account.c.login, isouter=True)
+    .where(_account.c.login == bindparam("login")),
+    "login",
+)
+"""(organization, state, role) of an account, a row for each role: read where a token speaks for a
+person."""
 
 
 def _person(session: Session, row: Account) -> Person:

@@ -287,6 +287,21 @@ SET_HEAD = Statement(
     "seq_",
     "head_",
 )
+MOVE_RECORD = Statement(
+    update(_record)
+    .where(
+        _record.c.bucket == bindparam("bucket_"),
+        _record.c.chart == bindparam("chart_"),
+        _record.c.seq == bindparam("seq_"),
+    )
+    .values(tier=bindparam("tier_"), head=bindparam("head_"), sealed=bindparam("sealed_")),
+    "bucket_",
+    "chart_",
+    "seq_",
+    "tier_",
+    "head_",
+    "sealed_",
+)
 ADD_RECORD = Statement(insert(_record).values(**binds(_record)), *(c.name for c in _record.columns))
 ADD_SEGMENT = Statement(
     insert(_segment).values(**binds(_segment)), *(c.name for c in _segment.columns)
@@ -344,6 +359,13 @@ class Upsert(Statement):
 
 PUT_DIRECTIVE = Upsert(_directive, "chart", "id")
 PUT_RELATIONSHIP = Upsert(_relationship, "chart", "id")
+DROP_RELATIONSHIP = Statement(
+    delete(_relationship).where(
+        _relationship.c.chart == bindparam("chart"), _relationship.c.id == bindparam("id")
+    ),
+    "chart",
+    "id",
+)
 DIRECTIVE = Statement(
     select(_directive.c.chart, _directive.c.id, _directive.c.version, _directive.c.active).where(
         _directive.c.chart == bindparam("chart"), _directive.c.id == bindparam("id")

@@ -331,6 +331,14 @@ class _Line:
         await self.db.executemany(sql, [order(row) for row in rows])
 
 
+# Two transactions got in each other's way; the second one, begun anew, sees what the first one did.
+_CROSSED = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+)
+
+
 class PostgresStore:
     """A PostgreSQL database behind a few kept connections."""
 
@@ -377,9 +385,10 @@ class PostgresStore:
         for attempt in range(5):
             try:
                 return await self._once(work, given)
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            except _CROSSED as fault:
+                crossed: BaseException = fault
                 await asyncio.sleep(0.01 * 2**attempt)
-        raise unavailable()
+        raise _told(crossed) from None
 
     async def _once(self, work: Callable[..., T], given: Row) -> T:
         line = await self._take()
@@ -389,7 +398,7 @@ class PostgresStore:
             if await line.db.execute("COMMIT") != "COMMIT":
                 raise StoreFault("the work went on after a failed statement")
             return answer
-        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+        except _CROSSED:
             await _undo(line)
             raise
         except Exception as fault:

@@ -14,6 +14,7 @@ from gateway.store.statements import Statement
 
 _source = tables.Source.__table__  # type: ignore[attr-defined]
 _inbox = tables.Inbox.__table__  # type: ignore[attr-defined]
+_record = tables.Record.__table__  # type: ignore[attr-defined]
 _job = tables.Job.__table__  # type: ignore[attr-defined]
 _alarm = tables.Alarm.__table__  # type: ignore[attr-defined]
 
@@ -95,6 +96,20 @@ class RawRow(NamedTuple):
 
 _RAW = tuple(_inbox.c[name] for name in RawRow._fields)
 RAW = Statement(select(*_RAW).where(_inbox.c.id == bindparam("id")), "id")
+ARRIVAL = Statement(select(_inbox.c.arrived).where(_inbox.c.id == bindparam("id")), "id")
+ARRIVAL_OF = Statement(
+    select(_inbox.c.arrived)
+    .join(_record, _record.c.inbox == _inbox.c.id)
+    .where(
+        _record.c.bucket == bindparam("bucket"),
+        _record.c.chart == bindparam("chart"),
+        _record.c.seq == bindparam("seq"),
+    ),
+    "bucket",
+    "chart",
+    "seq",
+)
+"""When the message arrived that a record came from."""
 SETTLE = Statement(
     update(_inbox)
     .where(_inbox.c.id == bindparam("id_"))

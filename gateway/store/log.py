@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from gateway.store import tables
 from gateway.store.charts import binds, insert_or_leave
@@ -71,7 +71,13 @@ NEWEST_CHECKPOINT = Statement(
 CHECKPOINTS = Statement(select(_checkpoint.c.size, _checkpoint.c.note).order_by(_checkpoint.c.size))
 LOGGED = Statement(
     select(
-        _leaf.c.number, _leaf.c.hash, _leaf.c.writer, _leaf.c.counter, *EVENT[2:], _event.c.sealed
+        _leaf.c.number,
+        _leaf.c.hash,
+        _leaf.c.writer,
+        _leaf.c.counter,
+        *EVENT[2:],
+        _event.c.sealed,
+        _event.c.body_owner,
     )
     .select_from(
         _leaf.outerjoin(
@@ -84,6 +90,23 @@ LOGGED = Statement(
     "first",
     "most",
 )
+STRAY = Statement(
+    select(_event.c.writer, func.count())
+    .select_from(
+        _event.outerjoin(
+            _leaf, (_leaf.c.writer == _event.c.writer) & (_leaf.c.counter == _event.c.counter)
+        ).outerjoin(_writer, _writer.c.name == _event.c.writer)
+    )
+    .where(
+        _leaf.c.number.is_(None),
+        _writer.c.name.is_(None)
+        | (_event.c.counter <= _writer.c.sequenced)
+        | (_event.c.counter > _writer.c.counter),
+    )
+    .group_by(_event.c.writer)
+    .order_by(_event.c.writer)
+)
+"""Events that neither have a place in the log nor wait for one."""
 LEAVES = Statement(
     select(_leaf.c.number, _leaf.c.hash)
     .where(_leaf.c.number >= bindparam("first"))

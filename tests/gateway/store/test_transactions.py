@@ -377,3 +377,18 @@ async def test_deadlocked_works_are_tried_again(store: Store) -> None:
         (await store.do(lambda tx, id=id: charts.take(tx, id, 0)))[0] for id in ("1" * 32, "2" * 32)
     ]
     assert seqs == [6, 6]
+
+
+async def test_two_who_write_the_same_key_at_once_both_get_their_answer(store: Store) -> None:
+    """The second finds what the first wrote, though it was not there when both looked."""
+
+    def look_then_write(tx: Tx, number: int) -> bool:
+        if tx.all(charts.EPOCHS, ["3" * 32]):
+            return False
+        if tx.__class__.__name__ == "_PostgresTx":
+            tx.run(charts.Statement(charts.select(charts.func.pg_sleep(0.05))))
+        tx.run(PUT, "3" * 32, 0, "o", str(number), 0, 0, 0, b"", 1)
+        return True
+
+    answers = await asyncio.gather(*(store.do(look_then_write, n) for n in range(4)))
+    assert sorted(answers) == [False, False, False, True]
