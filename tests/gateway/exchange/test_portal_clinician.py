@@ -17,6 +17,7 @@ from gateway.exchange import receive
 from gateway.jobs.worker import Worker
 from gateway.portal.county import stories
 from gateway.portal.stories import (
+    AccessFilter,
     Identifier,
     NeedsClaim,
     Refused,
@@ -29,6 +30,7 @@ from gateway.services import Services
 from gateway.store import charts as rows
 from gateway.store import inbox
 from tests.gateway.exchange.portal_county import (
+    AUDITOR,
     LI,
     REASON,
     REGISTRAR,
@@ -241,7 +243,9 @@ async def test_a_report_says_where_it_came_from_and_is_one_read(here: Town) -> N
     assert view.report == panel(shown, "肝功能")
     assert len(view.fingerprint.replace(" ", "")) == 12
     assert [one.status for one in view.amendments] == ["final"]
-    assert (await here.last_event("read")).outcome == "permit"
+    read = await here.portal.accesses(AccessFilter(kind="read"), AUDITOR)
+    # The report, its results, their specimen and visit, and who the patient is: not the whole chart.
+    assert read.rows[0].shown == 1 + len(view.report.results) + 1 + 1 + 2
 
 
 @ON_SQLITE

@@ -15,6 +15,7 @@ from gateway.portal.stories import AccessFilter
 from gateway.services import Services
 from tests.gateway.exchange.portal_county import (
     AUDITOR,
+    CHEN,
     LI,
     OFFICE,
     REASON,
@@ -120,12 +121,14 @@ async def test_a_hospitals_own_auditor_sees_its_own_people_only(here: Town) -> N
 
 async def test_an_alarm_tells_the_words_of_the_claim_that_raised_it(here: Town) -> None:
     await here.portal.open_resident(here.number("shen"), LI, "第一个理由：门诊复诊")
-    await here.portal.open_resident(here.number("mistaken"), ZHOU, "第二个理由：上门随访")
+    await here.portal.open_resident(here.number("shen"), CHEN, "第二个理由：会诊")
+    await here.portal.open_resident(here.number("mistaken"), ZHOU, "第三个理由：上门随访")
 
     found = [a for a in await here.portal.alarms(AUDITOR) if a.kind == "self-claim"]
 
     assert [(alarm.actor, alarm.words) for alarm in found] == [
-        ("周启明", "第二个理由：上门随访"),
+        ("周启明", "第三个理由：上门随访"),
+        ("陈思远", "第二个理由：会诊"),
         ("李明轩", "第一个理由：门诊复诊"),
     ]
     assert len({alarm.person for alarm in found}) == 2
@@ -136,12 +139,12 @@ async def test_an_alarm_tells_the_words_of_the_claim_that_raised_it(here: Town) 
 
 @ON_SQLITE
 async def test_an_it_office_gets_its_sources_alarms_without_anybodys_words(here: Town) -> None:
-    await here.portal.open_resident(here.number("shen"), WANG, None)
-    wang_elsewhere = replace(WANG, user="dr-x")
-    await here.portal.open_resident(here.number("shen"), wang_elsewhere, REASON)
-    found = await here.portal.alarms(OFFICE)
-    assert {alarm.organization for alarm in found} == {"云溪县人民医院"}
-    assert not any(alarm.words or alarm.actor for alarm in found)
+    await here.portal.open_resident(here.number("shen"), LI, REASON)
+    [alarm] = await here.portal.alarms(replace(OFFICE, organization="tcm"))
+    assert (alarm.kind, alarm.organization) == ("self-claim", "云溪县中医医院")
+    assert (alarm.words, alarm.actor, alarm.person) == ("", "", "")
+    own = await here.portal.alarms(OFFICE)
+    assert {one.organization for one in own} == {"云溪县人民医院"}
 
 
 async def test_verifying_is_an_event_and_a_changed_entry_is_named(here: Town) -> None:
