@@ -251,7 +251,24 @@ async def test_records_without_their_keyring_open_nothing(
     assert (code, told.count("\n")) == (2, 1)
 
 
-# Shredding
+# Keys
+
+
+async def test_after_rotating_every_key_all_is_readable_here_and_in_a_process_that_ran_on(
+    services: Services,
+) -> None:
+    await send(services, 0, 2)
+    await Worker(services).drain()
+    was = await records(services)
+
+    for tier in ("general", "restricted", "sealed", "audit", "intake"):
+        assert (await command(services.settings, "keys", "rotate", tier))[0] == 0
+
+    async with opened(services.settings) as after:
+        assert await records(after) == was
+    await send(services, 2, 1)  # this process has not been told
+    await Worker(services).drain()
+    assert was.items() < (await records(services)).items()
 
 
 async def test_a_shredded_chart_is_as_if_it_had_never_been_also_in_a_restored_backup(
