@@ -17,7 +17,11 @@ class RegisterFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A hospital, centre or authority; `part_of` names the one it belongs to."""
+    """A hospital, centre or authority.
+
+    `part_of` is for a unit or campus of one legal body: its staff are staff of the whole, and the
+    whole's own records are theirs. A medical consortium is not one: see members.csv.
+    """
 
     id: str
     zh: str

@@ -325,6 +325,7 @@ class LogLeaf(Base, table=True):
     writer: str
     counter: int = Field(sa_type=BigInteger)
     hash: bytes = Field(sa_type=LargeBinary)
+    __table_args__ = (Index("log_leaf_event", "writer", "counter", unique=True),)
 
 
 class Checkpoint(Base, table=True):

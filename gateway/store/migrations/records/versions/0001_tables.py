@@ -191,6 +191,9 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
     )
+    with op.batch_alter_table("log_leaf", schema=None) as batch_op:
+        batch_op.create_index("log_leaf_event", ["writer", "counter"], unique=True)
+
     op.create_table(
         "portal_session",
         sa.Column("tag", sa.LargeBinary(), nullable=False),
@@ -307,6 +310,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_portal_session_login"))
 
     op.drop_table("portal_session")
+    with op.batch_alter_table("log_leaf", schema=None) as batch_op:
+        batch_op.drop_index("log_leaf_event")
+
     op.drop_table("log_leaf")
     with op.batch_alter_table("link", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_link_right"))
