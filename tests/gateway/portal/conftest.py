@@ -96,7 +96,7 @@ def county(served: Served) -> County:
     return served.county
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop runs in this thread, and other modules bring their own
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         if os.environ.get("CI") == "true":
