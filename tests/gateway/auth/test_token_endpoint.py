@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from joserfc.jwk import ECKey, OctKey
 from starlette.applications import Starlette
 
 from gateway.auth import systems
+from gateway.services.register import Organization, Register
 from gateway.store import clients
 
 B2B = {
@@ -246,10 +248,18 @@ async def test_a_hospital_may_write_its_own_id_in_several_ways(
     assert (who.purpose, who.name) == ("TREAT", "李医生")
 
 
-async def test_a_hospital_speaks_for_what_is_part_of_it(services, hospital, access):
-    who = await access(services, hospital, extensions=b2b(organization_id="township"))
+async def test_a_hospital_speaks_for_what_is_part_of_it_and_for_nobody_else(
+    services, hospital, access
+):
+    campus = Organization("people-east", "东院区", part_of="people")
+    known = Register({one.id: one for one in (*services.register, campus)})
+    here = replace(services, register=known)
 
-    assert who.organization == "township"
+    who = await access(here, hospital, extensions=b2b(organization_id="people-east"))
+
+    assert who.organization == "people-east"
+    with pytest.raises(systems.Refusal):
+        await access(here, hospital, extensions=b2b(organization_id="township"))
 
 
 async def test_without_a_person_a_system_has_no_purpose(services, hospital, access):
