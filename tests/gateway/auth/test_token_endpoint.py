@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import urlsafe_b64encode
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -253,13 +252,13 @@ async def test_a_hospital_speaks_for_what_is_part_of_it_and_for_nobody_else(
 ):
     campus = Organization("people-east", "东院区", part_of="people")
     known = Register({one.id: one for one in (*services.register, campus)})
-    here = replace(services, register=known)
+    services.register = known
 
-    who = await access(here, hospital, extensions=b2b(organization_id="people-east"))
+    who = await access(services, hospital, extensions=b2b(organization_id="people-east"))
 
     assert who.organization == "people-east"
     with pytest.raises(systems.Refusal):
-        await access(here, hospital, extensions=b2b(organization_id="township"))
+        await access(services, hospital, extensions=b2b(organization_id="township"))
 
 
 async def test_without_a_person_a_system_has_no_purpose(services, hospital, access):
