@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gateway import portal
 from gateway.auth import systems
-from gateway.errors import Problem
+from gateway.bodies import Bodies
+from gateway.errors import Kind, Problem, place_of
 from gateway.fhir.door import FhirDoor
 from gateway.intake import http as intake
 from gateway.intake import mllp
@@ -28,6 +30,10 @@ from gateway.settings import Settings
 from gateway.store import inbox
 
 Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
 
 
 class Application:
@@ -37,20 +43,58 @@ class Application:
         self.services = services
         self._fhir = FhirDoor(services)
         self._rest = starlette(services, demo)
+        self._bodies = Bodies(4 * services.settings.body_limit)
 
     async def __call__(
         self,
         scope: Scope,
-        receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
-        send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+        receive: Receive,
+        send: Send,
     ) -> None:
         """ASGI."""
-        if scope["type"] == "http":
-            path = scope["path"]
-            if path.startswith("/fhir/") and not path.startswith("/fhir/.well-known/"):
-                await self._fhir(scope, receive, send)
-                return
-        await self._rest(scope, receive, send)
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        path = scope["path"]
+        fhir = path.startswith("/fhir/") and not path.startswith("/fhir/.well-known/")
+        door = self._fhir if fhir else self._guarded
+        if not _has_body(scope):
+            await door(scope, receive, send)
+            return
+        body = self._bodies.watched(receive)
+        try:
+            await door(scope, body, send)
+        finally:
+            body.close()
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything but FHIR; of what nobody foresaw only kind and place are kept, never its text,
+        which the server would print."""
+        begun = False
+
+        async def watched(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._rest(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception as fault:
+            busy = isinstance(fault, Problem) and fault.kind is Kind.BUSY
+            if not busy:
+                log.error("unforeseen", kind=type(fault).__name__, place=place_of(fault))
+            if not begun:
+                status, says = (503, "busy") if busy else (500, "broken")
+                await PlainTextResponse(f"{says}\n", status)(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
+        for name, value in scope["headers"]
+    )
 
 
 def starlette(services: Services, demo: tuple[DemoAccount, ...] = ()) -> Starlette:

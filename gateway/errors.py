@@ -46,6 +46,14 @@ class Complaint:
     code: str = ""
 
 
+def place_of(fault: BaseException) -> str:
+    """File and line where a fault arose: all that may be written of one nobody foresaw."""
+    where = fault.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    return f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else ""
+
+
 class Problem(Exception):
     """Trouble that may be told to the caller: a sentence and a place, never a value of a patient."""
 

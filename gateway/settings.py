@@ -57,7 +57,9 @@ class Settings:
     )
     body_limit: int = setting(50_000_000, "largest accepted body or MLLP frame, in bytes")
     worker: bool = setting(True, "file messages in the serving process too")
-    answer_floor_ms: int = setting(0, "shortest time of a not-found answer, in milliseconds")
+    answer_floor_ms: int = setting(
+        15, "shortest time of an answer that shows nothing, in milliseconds"
+    )
     demo: bool = setting(False, "this is the pretend county: demo keys and plain doors are allowed")
 
     @property

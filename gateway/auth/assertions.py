@@ -70,7 +70,7 @@ def read(text: str) -> Claimed:
     if len(text) > LONGEST or len(parts) != 3 or not text.isascii():
         raise Unproven("not a compact JWS")
     header, claims = _object(parts[0], "the header"), _object(parts[1], "the payload")
-    if header.get("alg") not in _ALGORITHMS:
+    if not isinstance(header.get("alg"), str) or header["alg"] not in _ALGORITHMS:
         raise Unproven("algorithm")
     if "crit" in header:
         raise Unproven("crit")

@@ -13,7 +13,7 @@ from typing import NoReturn
 import msgspec
 
 from gateway.auth.scopes import allows
-from gateway.auth.systems import Access, caller
+from gateway.auth.systems import Access, caller, stands_for
 from gateway.errors import Kind, Problem
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -50,6 +50,10 @@ async def caller_of(headers: Mapping[str, str], services: Services, address: str
         _unauthenticated()
     rows = await services.db.read(clients.STANDING, access.client)
     if not rows or tuple(rows[0]) != ("active", access.epoch):
+        _unauthenticated()
+    if access.user and not await stands_for(
+        access.user, access.role, access.organization, services
+    ):
         _unauthenticated()
     return caller(access, address)
 

@@ -32,7 +32,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 from gateway.store import accounts
-from gateway.store.accounts import Person, SignedIn
+from gateway.store.accounts import Person, SignedIn, tidy
 from gateway.store.tables import PortalSession
 from gateway.vault import SealBroken
 
@@ -80,11 +80,6 @@ class Admitted:
 
 
 # Accounts.
-
-
-def tidy(login: str) -> str:
-    """A login as it is kept: without case, width and outer blanks."""
-    return unicodedata.normalize("NFKC", login).strip().casefold()
 
 
 async def open_account(

@@ -28,7 +28,7 @@ from gateway.auth.scopes import narrowed
 from gateway.errors import Kind, Problem
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.store import clients
+from gateway.store import accounts, clients
 from gateway.store.clients import Registered
 
 TOKEN_LIFE = 300  # seconds
@@ -151,6 +151,22 @@ def spoken_for(
     return Person(organization, user, name, role[1], purpose[1])
 
 
+async def stands_for(user: str, role: str, organization: str, services: Services) -> bool:
+    """Whether a token may speak for `user`.
+
+    A hospital's own name for a person is its word. But a login of ours is what consents name, so
+    it stands only for its owner: in the organisation and a role they hold now, and not disabled.
+    """
+    held = await services.db.read(accounts.ACCOUNT, accounts.tidy(user))
+    if not held:
+        return True
+    at, state, _ = held[0]
+    near = organization in services.register.chain(at) or at in services.register.chain(
+        organization
+    )
+    return near and state == "active" and role in {row[2] for row in held}
+
+
 def _line(value: Any, longest: int) -> bool:
     return isinstance(value, str) and len(value) <= longest and value.isprintable()
 
@@ -189,6 +205,8 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
         bases = (services.settings.canonical, f"{services.settings.base_url.rstrip('/')}/fhir")
         b2b = proven.extensions["hl7-b2b"]
         person = spoken_for(b2b, client, bases, services.register.chain)
+        if not await stands_for(person.user, person.role, person.organization, services):
+            raise Refusal("invalid_grant", "account", client.id)
     # 4
     scopes = narrowed(fields.get("scope", ""), client.scopes)
     if not scopes:

@@ -72,7 +72,7 @@ async def create(text: bytes, caller: Caller, services: Services) -> Recorded:
     The same text sent again is the same consent.
     """
     _may_record(caller)
-    text = await _with_patient(text, services)
+    text = await _with_patient(text, caller, services)
     plain = _parsed(text)
     id = services.ids(caller.organization)(
         "consent", "Consent", [services.vault.digest("consent", text).hex()]
@@ -83,10 +83,11 @@ async def create(text: bytes, caller: Caller, services: Services) -> Recorded:
     return await _record(id, text, plain, 0, caller, services)
 
 
-async def _with_patient(text: bytes, services: Services) -> bytes:
+async def _with_patient(text: bytes, caller: Caller, services: Services) -> bytes:
     """The text with a patient (or signing patient) named by identifier named by chart instead.
 
-    Registrars know numbers, not our ids; exactly one person must carry the identifier.
+    Registrars know numbers, not our ids; exactly one person must carry the identifier. Each number
+    looked up is a `search` event, because the answer tells whether anybody carries it.
     """
     _parsed(text)
     root = jsontext.parse(text)
@@ -101,6 +102,12 @@ async def _with_patient(text: bytes, services: Services) -> bytes:
         if system is None or value is None:
             continue
         charts = await charts_of(system, value, services)
+        at = services.now()
+        body = Body(
+            request=f"consent.{at}", human=caller.name, role=caller.role, returned=len(charts)
+        )
+        outcome = Outcome.PERMIT if len(charts) == 1 else Outcome.DENY
+        await services.log.note(Noted.SEARCH, outcome, caller, at, body, charts)
         if len(charts) != 1:
             raise Problem(Kind.UNPROCESSABLE, "This patient is not known here.", path)
         edits.append(jsontext.replaced(place, b'{"reference":"Patient/%s"}' % charts[0].encode()))
@@ -117,13 +124,15 @@ async def replace(
     """
     _may_record(caller)
     row = await _standing(id, services)
-    if row.chart != _parsed(text).get("patient", {}).get("reference", "").removeprefix("Patient/"):
+    plain = _parsed(text)
+    patient = plain.get("patient")
+    if not isinstance(patient, dict) or patient.get("reference") != f"Patient/{row.chart}":
         raise Problem(Kind.UNPROCESSABLE, "A consent stays with its patient.", "Consent.patient")
     if not if_match:
         raise Problem(Kind.PRECONDITION, "Say with If-Match which version this replaces.")
     if if_match != services.vault.version_tag(id, row.version):
         raise Problem(Kind.PRECONDITION, "Another version stands; read it first.")
-    return await _record(id, text, _parsed(text), row.version, caller, services)
+    return await _record(id, text, plain, row.version, caller, services)
 
 
 async def withdraw(id: str, caller: Caller, services: Services) -> Recorded:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange.aside import aside
 from gateway.exchange.person import head_name, pack_evidence, segment_name
 from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
@@ -70,7 +72,8 @@ async def file_message(id: str, services: Services) -> Settled | None:
     site = services.maps.get(source.map)
     owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
     text = await services.vault.open_raw(raw.source, raw.day, id, raw.sealed, raw.wrap, owner)
-    reading = site.read(text, services.ids(source.organization), origin=id)
+    ids = services.ids(source.organization)
+    reading = await aside(len(text), partial(site.read, text, ids, origin=id))
     issues = list(reading.issues)
     plans: list[Plan] = []
     for message in reading.messages:

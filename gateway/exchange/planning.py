@@ -11,6 +11,7 @@ import orjson
 from consent.labels import LabelFacts, label
 from consent.model import CONFIDENTIALITY
 from consent.model import Tier as Category
+from gateway.exchange.aside import aside
 from gateway.exchange.person import ALL_TIERS, Evidence, manifests
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records import extract
@@ -73,7 +74,8 @@ async def plan(
             issues.append(Issue("stop", "no-patient", ""))
         return None, issues
     chart = ids(message.patient.space, "Patient", (message.patient.number,))
-    planned = inherited([prepare(one, organization, services) for one in resources], services)
+    size = sum(len(one.head) + len(one.tail) for one in resources)
+    planned = await aside(size, _prepared, resources, organization, services)
     tiers = sorted({Tier.GENERAL, *(one.tier for one in planned)})
     wants = [ChartTier(chart, tier) for tier in tiers]
     at = services.now()
@@ -104,6 +106,12 @@ async def plan(
     )
     await meet_neighbours(planned_chart, services)
     return planned_chart, issues
+
+
+def _prepared(
+    resources: Sequence[Mapped], organization: str, services: Services
+) -> tuple[Planned, ...]:
+    return inherited([prepare(one, organization, services) for one in resources], services)
 
 
 def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:

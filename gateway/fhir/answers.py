@@ -73,6 +73,14 @@ def receipt(leaf: Leaf) -> tuple[bytes, bytes]:
     return b"x-access-log", f"{leaf.writer}/{leaf.counter}".encode()
 
 
+_EMPTY = b'{"resourceType":"Bundle","type":"searchset","total":0,'
+
+
+def shows_nothing(answer: Answer) -> bool:
+    """Whether the answer must not tell, by its time either, what there is."""
+    return answer.status in {403, 404} or answer.body.startswith(_EMPTY)
+
+
 def searchset(page: Page, base: str, self_link: str, next_link: str = "") -> Answer:
     """A searchset Bundle around stored texts."""
     links = [{"relation": "self", "url": self_link}]

@@ -13,7 +13,7 @@ import structlog
 
 from gateway import __version__
 from gateway.auth.bearer import allows, caller_of
-from gateway.errors import Kind, Problem
+from gateway.errors import Kind, Problem, place_of
 from gateway.exchange import ask, patients
 from gateway.fhir import answers, metadata
 from gateway.fhir.answers import Answer
@@ -158,8 +158,15 @@ async def search(request: Request, caller: Caller) -> Answer:
     if kind == "Patient":
         given = [("_id" if name == "_id" else name, value) for name, value in given]
     query = queries.parse(kind, given, services.settings.zone, lenient=request.lenient)
+    _may_include(query, caller)
     page = await ask.search(query, caller, services, kind)
     return _searchset(request, page, query.self_link)
+
+
+def _may_include(query: queries.Query, caller: Caller) -> None:
+    """What comes along needs a scope of its own: an include is no way around one."""
+    if query.includes and not allows(caller.scopes, "Observation", "read"):
+        raise Problem(Kind.REFUSED, "The token's scopes do not allow this.")
 
 
 async def everything(request: Request, caller: Caller) -> Answer:
@@ -223,6 +230,7 @@ async def _more(request: Request, caller: Caller, route: str, token: str) -> Ans
         query = everything_query(request.parts[1], cursor.params, lenient=True)
     else:
         query = queries.parse(kind, cursor.params, services.settings.zone, lenient=True)
+        _may_include(query, caller)
     page = await ask.search(query, caller, services, route, cursor)
     return _searchset(request, page, (("_page", token),), route)
 
@@ -315,17 +323,15 @@ class FhirDoor:
             raise
         except Exception as fault:
             # The text of an unforeseen exception may hold a name or a number: only its kind is kept.
-            where = fault.__traceback__
-            while where is not None and where.tb_next is not None:
-                where = where.tb_next
-            place = f"{where.tb_frame.f_code.co_filename}:{where.tb_lineno}" if where else ""
+            place = place_of(fault)
             log.error("unforeseen", request=name, kind=type(fault).__name__, place=place)
             answer = Answer(
                 500,
                 b'{"resourceType":"OperationOutcome","issue":[{"severity":"fatal",'
                 b'"code":"exception","diagnostics":"Something broke here; it was noted."}]}',
             )
-        if answer.status == 404 and self._services.settings.answer_floor_ms:
+        if answers.shows_nothing(answer):
+            # Absent, hidden and not this caller's business take the same time (security 1.13).
             floor = self._services.settings.answer_floor_ms / 1000
             await asyncio.sleep(max(0.0, started + floor - asyncio.get_running_loop().time()))
         await send(

@@ -10,10 +10,12 @@ import orjson
 
 from gateway.auth.bearer import allows
 from gateway.errors import Complaint, Kind, Problem
+from gateway.exchange.aside import aside
 from gateway.exchange.receive import Unit, receive, source_of_client
 from gateway.fhir import response
 from gateway.fhir.answers import Answer
 from gateway.records.instant import moment
+from gateway.services import Services
 from gateway.services.caller import Caller
 from mappings.engine import jsontext
 
@@ -39,7 +41,7 @@ async def process(request: Request, caller: Caller) -> Answer:
     header: Mapping[str, Any] | None = None
     problem: Problem | None = None
     try:
-        header = _header(jsontext.check(raw))
+        header = _header(await aside(len(raw), jsontext.check, raw))
         control = str(header.get("id", ""))
     except Problem as found:
         problem, control = found, ""
@@ -52,7 +54,9 @@ async def process(request: Request, caller: Caller) -> Answer:
     except Problem as found:
         problem = found
     if problem is None:
-        problem = _unreadable(raw, source.map, source.organization, request)
+        problem = await aside(
+            len(raw), _unreadable, raw, source.map, source.organization, request.services
+        )
     answer = response.response(
         header,
         problem,
@@ -79,9 +83,8 @@ def _header(bundle: Any) -> Mapping[str, Any]:
     return header
 
 
-def _unreadable(raw: bytes, site: str, organization: str, request: Request) -> Problem | None:
+def _unreadable(raw: bytes, site: str, organization: str, services: Services) -> Problem | None:
     """What stops the whole message, told at once; the rest is found when it is filed."""
-    services = request.services
     reading = services.maps.get(site).read(raw, services.ids(organization))
     stops = [
         issue

@@ -19,7 +19,7 @@ FIELDS = ("number", "actor", "organization", "kind", "outcome")
 async def accesses(desk: Desk) -> Response:
     """A page of the log; what it is narrowed to is kept in the session, never in the address."""
     page = desk.request.query_params.get("page", "1")
-    return await _accesses(desk, int(page) if page.isdecimal() else 1)
+    return await _accesses(desk, max(1, int(page)) if page.isdecimal() and len(page) < 7 else 1)
 
 
 async def _accesses(desk: Desk, page: int, misread: NotAnId | None = None) -> Response:

@@ -56,6 +56,7 @@ async def look_up(desk: Desk) -> Response:
         case NotAnId() as why:
             return await desk.page("look-up.html", 422, misread=why)
         case identifier:
+            desk.paced("look-up")
             return await _open(desk, identifier, None)
 
 
@@ -80,8 +81,19 @@ async def claim_page(desk: Desk) -> Response:
     asked = _asked(desk)
     if asked is None:
         return await desk.go("/look-up")
+    return await _claim_page(desk, asked)
+
+
+async def _claim_page(
+    desk: Desk, asked: Identifier, status: int = 200, missing: str = "", reason: str = ""
+) -> Response:
     return await desk.page(
-        "claim.html", asked=resident_id.masked(asked.number), missing="", reason=""
+        "claim.html",
+        status,
+        asked=resident_id.masked(asked.number),
+        about=desk.about(asked.kind, asked.number),
+        missing=missing,
+        reason=reason,
     )
 
 
@@ -90,17 +102,13 @@ async def claim(desk: Desk) -> Response:
     asked = _asked(desk)
     if asked is None:
         return await desk.go("/look-up")
+    desk.still_about(asked.kind, asked.number)
     reason = desk.text("reason", 500)
     declared = desk.text("declared") == "yes"
     if not declared or len(reason) < SHORTEST_CLAIM:
         missing = "reason" if declared else "declared"
-        return await desk.page(
-            "claim.html",
-            422,
-            asked=resident_id.masked(asked.number),
-            missing=missing,
-            reason=reason,
-        )
+        return await _claim_page(desk, asked, 422, missing, reason)
+    desk.paced("claim")
     return await _open(desk, asked, reason)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -22,6 +23,7 @@ from gateway.errors import Kind, Problem
 from gateway.portal import words
 from gateway.portal.handles import handle, id_of
 from gateway.portal.languages import HERE, TAGS, environment, translations
+from gateway.portal.pace import Pace
 from gateway.portal.stories import People, Session, Stories, Surroundings
 
 FORM_LIMIT = 256_000
@@ -45,6 +47,7 @@ class Portal:
         self.services = services
         self.stories = stories
         self.people = people
+        self.pace = Pace()
         settings = services.settings
         # A browser keeps `__Host-` cookies only from a safe origin; plain HTTP is the demo alone.
         self.secure = settings.behind_proxy or bool(settings.tls_certificate.name)
@@ -111,6 +114,20 @@ class Desk:
         """An uploaded file; None when none was chosen."""
         value = self.form.get(name)
         return value if isinstance(value, UploadFile) and value.size else None
+
+    def paced(self, what: str) -> None:
+        """Count a look-up; Problem THROTTLED for more in a minute than anybody can need."""
+        self.portal.pace.take(what, self.who.caller.user, self.portal.services.now())
+
+    def about(self, *what: Any) -> str:
+        """Whom and what a page is about, for its form to carry back."""
+        said = json.dumps(what, ensure_ascii=False, sort_keys=True)
+        return hmac.new(self.who.csrf.encode(), said.encode(), "sha256").hexdigest()
+
+    def still_about(self, *what: Any) -> None:
+        """Problem CONFLICT when another page of this session has meanwhile taken up another matter."""
+        if not hmac.compare_digest(self.text("about").encode(), self.about(*what).encode()):
+            raise Problem(Kind.CONFLICT, "The page is about something else by now.")
 
     def handle(self, id: str) -> str:
         """A record's name in this session's addresses."""

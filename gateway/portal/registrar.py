@@ -37,12 +37,18 @@ async def find(desk: Desk) -> Response:
         case NotAnId() as why:
             return await desk.page("consent-find.html", 422, misread=why)
         case identifier:
+            desk.paced("look-up")
             at_desk = {"kind": identifier.kind, "number": identifier.number}
             return await desk.go("/consents", at_desk=at_desk, draft=None)
 
 
 def _identifier(desk: Desk) -> Identifier | None:
     return kept(plain(desk.who.memory, "at_desk"))
+
+
+def _matter(desk: Desk) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Whom the desk has before it, and what was chosen for them."""
+    return plain(desk.who.memory, "at_desk"), plain(desk.who.memory, "draft")
 
 
 async def _at_desk(desk: Desk) -> ConsentDesk | None:
@@ -69,6 +75,7 @@ async def _desk_page(desk: Desk, status: int = 200, missing: str = "") -> Respon
         resident=here.resident,
         file=here,
         offered=OFFERED,
+        about=desk.about(_matter(desk)[0]),
         draft=draft,
         missing=missing,
     )
@@ -91,6 +98,7 @@ async def draft(desk: Desk) -> Response:
     here = await _at_desk(desk)
     if here is None:
         return await desk.go("/consents/find")
+    desk.still_about(_matter(desk)[0])
     chosen = _chosen(desk)
     missing = _missing(chosen, here)
     if missing:
@@ -124,6 +132,7 @@ async def _preview(desk: Desk, status: int = 200, missing: str = "", **given: st
         "consent-new.html",
         status,
         resident=here.resident,
+        about=desk.about(*_matter(desk)),
         draft=draft,
         organization=names.get(draft["organization"], ""),
         category=names.get(draft["category"], ""),
@@ -138,6 +147,7 @@ async def record(desk: Desk) -> Response:
     identifier, draft = _identifier(desk), plain(desk.who.memory, "draft")
     if identifier is None or not draft:
         return await desk.go("/consents")
+    desk.still_about(*_matter(desk))
     witness, day = desk.text("witness", 100), desk.text("signed")
     signed = _day(day)
     upload = desk.file("evidence")

@@ -34,6 +34,12 @@ def token(page: httpx.Response) -> str:
     return found[1]
 
 
+def about(page: httpx.Response) -> str:
+    found = re.search(r'name="about" value="([^"]+)"', page.text)
+    assert found
+    return found[1]
+
+
 async def signed_in(client: httpx.AsyncClient, login: str) -> str:
     door = await client.get("/portal/sign-in")
     data = {"csrf": token(door), "login": login, "password": PASSWORD}
@@ -181,8 +187,11 @@ PDF = b"%PDF-1.4 synthetic"
 async def draft(client: httpx.AsyncClient) -> dict[str, str]:
     csrf = await signed_in(client, "lin")
     await client.post("/portal/consents/find", data={"csrf": csrf, "number": NUMBER})
-    await client.post("/portal/consents", data={"csrf": csrf, "kind": "share"})
-    return {"csrf": csrf, "witness": "沈芷", "signed": "2026-02-28"}
+    desk = await client.get("/portal/consents")
+    choice = {"csrf": csrf, "about": about(desk), "kind": "share"}
+    await client.post("/portal/consents", data=choice)
+    form = await client.get("/portal/consents/new")
+    return {"csrf": csrf, "about": about(form), "witness": "沈芷", "signed": "2026-02-28"}
 
 
 @pytest.mark.parametrize(
@@ -213,12 +222,15 @@ async def test_only_a_choice_that_was_offered_is_taken_down(
 ) -> None:
     csrf = await signed_in(client, "lin")
     await client.post("/portal/consents/find", data={"csrf": csrf, "number": NUMBER})
+    desk = await client.get("/portal/consents")
     for wrong in (
         {"kind": "other"},
         {"kind": "category", "organization": "people", "category": "NOPE"},
         {"kind": "refuse-organization", "refused": "nobody"},
     ):
-        answer = await client.post("/portal/consents", data={"csrf": csrf} | wrong)
+        answer = await client.post(
+            "/portal/consents", data={"csrf": csrf, "about": about(desk)} | wrong
+        )
         assert answer.status_code == 422
 
 
