@@ -33,6 +33,8 @@ M = TypeVar("M")
 ATTEMPTS = 4
 PAGE_LIFE = 30 * 60 * 1_000_000
 NOT_IN_EVERYTHING = frozenset({"Consent", "Task"})
+# What a chart holds without the patient having been seen for anything that may be shown.
+_SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance"}
 
 
 class Match(NamedTuple):
@@ -212,7 +214,7 @@ async def shows_patient(person: Person, services: Services, caller: Caller, matc
     return any(
         isinstance(person.decide(row.id, pair), Permit | PermitEmergency)
         for pair in await shelf(person, services, row)
-        if pair[0].type not in {"Patient", "Provenance"}
+        if pair[0].type not in _SAYS_NOTHING
     )
 
 

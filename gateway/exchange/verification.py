@@ -43,7 +43,8 @@ async def verify_log(services: Services, witnessed: Sequence[bytes] = ()) -> Rep
                 except (ValueError, TypeError, AttributeError):
                     unreadable.append(row[0])
                     continue
-                if services.log.tag_of_owner(row[-1]) != row[-4].partition(" ")[0]:
+                owner, charts = row[-1], row[-4]
+                if owner and services.log.tag(owner) != charts.partition(" ")[0]:
                     owners.append(row[0])
             if not found:
                 return

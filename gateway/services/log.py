@@ -17,7 +17,7 @@ from gateway.services.caller import Caller
 from gateway.store import charts as chart_rows
 from gateway.store import log as rows
 from gateway.store.engine import Store, Tx
-from gateway.vault import Grant, KeyMissing, Tier, Vault
+from gateway.vault import AuditKey, Grant, KeyMissing, Shredded, Tier, Vault
 
 _EVERY_TIER = frozenset(Tier)
 
@@ -111,10 +111,6 @@ class AccessLog:
             self._tags[chart] = known
         return known
 
-    def tag_of_owner(self, chart: str) -> str:
-        """The first chart an event names, by the owner of its body; empty for the county's."""
-        return self.tag(chart) if chart else ""
-
     async def draft(
         self,
         kind: Kind,
@@ -127,14 +123,12 @@ class AccessLog:
     ) -> Draft:
         """An event ready to append; its body is sealed under the first chart's key of the year."""
         owner = charts[0] if charts else ""
-        want = (owner, moment(at).year)
         grant = Grant("job", body.request or "audit", _EVERY_TIER)
         try:
-            seals = await self._vault.audit_seals(grant, [want])
-        except KeyMissing:
-            await self._vault.ensure((), [want])
-            seals = await self._vault.audit_seals(grant, [want])
-        sealed = seals[want].seal(encode_body(body), b"audit-body")
+            owner, seal = await self._seal(grant, owner, at)
+        except Shredded:  # of a destroyed chart the county keeps who asked
+            owner, seal = await self._seal(grant, "", at)
+        sealed = seal.seal(encode_body(body), b"audit-body")
         return Draft(
             kind,
             outcome,
@@ -148,6 +142,15 @@ class AccessLog:
             sealed,
             epochs or {},
         )
+
+    async def _seal(self, grant: Grant, owner: str, at: int) -> tuple[str, AuditKey]:
+        want = (owner, moment(at).year)
+        try:
+            seals = await self._vault.audit_seals(grant, [want])
+        except KeyMissing:
+            await self._vault.ensure((), [want])
+            seals = await self._vault.audit_seals(grant, [want])
+        return owner, seals[want]
 
     async def write(self, draft: Draft) -> Leaf:
         """Make it durable, together with whatever else waits; Moved when a chart changed."""
