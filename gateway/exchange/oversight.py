@@ -10,17 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from gateway.audit.events import Body, Kind, Outcome, decode_body
+from gateway.audit.events import Body, Kind, Outcome
 from gateway.audit.verify import Report
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange.event_bodies import bodies
 from gateway.exchange.patients import charts_of
-from gateway.exchange.person import ALL_TIERS
 from gateway.exchange.residents import SELF_CLAIM
 from gateway.exchange.staff import called
 from gateway.exchange.verification import verify_log
 from gateway.identity.systems import RESIDENT_ID
-from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
@@ -29,7 +28,6 @@ from gateway.store import inbox
 from gateway.store import oversight as listed
 from gateway.store.engine import Tx
 from gateway.store.oversight import EventRow, Narrow
-from gateway.vault import Grant, KeyMissing, Shredded, VaultError
 
 PAGE = 50
 MOST_ALARMS = 200
@@ -123,11 +121,11 @@ async def accesses(asked: Filter, caller: Caller, services: Services) -> Accesse
     first = (asked.page - 1) * PAGE
     found = await services.db.session(listed.events, narrow, first, PAGE)
     kinds = await services.db.session(listed.event_kinds)
-    bodies = await _bodies(found.rows, services)
+    told = await bodies(found.rows, services)
     people = await _people(found.rows, services)
     shown = tuple(
         _access(row, body, person)
-        for row, body, person in zip(found.rows, bodies, people, strict=True)
+        for row, body, person in zip(found.rows, told, people, strict=True)
     )
     return Accesses(shown, found.total, first + len(shown) < found.total, kinds)
 
@@ -193,28 +191,6 @@ def _body(what: str, at: int, caller: Caller, details: dict[str, str]) -> Body:
     )
 
 
-async def _bodies(events: Sequence[EventRow], services: Services) -> list[Body | None]:
-    """The bodies of events; None where the key was destroyed or the body has expired.
-
-    A body is sealed under the year it was drafted in, which may be the one before its event's.
-    """
-    found: list[Body | None] = []
-    grant = Grant("job", "oversight", ALL_TIERS)
-    for event in events:
-        body = None
-        year = moment(event.at).year
-        for one in (year, year - 1):
-            if body is None and event.sealed is not None:
-                try:
-                    want = (event.body_owner, one)
-                    key = (await services.vault.audit_seals(grant, [want]))[want]
-                    body = decode_body(key.open(event.sealed, b"audit-body"))
-                except (KeyMissing, Shredded, VaultError, ValueError):
-                    continue
-        found.append(body)
-    return found
-
-
 async def _people(events: Sequence[EventRow], services: Services) -> list[str]:
     """The short name of the person each event is about: of the person's chart, as the log tags it."""
     owners = sorted({event.body_owner for event in events if event.body_owner})
@@ -257,7 +233,7 @@ async def _told(
 ) -> list[Alarm]:
     told = []
     for row, cause in pairs:
-        [body] = await _bodies([cause], services) if cause else [None]
+        [body] = await bodies([cause], services) if cause else [None]
         [person] = await _people([cause], services) if cause else [""]
         told.append(
             Alarm(

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.audit.verify import Fault, Finding, Report, Row, verify
 from gateway.exchange.sequence import checkpoint_file, event_of, log_key
+from gateway.exchange.standing_consents import contradictions
 from gateway.services import Services
 from gateway.store import log as rows
 
@@ -69,7 +70,8 @@ async def verify_log(services: Services, witnessed: Sequence[bytes] = ()) -> Rep
             f"条目 {entry} 的正文归属被改动。",
             f"Entry {entry} names another owner of its body than it was written with.",
         )
-    return await _with_stray(await _with_waiting(report, services), services)
+    report = await _with_stray(await _with_waiting(report, services), services)
+    return await _with_consents(report, services)
 
 
 def with_finding(
@@ -113,5 +115,19 @@ async def _with_stray(report: Report, services: Services) -> Report:
             f"写入者 {writer} 名下有 {count} 条事件不在日志中，说明是后来插入的。",
             f"{count} events under writer {writer} are not in the log: they were inserted.",
             count,
+        )
+    return report
+
+
+async def _with_consents(report: Report, services: Services) -> Report:
+    """The report with a finding for each consent that does not stand as the log says."""
+    for one in await contradictions(services):
+        place = "?" if one.entry is None else one.entry
+        report = with_finding(
+            report,
+            Fault.MISSING if one.gone else Fault.CHANGED,
+            one.entry,
+            f"条目 {place} 登记的同意，库里已{'不存在' if one.gone else '不是登记时的样子'}。",
+            f"The consent recorded by entry {place} is {'gone' if one.gone else 'not as recorded'}.",
         )
     return report

@@ -21,6 +21,7 @@ _record = tables.Record.__table__  # type: ignore[attr-defined]
 _event = tables.AuditEvent.__table__  # type: ignore[attr-defined]
 _leaf = tables.LogLeaf.__table__  # type: ignore[attr-defined]
 _alarm = tables.Alarm.__table__  # type: ignore[attr-defined]
+_directive = tables.Directive.__table__  # type: ignore[attr-defined]
 _chart = tables.Chart.__table__  # type: ignore[attr-defined]
 
 FEEDS = Statement(
@@ -103,6 +104,12 @@ def events(session: Session, narrow: Narrow, first: int, most: int) -> Events:
     return Events(
         tuple(EventRow._make((*row, numbers.get((row[0], row[1])))) for row in found), total
     )
+
+
+def directives(session: Session) -> dict[str, tuple[int, bool]]:
+    """(version, active) of every consent that decisions read."""
+    rows = session.execute(select(_directive.c.id, _directive.c.version, _directive.c.active))
+    return {row[0]: (row[1], bool(row[2])) for row in rows}
 
 
 def _tests(narrow: Narrow) -> list[Any]:
