@@ -7,42 +7,40 @@ sends the request back to 1. Hidden and absent are one answer.
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from consent.model import Decision, DenyTell, Permit, PermitEmergency
-from gateway.audit.events import Body, Item, Kind, Outcome, Restricted, Ruling, manifest_root
+from consent.model import DenyTell
+from gateway.audit.events import Body, Item, Kind, Outcome, Restricted, manifest_root
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange.person import Pair, Person, head_name, manifests, meet, shelf
+from gateway.exchange.person import Person, head_name, manifests, meet
+from gateway.exchange.shelf import (
+    NOT_IN_EVERYTHING,
+    Match,
+    Shown,
+    Tally,
+    matches_of,
+    permitted,
+    shows_patient,
+)
 from gateway.records.entry import unpack_head
-from gateway.records.query import Query, sort_key
+from gateway.records.query import Key, Query, keys, sort_key
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Leaf, Moved
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, RecordName, Tier, VaultError
 
+__all__ = ["Gathering", "Match", "Opened", "Page", "gather", "nothing", "read", "search", "settled"]
+
 T = TypeVar("T")
-M = TypeVar("M")
 
 ATTEMPTS = 4
 PAGE_LIFE = 30 * 60 * 1_000_000
-NOT_IN_EVERYTHING = frozenset({"Consent", "Task"})
-# What a chart holds without the patient having been seen for anything that may be shown.
-_SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance"}
-
-
-class Match(NamedTuple):
-    """A permitted entry and the chart it is in."""
-
-    chart: str
-    pair: Pair
-    decision: Decision
 
 
 class Opened(NamedTuple):
@@ -51,10 +49,15 @@ class Opened(NamedTuple):
     type: str
     id: str
     text: bytes
-    version: str
     filed: int  # µs UTC
     match: Match
     leaf: Leaf  # the durable event behind this answer
+    tag: Callable[[str, int], str]
+
+    @property
+    def version(self) -> str:
+        """The opaque name of its version."""
+        return self.tag(self.id, self.match.pair[1].version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,36 +111,6 @@ async def settled(work: Callable[[], Awaitable[T]]) -> T:
         except Moved:
             continue
     raise Problem(Trouble.BUSY, "This record is changing right now; please try again.")
-
-
-@dataclass(slots=True)
-class Tally:
-    """How the decisions of one request came out, for its event."""
-
-    effects: Counter[tuple[str, str, tuple[str, ...]]] = field(default_factory=Counter)
-    withheld: Counter[str] = field(default_factory=Counter)
-    # Records of one class share one decision, which is kept so that its id stays its own.
-    _seen: dict[int, tuple[Decision, bool, Counter[Any], Any]] = field(default_factory=dict)
-
-    def note(self, decision: Decision) -> bool:
-        """Count it; True when it permits."""
-        seen = self._seen.get(id(decision))
-        if seen is None:
-            reason = decision.reason.value
-            permitted = isinstance(decision, Permit | PermitEmergency)
-            counts: Counter[Any] = self.effects if permitted else self.withheld
-            name: Any = ("permit", reason, decision.rules) if permitted else reason
-            seen = self._seen[id(decision)] = decision, permitted, counts, name
-        _, permitted, counts, name = seen
-        counts[name] += 1
-        return permitted
-
-    def rulings(self) -> tuple[Ruling, ...]:
-        """The permits, grouped."""
-        return tuple(
-            Ruling(effect, reason, rules, count)
-            for (effect, reason, rules), count in self.effects.items()
-        )
 
 
 # Reading by id
@@ -206,18 +179,6 @@ async def _decided(
     return Match(row.chart, pair, decision) if tally.note(decision) else None
 
 
-async def shows_patient(person: Person, services: Services, caller: Caller, match: Match) -> bool:
-    """A Patient is shown to its own organisation, or where something else of its chart is."""
-    if match.pair[0].source == caller.organization:
-        return True
-    row = next(row for row in person.charts if row.id == match.chart)
-    return any(
-        isinstance(person.decide(row.id, pair), Permit | PermitEmergency)
-        for pair in await shelf(person, services, row)
-        if pair[0].type not in _SAYS_NOTHING
-    )
-
-
 # Searching
 
 
@@ -247,23 +208,21 @@ async def _search(
             raise refused(person.gate)
         return Page((), (), 0, leaf=leaf)
     highs = dict(cursor.highs) if cursor else {row.id: row.seq for row in person.charts}
-    permitted: list[Match] = []
+    types = {query.type, "Observation"} if query.includes else {query.type} - {""}
+    shown: list[Shown] = []
     for row in person.charts:
         if row.id in highs:
-            permitted += await _permitted(person, services, caller, row, query, tally, highs)
-    key = sort_key(query)
-    anything = not query.ids and not query.tests
-    matches = [
-        (key(m.pair), m)
-        for m in permitted
-        if _wanted(m.pair, query) and (anything or query.matches(m.pair))
-    ]
+            shown += await permitted(person, services, caller, row, types, tally, highs[row.id])
+    matches: list[Key] = []
+    for mark, one in enumerate(shown):
+        matches += keys(query, one.segment, _wanted(one, query), mark)
     page, following = _cut(matches, highs, query, caller, services, route, at, cursor)
-    items = tuple(m for _, m in page)
-    also = tuple(_included(items, permitted, query))
+    items = tuple(shown[mark].match(place) for *_, mark, place in page)
+    also = tuple(_included(items, shown, query))
     total = len(matches)
     # What is not on the page is let go before others' requests run: together they fill the caches.
-    del permitted, matches, page
+    del shown, matches, page
+    person.shelves.clear()
     leaf = await _event(kind, caller, services, at, person, items + also, tally, query)
     opened = await _open(services, person, items + also, leaf)
     return Page(
@@ -278,7 +237,7 @@ async def _search(
 
 
 def _cut(
-    matches: list[tuple[tuple[int, ...], M]],
+    matches: list[Key],
     highs: dict[str, int],
     query: Query,
     caller: Caller,
@@ -286,63 +245,57 @@ def _cut(
     route: str,
     at: int,
     cursor: Cursor | None,
-) -> tuple[list[tuple[tuple[int, ...], M]], str]:
-    """The page of (key, match) that follows the cursor, and the link to the next one."""
-    matches.sort(key=lambda keyed: keyed[0])
-    after = tuple(map(int, cursor.after)) if cursor else ()
-    left = [keyed for keyed in matches if keyed[0] > after] if after else matches
+) -> tuple[list[Key], str]:
+    """The page of keys that follows the cursor, and the link to the next one.
+
+    Behind its numbers and the id a key has what its caller put there.
+    """
+    matches.sort()
+    left = matches
+    if cursor:
+        *numbers, last = cursor.after
+        after = (*map(int, numbers), bytes.fromhex(last))
+        left = [key for key in matches if key[: len(after)] > after]
     page = left[: query.count]
     if not page or len(left) == len(page):
         return page, ""
-    place = tuple(map(str, page[-1][0]))
+    width = len(query.sort) or 1
+    place = (*map(str, page[-1][:width]), page[-1][width].hex())
     mark = Cursor(route, query.self_link, who(caller), highs, place, at + PAGE_LIFE)
     return page, services.vault.seal_token("page", _pack(mark))
 
 
-def _wanted(pair: Pair, query: Query) -> bool:
-    return pair[0].type == query.type if query.type else pair[0].type not in NOT_IN_EVERYTHING
-
-
-async def _permitted(
-    person: Person,
-    services: Services,
-    caller: Caller,
-    row: rows.ChartRow,
-    query: Query,
-    tally: Tally,
-    highs: dict[str, int],
-) -> list[Match]:
-    """What of one chart the caller may know of, among the types the query can touch."""
-    types = {query.type} | ({"Observation"} if query.includes else set()) if query.type else set()
-    found: list[Match] = []
-    patients: list[Match] = []
-    high = highs[row.id]
-    everything = await shelf(person, services, row, high)
-    standing: dict[bytes, Pair] | None = None
-    if high < row.seq:  # on a later page: what was relabelled since protects its past too
-        standing = {pair[1].id: pair for pair in await shelf(person, services, row)}
-    for pair in everything:
-        if types and pair[0].type not in types:
-            continue
-        decision = person.decide(row.id, pair)
-        if standing is not None:
-            now = standing.get(pair[1].id)
-            if now is None or not tally.note(person.decide(row.id, now)):
-                continue
-        if tally.note(decision):
-            match = Match(row.id, pair, decision)
-            (patients if pair[0].type == "Patient" else found).append(match)
-    return found + [m for m in patients if await shows_patient(person, services, caller, m)]
-
-
-def _included(items: Sequence[Match], permitted: Iterable[Match], query: Query) -> list[Match]:
-    if not query.includes:
-        return []
+def _wanted(one: Shown, query: Query) -> Sequence[int]:
+    """The places that match the query."""
+    segment = one.segment
     wanted = {
-        target for match in items for said, target in match.pair[1].links if said in query.includes
+        number
+        for number, nature in enumerate(segment.natures)
+        if (nature.type == query.type if query.type else nature.type not in NOT_IN_EVERYTHING)
+        and all(test(nature) for test in query.natures)
     }
-    on_page = {match.pair[1].id for match in items}
-    return [m for m in permitted if m.pair[1].id in wanted - on_page]
+    places = one.places
+    if len(wanted) < len(segment.natures):
+        places = [place for place in places if segment.which[place] in wanted]
+    return query.among(segment, places) if query.ids or query.times or query.links else places
+
+
+def _included(items: Sequence[Match], shown: Iterable[Shown], query: Query) -> list[Match]:
+    wanted = {
+        target
+        for match in items
+        if query.includes
+        for said, target in match.pair[1].links
+        if said in query.includes
+    }
+    wanted -= {match.pair[1].id for match in items}
+    return [
+        one.match(place)
+        for one in shown
+        if wanted
+        for place in one.places
+        if one.segment.ids[place] in wanted
+    ]
 
 
 async def _search_ids(
@@ -360,12 +313,13 @@ async def _search_ids(
         by_chart.setdefault(row.chart if row else "", []).extend([row] if row else [])
     key = sort_key(query)
     asked: list[tuple[Person, Tally]] = []
-    matches: list[tuple[tuple[int, ...], tuple[Person, Match]]] = []
-    for chart, found in by_chart.items():
+    matches: list[Key] = []
+    found: list[tuple[Person, Match]] = []
+    for chart, standing in by_chart.items():
         person = await meet(chart, caller, services, at, action="search", named=False)
         tally = Tally()
         asked.append((person, tally))
-        for row in found if person.gate is None else ():
+        for row in standing if person.gate is None else ():
             match = await _decided(person, services, row, tally)
             if (
                 match is not None
@@ -375,12 +329,13 @@ async def _search_ids(
                     query.type != "Patient" or await shows_patient(person, services, caller, match)
                 )
             ):
-                matches.append((key(match.pair), (person, match)))
+                matches.append((*key(match.pair), len(found)))
+                found.append((person, match))
     page, following = _cut(matches, {}, query, caller, services, route, at, cursor)
     records: list[Opened] = []
     leaf = None
     for person, tally in asked:
-        items = [match for _, (whose, match) in page if whose is person]
+        items = [match for whose, match in (found[at] for *_, at in page) if whose is person]
         leaf = await _event(
             Kind.SEARCH, caller, services, at, person, items, tally, query, refused=not items
         )
@@ -451,12 +406,10 @@ async def _gather(
     at = services.now()
     person = await meet(chart, caller, services, at, action="read", named=named)
     known = Tally()
-    permitted: list[Match] = []
+    shown: list[Match] = []
     for row in person.charts if person.gate is None else ():
-        permitted += await _permitted(
-            person, services, caller, row, Query(""), known, {row.id: row.seq}
-        )
-    chosen = list(choose(permitted))
+        shown += matches_of(await permitted(person, services, caller, row, (), known))
+    chosen = list(choose(shown))
     tally = Tally(withheld=known.withheld)
     versions: list[Match] = []
     older: dict[str, rows.RecordRow] = {}
@@ -551,46 +504,40 @@ async def _open(
     """Step 5: open exactly the permitted records, against the durable leaf."""
     if not items:
         return []
-    bodies: dict[tuple[str, int], tuple[int, bytes | None]] = {}
+    named = [(match, match.pair[1].hex, match.pair[1].version) for match in items]
+    bodies: dict[tuple[str, int], tuple[int, bytes | None]]
     if known:
         bodies = {(row.id, row.version): (row.tier, row.sealed) for row in known.values()}
     else:
-        ids = [m.pair[1].hex for m in items]
-        for id, version, tier, sealed in await services.db.read(rows.BODIES, ids):
-            bodies[id, version] = (tier, sealed)
-        for match in items:
-            entry = match.pair[1]
-            if (entry.hex, entry.version) not in bodies:  # a newer version was filed meanwhile
-                for row in await rows.versions(services.db, entry.hex):
+        bodies = {
+            (id, version): (tier, sealed)
+            for id, version, tier, sealed in await services.db.read(
+                rows.BODIES, [id for _, id, _ in named]
+            )
+        }
+        for _, id, version in named:
+            if (id, version) not in bodies:  # a newer version was filed meanwhile
+                for row in await rows.versions(services.db, id):
                     bodies[row.id, row.version] = (row.tier, row.sealed)
     grant = Grant(person.grant.kind, person.grant.about, person.grant.tiers, leaf)
-    wants = {ChartTier(m.chart, Tier(bodies[m.pair[1].hex, m.pair[1].version][0])) for m in items}
-    keys = await services.vault.records(grant, sorted(wants))
+    shelves = {(match.chart, bodies[id, version][0]) for match, id, version in named}
+    wants = {one: ChartTier(one[0], Tier(one[1])) for one in sorted(shelves)}
+    keys = await services.vault.records(grant, list(wants.values()))
+    openers = {one: keys[want].open for one, want in wants.items()}
+    tag = services.vault.version_tag
     opened = []
-    for match in items:
-        nature, entry = match.pair
-        tier, sealed = bodies[entry.hex, entry.version]
+    for match, id, version in named:
+        tier, sealed = bodies[id, version]
         if sealed is None:
             raise Problem(Trouble.BUSY, "The source that keeps this record cannot be asked now.")
+        nature, entry = match.pair
         try:
-            text = keys[ChartTier(match.chart, Tier(tier))].open(
-                sealed, RecordName(nature.type, entry.hex, entry.version)
-            )
+            text = openers[match.chart, tier](sealed, RecordName(nature.type, id, version))
         except VaultError:
             raise Problem(
                 Trouble.BUSY, "A stored record is damaged; operations were told."
             ) from None
-        opened.append(
-            Opened(
-                nature.type,
-                entry.hex,
-                text,
-                services.vault.version_tag(entry.hex, entry.version),
-                entry.filed,
-                match,
-                leaf,
-            )
-        )
+        opened.append(Opened(nature.type, id, text, entry.filed, match, leaf, tag))
     return opened
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -26,7 +26,7 @@ from consent.model import (
 )
 from consent.model import Tier as Category
 from gateway.records import facts as facts_
-from gateway.records.entry import Entry, Nature, Segment, standing, unpack_segment
+from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
@@ -83,8 +83,10 @@ class Person:
     keys: dict[ChartTier, ManifestKey]
     grant: Grant
     facts: dict[str, facts_.Facts]
-    # By chart and nature, which is kept so that no other takes its place in memory.
-    _classes: dict[tuple[str, int], tuple[Nature, FacetClass, Decision | None]]
+    shelves: dict[str, list[Segment]] = field(default_factory=dict)  # manifests opened so far
+    _classes: dict[tuple[str, Nature], tuple[FacetClass, Decision | None]] = field(
+        default_factory=dict
+    )
 
     @property
     def epochs(self) -> dict[str, int]:
@@ -96,18 +98,17 @@ class Person:
         """The linked charts."""
         return tuple(row.id for row in self.charts)
 
+    def decide_all(self, chart: str, nature: Nature) -> Decision | None:
+        """The decision on every record of the nature; None when a consent tells single ones apart."""
+        return self._class(chart, nature)[1]
+
     def decide(self, chart: str, pair: Pair) -> Decision:
         """The decision on one entry of one chart."""
-        assert self.rule is not None, "a gated person has no rule"
         nature, entry = pair
-        place = (chart, id(nature))
-        known = self._classes.get(place)
-        if known is None:
-            made = facet_class(nature, chart)
-            known = self._classes[place] = nature, made, self.rule.of_class(made)
-        _, kind, decision = known
+        kind, decision = self._class(chart, nature)
         if decision is not None:
             return decision
+        assert self.rule is not None, "a gated person has no rule"
         return self.rule.decide(
             Facets(
                 kind,
@@ -118,6 +119,14 @@ class Person:
                 frozenset(to.hex() for _, to in entry.links),
             )
         )
+
+    def _class(self, chart: str, nature: Nature) -> tuple[FacetClass, Decision | None]:
+        known = self._classes.get((chart, nature))
+        if known is None:
+            assert self.rule is not None, "a gated person has no rule"
+            made = facet_class(nature, chart)
+            known = self._classes[chart, nature] = made, self.rule.of_class(made)
+        return known
 
 
 def facet_class(nature: Nature, chart: str) -> FacetClass:
@@ -185,7 +194,7 @@ async def meet(
     evidence = [_relationship(services, caller, *row) for row in known.relationships]
     request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
     grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
-    person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {}, {})
+    person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {})
     if not caller.purpose and caller.role == "system":
         person.rule = OwnSource(caller.organization)
         if not known.charts:
@@ -255,34 +264,6 @@ async def manifests(
     except (KeyMissing, Shredded) as fault:
         rest = [want for want in wants if want not in fault.wants]
         return await manifests(services, grant, rest) if rest and fault.wants else {}
-
-
-async def shelf(
-    person: Person, services: Services, row: rows.ChartRow, high: int | None = None
-) -> list[Pair]:
-    """The standing entries of one chart, up to sequence number `high`, or as the grounds saw it."""
-    if high is None:
-        high = row.seq
-    # All of them: a merge may have joined what we may see with what is newer.
-    found = await rows.segments(services.db, row.id, rows.ALL)
-    missing = {
-        ChartTier(row.id, Tier(tier))
-        for _, tier, _, _ in found
-        if ChartTier(row.id, Tier(tier)) not in person.keys
-    }
-    if missing:
-        person.keys |= await manifests(services, person.grant, sorted(missing))
-    segments: list[Segment] = []
-    for _, tier, number, sealed in found:
-        key = person.keys.get(ChartTier(row.id, Tier(tier)))
-        if key is None:
-            continue
-        segment = unpack_segment(key.open(sealed, segment_name(row.id, tier, number)))
-        if number > high:  # its number is its highest sequence number
-            entries = tuple(entry for entry in segment.entries if entry.seq <= high)
-            segment = msgspec.structs.replace(segment, entries=entries)
-        segments.append(segment)
-    return standing(segments)
 
 
 def segment_name(chart: str, tier: int, number: int) -> bytes:

@@ -1,13 +1,28 @@
-"""The manifest: what a chart holds, in a few bytes a record, decided on before anything is opened."""
+"""The manifest: what a chart holds, in a few bytes a record, decided on before anything is opened.
+
+A segment is written in columns: numbers beside numbers, ids and digests as one text each, natures and
+bundles of links told once. So a search looks at columns, and an `Entry` is made only of what is shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import accumulate
+from operator import add
+from struct import unpack
 from typing import Final
 
 import msgspec
 
 DAY: Final = 86_400_000_000
+ID: Final = 16  # bytes, of an id and of a digest
+EARLIEST: Final = -(2**62)
+"""Stands in a column for an instant that is not told, before every other …"""
+LATEST: Final = 2**62
+"""… and after every other."""
+
+Links = tuple[tuple[str, bytes], ...]
 
 # Without `gc`: these hold values only, never each other in a circle, and come by the hundred.
 
@@ -41,8 +56,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     end: int | None = None
     filed: int = 0
     clock: int = 0
-    links: tuple[tuple[str, bytes], ...] = ()  # (element, id) inside the gateway
-    digest: bytes = b""  # keyed hash of the content
+    links: Links = ()  # (element, id) inside the gateway
+    digest: bytes = b""  # keyed hash of the content, 16 bytes; empty in a stub
     length: int = 0  # of the stored text
     gone: bool = False  # moved to another tier: only hides older entries of the same id
     disputed: bool = False  # another chart claims the same id
@@ -53,13 +68,6 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.id.hex()
 
 
-class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A piece of a manifest: entries in order of sequence number, and their natures."""
-
-    natures: tuple[Nature, ...]
-    entries: tuple[Entry, ...]
-
-
 class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record's own copy of its entry, so that a read by id decides like a search."""
 
@@ -67,9 +75,150 @@ class Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     entry: Entry
 
 
+class _Columns(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A segment as written. Runs of `seqs`, `starts`, `filed` and `clocks` count from the one before."""
+
+    natures: list[msgspec.Raw]
+    ids: bytes
+    digests: bytes
+    which: list[int]  # nature
+    seqs: list[int]
+    versions: list[int]
+    starts: list[int]
+    lasts: list[int]  # from start to end
+    filed: list[int]
+    clocks: list[int]
+    lengths: list[int]
+    gone: list[int]  # places
+    disputed: list[int]  # places
+    tied: list[int]  # bundle
+    bundles: list[list[int]]  # element, target, element, target …
+    elements: list[str]
+    others: bytes  # ids of targets; above 0 a target is here, else among the entries (0, -1 …)
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_segment = msgspec.msgpack.Decoder(Segment).decode
+_columns = msgspec.msgpack.Decoder(_Columns).decode
+_nature = msgspec.msgpack.Decoder(Nature).decode
 _head = msgspec.msgpack.Decoder(Head).decode
+
+_MOST_NATURES = 4_096
+_natures: dict[bytes, Nature] = {}
+
+
+def _interned(raw: msgspec.Raw) -> Nature:
+    """A nature as decoded before: they are few in a county, and say nothing of whose they are."""
+    told = bytes(raw)
+    known = _natures.get(told)
+    if known is None:
+        if len(_natures) >= _MOST_NATURES:
+            _natures.clear()
+        known = _natures[told] = _nature(told)
+    return known
+
+
+class Segment:
+    """A piece of a manifest: entries in the order they were packed, by column.
+
+    Columns are lists as long as `ids`; `starts` and `ends` have EARLIEST and LATEST where nothing was
+    told. Raises msgspec.DecodeError for bytes that `pack_segment` did not make.
+    """
+
+    def __init__(self, plain: bytes) -> None:
+        told = self._told = _columns(plain)
+        count, rest = divmod(len(told.ids), ID)
+        sized = (
+            told.which, told.seqs, told.versions, told.starts, told.lasts,
+            told.filed, told.clocks, told.lengths, told.tied,
+        )  # fmt: skip
+        if (
+            rest
+            or len(told.digests) != len(told.ids)
+            or {count, *map(len, sized)} != {count}
+            or not _within(told.which, len(told.natures))
+            or not _within(told.tied, len(told.bundles))
+        ):
+            raise msgspec.DecodeError("not a segment")
+        self.natures = tuple(map(_interned, told.natures))
+        self.which = told.which
+        self.ids: tuple[bytes, ...] = unpack("16s" * count, told.ids)
+        self.seqs = list(accumulate(told.seqs))
+        self.gone = frozenset(told.gone)
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """When each began, µs UTC."""
+        return list(accumulate(self._told.starts))
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """When each ended, µs UTC."""
+        return list(map(add, self.starts, self._told.lasts))
+
+    @cached_property
+    def filed(self) -> list[int]:
+        """When each was filed, µs UTC."""
+        return list(accumulate(self._told.filed))
+
+    @cached_property
+    def _clocks(self) -> list[int]:
+        return list(accumulate(self._told.clocks))
+
+    @cached_property
+    def _disputed(self) -> frozenset[int]:
+        return frozenset(self._told.disputed)
+
+    @cached_property
+    def _bundles(self) -> list[Links]:
+        told = self._told
+        others = [told.others[at : at + ID] for at in range(0, len(told.others), ID)]
+        try:
+            return [
+                tuple(
+                    (told.elements[element], others[to - 1] if to > 0 else self.ids[-to])
+                    for element, to in zip(flat[::2], flat[1::2], strict=True)
+                )
+                for flat in told.bundles
+            ]
+        except (IndexError, ValueError):
+            raise msgspec.DecodeError("not a segment") from None
+
+    def links(self, place: int) -> Links:
+        """What the entry at a place points at."""
+        return self._bundles[self._told.tied[place]]
+
+    def entry(self, place: int) -> Entry:
+        """The entry at a place, in full."""
+        told = self._told
+        start, end = self.starts[place], self.ends[place]
+        digest = told.digests[place * ID : place * ID + ID]
+        return Entry(
+            self.ids[place],
+            told.versions[place],
+            self.seqs[place],
+            self.which[place],
+            None if start == EARLIEST else start,
+            None if end == LATEST else end,
+            self.filed[place],
+            self._clocks[place],
+            self._bundles[told.tied[place]],
+            b"" if digest == _NO_DIGEST else digest,
+            told.lengths[place],
+            place in self.gone,
+            place in self._disputed,
+        )
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry, in full."""
+        return tuple(map(self.entry, range(len(self.ids))))
+
+
+_NO_DIGEST: Final = bytes(ID)
+
+
+def _within(numbers: Sequence[int], count: int) -> bool:
+    return not numbers or (min(numbers) >= 0 and max(numbers) < count)
 
 
 def pack_head(nature: Nature, entry: Entry) -> bytes:
@@ -84,33 +233,108 @@ def unpack_head(plain: bytes) -> Head:
 
 def pack_segment(pairs: Iterable[tuple[Nature, Entry]]) -> bytes:
     """Entries with their natures as one segment's bytes."""
-    places: dict[Nature, int] = {}
-    entries = [
-        msgspec.structs.replace(entry, nature=places.setdefault(nature, len(places)))
-        for nature, entry in pairs
+    given = list(pairs)
+    entries = [entry for _, entry in given]
+    natures: dict[Nature, int] = {}
+    which = [natures.setdefault(nature, len(natures)) for nature, _ in given]
+    known: dict[bytes, int] = {}
+    for place, entry in enumerate(entries):
+        known.setdefault(entry.id, -place)
+    others: dict[bytes, int] = {}
+    elements: dict[str, int] = {}
+    bundles: dict[Links, int] = {}
+    tied = [bundles.setdefault(entry.links, len(bundles)) for entry in entries]
+    flat = [
+        [
+            number
+            for element, to in links
+            for number in (
+                elements.setdefault(element, len(elements)),
+                known[to] if to in known else others.setdefault(to, len(others) + 1),
+            )
+        ]
+        for links in bundles
     ]
-    return _encode(Segment(tuple(places), tuple(entries)))
+    starts = [EARLIEST if entry.start is None else entry.start for entry in entries]
+    ends = [LATEST if entry.end is None else entry.end for entry in entries]
+    return _encode(
+        _Columns(
+            [msgspec.Raw(_encode(nature)) for nature in natures],
+            b"".join([entry.id for entry in entries]),
+            b"".join([entry.digest or _NO_DIGEST for entry in entries]),
+            which,
+            _steps([entry.seq for entry in entries]),
+            [entry.version for entry in entries],
+            _steps(starts),
+            [end - start for start, end in zip(starts, ends, strict=True)],
+            _steps([entry.filed for entry in entries]),
+            _steps([entry.clock for entry in entries]),
+            [entry.length for entry in entries],
+            [place for place, entry in enumerate(entries) if entry.gone],
+            [place for place, entry in enumerate(entries) if entry.disputed],
+            tied,
+            flat,
+            list(elements),
+            b"".join(others),
+        )
+    )
+
+
+def _steps(numbers: Sequence[int]) -> list[int]:
+    """Each number from the one before; `accumulate` undoes it."""
+    return [number - before for before, number in zip((0, *numbers), numbers, strict=False)]
 
 
 def unpack_segment(plain: bytes) -> Segment:
     """The inverse of `pack_segment`; raises msgspec.DecodeError on other bytes."""
-    return _segment(plain)
+    return Segment(plain)
 
 
-def standing(segments: Sequence[Segment]) -> list[tuple[Nature, Entry]]:
+def standing_places(segments: Sequence[Segment], high: int = 2**62) -> list[Sequence[int]]:
+    """Of each segment the places that stand: the newest of each id over all segments, up to `high`."""
+    places: list[Sequence[int]] = []
+    ids: set[bytes] = set()
+    count = 0
+    for segment in segments:
+        own: Sequence[int] = range(len(segment.ids))
+        if segment.seqs and max(segment.seqs) > high:
+            own = [place for place in own if segment.seqs[place] <= high]
+            ids.update([segment.ids[place] for place in own])
+        else:
+            ids.update(segment.ids)
+        places.append(own)
+        count += len(own)
+    if len(ids) == count:
+        return [
+            [place for place in own if place not in segment.gone] if segment.gone else own
+            for segment, own in zip(segments, places, strict=True)
+        ]
+    found: list[Sequence[int]] = [[] for _ in segments]
+    for number, place in sorted(_last(segments, places)):
+        found[number].append(place)  # type: ignore[attr-defined]
+    return found
+
+
+def _last(
+    segments: Sequence[Segment], places: Sequence[Sequence[int]]
+) -> Iterable[tuple[int, int]]:
+    """(segment, place) of the newest of each id that is not gone."""
+    last: dict[bytes, tuple[int, int]] = {}
+    for _, _, number, place in sorted(
+        (segment.seqs[place], place not in segment.gone, number, place)
+        for number, (segment, own) in enumerate(zip(segments, places, strict=True))
+        for place in own
+    ):
+        last[segments[number].ids[place]] = (number, place)
+    return [(n, place) for n, place in last.values() if place not in segments[n].gone]
+
+
+def standing(segments: Sequence[Segment], high: int = 2**62) -> list[tuple[Nature, Entry]]:
     """The newest entry of each id over all segments, in order of sequence number."""
-    last: dict[bytes, tuple[Nature, Entry]] = {}
-    everything = [
-        (natures[entry.nature], entry)
-        for natures, entries in [(segment.natures, segment.entries) for segment in segments]
-        for entry in entries
+    found = [
+        (segment.natures[segment.which[place]], segment.entry(place))
+        for segment, places in zip(segments, standing_places(segments, high), strict=True)
+        for place in places
     ]
-    if len({entry.id for _, entry in everything}) == len(everything):
-        if len(segments) > 1:
-            everything.sort(key=lambda pair: pair[1].seq)
-        return [pair for pair in everything if not pair[1].gone]
-    everything.sort(key=lambda pair: (pair[1].seq, not pair[1].gone))
-    for nature, entry in everything:
-        last.pop(entry.id, None)
-        last[entry.id] = (nature, entry)
-    return [pair for pair in last.values() if not pair[1].gone]
+    found.sort(key=lambda pair: pair[1].seq)
+    return found

@@ -6,23 +6,27 @@ R4 search (3.1.1). Values are compared with what the entry says; nothing is open
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Kind, Problem
-from gateway.records.entry import Entry, Nature
+from gateway.records.entry import EARLIEST, LATEST, Entry, Links, Nature, Segment
 from gateway.records.instant import interval
 
 Pair = tuple[Nature, Entry]
-Test = Callable[[Pair], bool]
+NatureTest = Callable[[Nature], bool]
+TimeTest = Callable[[int, int], bool]  # start and end, EARLIEST and LATEST where not told
+LinksTest = Callable[[Links], bool]
+Key = tuple[Any, ...]
 
 MAX_COUNT: Final = 200
 DEFAULT_COUNT: Final = 20
 _PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb)?(\d.*)", re.DOTALL)
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_OURS = re.compile(r"[0-9a-f]{32}")
 
 # Type → parameter → how it is read. `metadata` lists exactly these.
 TOKEN, DATE, REFERENCE = "token", "date", "reference"
@@ -73,18 +77,45 @@ class Query:
     type: str
     patient: str = ""  # chart id
     ids: frozenset[str] = frozenset()
-    tests: tuple[Test, ...] = ()
+    natures: tuple[NatureTest, ...] = ()  # asked once of what many entries share
+    times: tuple[TimeTest, ...] = ()
+    links: tuple[LinksTest, ...] = ()
     sort: tuple[tuple[str, bool], ...] = ()  # (what, descending)
     count: int = DEFAULT_COUNT  # 0: only the total is wanted
     includes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     self_link: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def tests(self) -> tuple[object, ...]:
+        """What an entry of the type must pass, beside being one of `ids`."""
+        return (*self.natures, *self.times, *self.links)
+
     def matches(self, pair: Pair) -> bool:
-        """True when the entry is of the type and passes every test."""
-        if self.ids and pair[1].hex not in self.ids:
+        """True when the entry passes every test; its type is not looked at."""
+        nature, entry = pair
+        if self.ids and entry.hex not in self.ids:
             return False
-        return all(test(pair) for test in self.tests)
+        start = EARLIEST if entry.start is None else entry.start
+        end = LATEST if entry.end is None else entry.end
+        return (
+            all(test(nature) for test in self.natures)
+            and all(test(start, end) for test in self.times)
+            and all(test(entry.links) for test in self.links)
+        )
+
+    def among(self, segment: Segment, places: Iterable[int]) -> list[int]:
+        """Those of the places whose entry passes the tests of ids, times and links."""
+        left = list(places)
+        if self.ids:
+            ids = {bytes.fromhex(id) for id in self.ids if _OURS.fullmatch(id)}
+            left = [place for place in left if segment.ids[place] in ids]
+        for timed in self.times:
+            starts, ends = segment.starts, segment.ends
+            left = [place for place in left if timed(starts[place], ends[place])]
+        for linked in self.links:
+            left = [place for place in left if linked(segment.links(place))]
+        return left
 
 
 def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenient: bool) -> Query:
@@ -95,7 +126,9 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
     """
     offered = PARAMETERS[kind]
     patient, ids = "", set[str]()
-    tests: list[Test] = []
+    natures: list[NatureTest] = []
+    times: list[TimeTest] = []
+    links: list[LinksTest] = []
     sort: list[tuple[str, bool]] = []
     count, total_only = DEFAULT_COUNT, False
     includes: list[str] = []
@@ -135,11 +168,11 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
         elif name == "_include" and value in INCLUDES.get(kind, {}):
             includes.append(INCLUDES[kind][value])
         elif base in offered and modifier in {"", "not"} and offered[base] == TOKEN:
-            tests.append(_token(kind, base, value, negated=modifier == "not"))
+            natures.append(_token(kind, base, value, negated=modifier == "not"))
         elif name in offered and offered[name] == DATE:
-            tests.append(_date(name, value, zone))
+            times.append(_date(name, value, zone))
         elif name in offered and offered[name] == REFERENCE:
-            tests.append(_reference(name, value))
+            links.append(_reference(name, value))
         elif name == "_format" and value in _JSON_NAMES:
             continue
         elif lenient:
@@ -154,7 +187,9 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
         type=kind,
         patient=patient,
         ids=frozenset(ids),
-        tests=tuple(tests),
+        natures=tuple(natures),
+        times=tuple(times),
+        links=tuple(links),
         sort=tuple(sort),
         count=0 if total_only else count,
         includes=tuple(includes),
@@ -173,7 +208,7 @@ def _shown(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_:.\-]", "?", name[:64])
 
 
-def _token(kind: str, name: str, value: str, *, negated: bool) -> Test:
+def _token(kind: str, name: str, value: str, *, negated: bool) -> NatureTest:
     """A token matches any of a comma-separated list of `code`, `system|code`, `system|`, `|code`."""
     wanted = [part for part in value.split(",") if part]
     if not wanted:
@@ -184,12 +219,12 @@ def _token(kind: str, name: str, value: str, *, negated: bool) -> Test:
     return partial(_has_token, name == "category", tuple(wanted), negated)
 
 
-def _has_status(codes: frozenset[str], negated: bool, pair: Pair) -> bool:
-    return (pair[0].status in codes) is not negated
+def _has_status(codes: frozenset[str], negated: bool, nature: Nature) -> bool:
+    return (nature.status in codes) is not negated
 
 
-def _has_token(category: bool, wanted: tuple[str, ...], negated: bool, pair: Pair) -> bool:
-    held = pair[0].categories if category else pair[0].codes
+def _has_token(category: bool, wanted: tuple[str, ...], negated: bool, nature: Nature) -> bool:
+    held = nature.categories if category else nature.codes
     for part in wanted:
         system, bar, code = part.rpartition("|")
         if bar and code and system:
@@ -206,7 +241,7 @@ def _has_token(category: bool, wanted: tuple[str, ...], negated: bool, pair: Pai
     return negated
 
 
-def _date(name: str, value: str, zone: ZoneInfo) -> Test:
+def _date(name: str, value: str, zone: ZoneInfo) -> TimeTest:
     """R4 3.1.1.4.7: the resource's interval against the parameter's, by prefix; commas are OR."""
     tests = []
     for part in value.split(","):
@@ -218,12 +253,9 @@ def _date(name: str, value: str, zone: ZoneInfo) -> Test:
     return partial(_in_time, tuple(tests))
 
 
-def _in_time(tests: tuple[tuple[str, int, int], ...], pair: Pair) -> bool:
-    start, end = pair[1].start, pair[1].end
-    if start is None and end is None:
+def _in_time(tests: tuple[tuple[str, int, int], ...], low: int, high: int) -> bool:
+    if low == EARLIEST and high == LATEST:
         return False
-    low = start if start is not None else -(2**62)
-    high = end if end is not None else 2**62
     return any(_compare(prefix, low, high, first, last) for prefix, first, last in tests)
 
 
@@ -247,7 +279,7 @@ def _compare(prefix: str, low: int, high: int, first: int, last: int) -> bool:
             return high <= first
 
 
-def _reference(name: str, value: str) -> Test:
+def _reference(name: str, value: str) -> LinksTest:
     wanted = set()
     for part in value.split(","):
         bare = part.rpartition("/")[2]
@@ -257,36 +289,45 @@ def _reference(name: str, value: str) -> Test:
     return partial(_links_to, name, frozenset(wanted))
 
 
-def _links_to(name: str, wanted: frozenset[str], pair: Pair) -> bool:
-    return any(said == name and target.hex() in wanted for said, target in pair[1].links)
+def _links_to(name: str, wanted: frozenset[str], links: Links) -> bool:
+    return any(said == name and target.hex() in wanted for said, target in links)
 
 
-def sort_key(query: Query) -> Callable[[Pair], tuple[int, ...]]:
+def sort_key(query: Query) -> Callable[[Pair], Key]:
     """The order of a query's matches as a key: newest clinical date first unless it says else.
 
-    The id settles ties, so the order is total and a page knows where the one before ended.
+    A key is numbers, then the id, which settles ties: the order is total and a page knows where the
+    one before ended.
     """
-    if not query.sort:
-        return _newest_first
-    plan = query.sort
+    plan = query.sort or (("date", True),)
 
-    def key(pair: Pair) -> tuple[int, ...]:
+    def key(pair: Pair) -> Key:
+        entry = pair[1]
         parts = []
         for what, descending in plan:
             if what == "_id":
-                value = int.from_bytes(pair[1].id)
+                value = int.from_bytes(entry.id)
             elif what == "_lastUpdated":
-                value = pair[1].filed
+                value = entry.filed
             else:
-                value = pair[1].start if pair[1].start is not None else -(2**62)
+                value = EARLIEST if entry.start is None else entry.start
             parts.append(-value if descending else value)
-        parts.append(int.from_bytes(pair[1].id))
-        return tuple(parts)
+        return (*parts, entry.id)
 
     return key
 
 
-def _newest_first(pair: Pair) -> tuple[int, ...]:
-    entry = pair[1]
-    start = entry.start
-    return (-start if start is not None else 2**62, int.from_bytes(entry.id))
+def keys(query: Query, segment: Segment, places: Iterable[int], mark: int) -> Iterator[Key]:
+    """The same keys from a segment's columns, each followed by `mark` and its place."""
+    ids = segment.ids
+    if not query.sort:
+        starts = segment.starts
+        return ((-starts[place], ids[place], mark, place) for place in places)
+    columns = []
+    for what, descending in query.sort:
+        if what == "_id":
+            column = [int.from_bytes(id) for id in ids]
+        else:
+            column = segment.filed if what == "_lastUpdated" else segment.starts
+        columns.append([-value for value in column] if descending else column)
+    return ((*(column[place] for column in columns), ids[place], mark, place) for place in places)

@@ -47,7 +47,7 @@ entries = st.builds(
     filed=st.integers(0, 2**60),
     clock=st.integers(0, 2**60),
     links=st.lists(st.tuples(texts, st.binary(min_size=16, max_size=16)), max_size=3).map(tuple),
-    digest=st.binary(max_size=16),
+    digest=st.one_of(st.just(b""), st.binary(min_size=16, max_size=16).filter(any)),
     length=st.integers(0, 2**40),
     gone=st.booleans(),
     disputed=st.booleans(),
