@@ -56,7 +56,7 @@ class Application:
             await self._rest(scope, receive, send)
             return
         path = scope["path"]
-        fhir = path.startswith("/fhir/") and not path.startswith("/fhir/.well-known/")
+        fhir = f"{path}/".startswith("/fhir/") and not path.startswith("/fhir/.well-known/")
         door = self._fhir if fhir else self._guarded
         if not _has_body(scope):
             await door(scope, receive, send)

@@ -49,6 +49,8 @@ def trouble(problem: Problem) -> Answer:
     headers: list[tuple[bytes, bytes]] = []
     if problem.kind.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="fhir"'))
+    if problem.kind.status == 413:
+        headers.append((b"connection", b"close"))  # what is still coming is not read
     if problem.kind.status == 503:
         headers.append((b"retry-after", b"2"))
     return Answer(problem.kind.status, outcome(problem), tuple(headers))

@@ -199,7 +199,8 @@ def everything_query(
 async def _find(request: Request, caller: Caller, given: list[tuple[str, str]]) -> Answer:
     """Patient by identifier. A resident ID in an address stays in logs of proxies for ever."""
     services = request.services
-    if request.method == "GET" and (
+    in_address = any(name.startswith("identifier") for name, _ in _pairs(request.query))
+    if in_address and (
         services.settings.identifiers_in_urls == "refuse" or caller.role != "system"
     ):
         raise Problem(
@@ -302,6 +303,14 @@ def table() -> list[Route]:
     ]
 
 
+class NoSuchMethod(Problem):
+    """The address is right and the method is not; the answer names those that are (RFC 9110 15.5.6)."""
+
+    def __init__(self, offered: set[str]) -> None:
+        super().__init__(Kind.NO_SUCH_METHOD, "This interaction is not offered here.")
+        self.offered = sorted(offered | ({"HEAD"} if "GET" in offered else set()))
+
+
 class FhirDoor:
     """The ASGI application under /fhir."""
 
@@ -319,6 +328,8 @@ class FhirDoor:
             answer = await self._answer(scope, receive)
         except Problem as problem:
             answer = answers.trouble(problem)
+            if isinstance(problem, NoSuchMethod):
+                answer = answer._replace(headers=((b"allow", ", ".join(problem.offered).encode()),))
         except asyncio.CancelledError:
             raise
         except Exception as fault:
@@ -388,7 +399,7 @@ class FhirDoor:
             if route.method == method:
                 return route
         if found:
-            raise Problem(Kind.NO_SUCH_METHOD, "This interaction is not offered here.")
+            raise NoSuchMethod({route.method for route in found})
         raise Problem(Kind.NO_SUCH_ROUTE, "There is no such address; see /fhir/metadata.")
 
 

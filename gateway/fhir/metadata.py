@@ -34,6 +34,8 @@ def statement(routes: Iterable[Any], settings: Settings, version: str) -> bytes:
             parameters |= PARAMETERS[kind]
             if kind != "Patient":
                 parameters["patient"] = "reference"
+                if kind != "Provenance":  # R4 gives it no such parameter
+                    parameters["subject"] = "reference"
         one: dict[str, Any] = {
             "type": kind,
             "interaction": [{"code": code} for code in interactions[kind]],

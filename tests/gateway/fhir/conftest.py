@@ -1,0 +1,182 @@
+"""The whole HTTP server on a real socket, with a hospital's records and systems that hold tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from gateway.app import Application, http_server
+from gateway.auth import systems
+from gateway.demo import story
+from gateway.demo.check import free_port
+from gateway.exchange import residents, sources
+from gateway.identity.systems import RESIDENT_ID
+from gateway.services import open_services
+from gateway.settings import Settings
+from gateway.store import clients
+from gateway.vault import KeyFile
+from tests.gateway.exchange.house import Clock, House, clinician, person
+
+KEY = ECKey.generate_key("P-384", {"kid": "1"})
+SHEN = person()
+
+
+@dataclass
+class Door:
+    """A served county."""
+
+    house: House
+    web: httpx.AsyncClient
+    url: str
+
+    @property
+    def chart(self) -> str:
+        return self.house.chart()
+
+    async def token(self, client: str, user: str = "", role: str = "clinician") -> str:
+        """A token by the token endpoint itself; with `user` it speaks for a person."""
+        services = self.house.services
+        claims: dict[str, Any] = {
+            "iss": client,
+            "sub": client,
+            "aud": systems.token_url(services),
+            "exp": services.now() // 1_000_000 + 200,
+            "jti": secrets.token_hex(16),
+        }
+        if user:
+            claims["extensions"] = {
+                "hl7-b2b": {
+                    "version": "1",
+                    "subject_id": user,
+                    "subject_name": user,
+                    "subject_role": role,
+                    "organization_id": client.partition("-")[0],
+                    "purpose_of_use": ["TREAT"] if role == "clinician" else ["HOPERAT"],
+                }
+            }
+        header = {"alg": "ES384", "kid": "1", "typ": "JWT"}
+        answer = await self.web.post(
+            "/auth/token",
+            data={
+                "grant_type": "client_credentials",
+                "scope": "system/*.cruds",
+                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                "client_assertion": jwt.encode(header, claims, KEY, algorithms=["ES384"]),
+            },
+        )
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    async def wang(self) -> dict[str, str]:
+        """A doctor of the hospital that sent everything."""
+        return {"authorization": f"Bearer {await self.token('people-his', 'dr-wang')}"}
+
+    async def li(self) -> dict[str, str]:
+        """A doctor of another hospital."""
+        return {"authorization": f"Bearer {await self.token('tcm-his', 'dr-li')}"}
+
+
+async def register(house: House, id: str, scopes: str, roles: tuple[str, ...]) -> None:
+    def put(session: Any) -> None:
+        clients.put(
+            session,
+            id=id,
+            organization=id.partition("-")[0],
+            name=id,
+            jwks=json.dumps({"keys": [KEY.as_dict(private=False)]}),
+            scopes=scopes,
+            roles=roles,
+            at=1,
+        )
+
+    await house.services.db.session(put)
+
+
+@asynccontextmanager
+async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
+    """An empty county behind its HTTP server."""
+    for which in ("records", "keyring"):
+        shutil.copyfile(migrated / f"{which}.sqlite", folder / f"{which}.sqlite")
+    port = free_port()
+    settings = Settings(
+        data=folder,
+        county="yunxi",
+        county_file=story.REGISTER,
+        catalogue=story.CATALOGUE,
+        demo=True,
+        port=port,
+        mllp_port=0,
+        base_url=f"http://127.0.0.1:{port}",
+        answer_floor_ms=0,
+    )
+    KeyFile.create(settings.root_key, demo=True)
+    services = await open_services(settings)
+    await sources.declare(services)
+    house = House(services, Clock())
+    for id in ("people-his", "tcm-his", "mch-fhir"):
+        await register(house, id, "system/*.cruds", ("clinician",))
+    await register(house, "county-desk", "system/Consent.cru", ("registrar",))
+    server = http_server(Application(services), settings)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    async with httpx.AsyncClient(base_url=settings.base_url) as web:
+        yield Door(house, web, f"{settings.base_url}/fhir")
+    server.should_exit = True
+    await serving
+    await services.close()
+
+
+async def fill(door: Door) -> None:
+    """A visit, three reports, and a psychiatric visit with its report."""
+    house, mrn, closed = door.house, "0000000001", "0601^精神心理科"
+    await house.send(
+        house.adt(SHEN),
+        *(
+            house.oru(SHEN, mrn, ("ALT", f"{n}.10", "F"), report=f"R{n}", at=f"2026-02-20T1{n}:00")
+            for n in range(3)
+        ),
+        house.adt(SHEN, visit="V9", clinic=closed, diagnosis="F32.100^中度抑郁发作"),
+        house.oru(SHEN, mrn, ("HAMD", "21", "F"), report="R9", visit="V9", clinic=closed),
+    )
+    await house.work()
+
+
+# One county for all tests of a file, which leave it as they found it: a server takes a while to start.
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def full(
+    migrated_files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Door]:
+    """A county with records that nobody has consented to share."""
+    async with served(tmp_path_factory.mktemp("full"), migrated_files) as door:
+        await fill(door)
+        yield door
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(
+    migrated_files: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Door]:
+    """The broad form is signed and dr-li of another hospital says she is treating."""
+    async with served(tmp_path_factory.mktemp("shared"), migrated_files) as door:
+        await fill(door)
+        await door.house.sign()
+        li = clinician("dr-li", "tcm")
+        why = "急诊抢救室接诊"
+        await residents.open_resident(RESIDENT_ID, SHEN.number, li, door.house.services, claim=why)
+        yield door
