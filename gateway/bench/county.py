@@ -28,7 +28,7 @@ from gateway.auth import registry
 from gateway.bench.pattern import ORGANIZATION, Pattern, made
 from gateway.demo import story
 from gateway.exchange import consents, filing, sources
-from gateway.exchange.person import ALL_TIERS, Evidence, pack_evidence
+from gateway.exchange.person import ALL_TIERS, Evidence, evidence_place, pack_evidence
 from gateway.exchange.planning import Plan
 from gateway.identity.systems import RESIDENT_ID
 from gateway.records import facts as facts_
@@ -244,7 +244,7 @@ async def _consented(
         draft=draft,
     )
     met = Evidence(plan.at - 86_400_000_000)
-    about = f"{plan.chart}/{_visit(plan.chart)}"
+    about = evidence_place(plan.chart, _visit(plan.chart), "encounter", READER)
     return work, services.vault.seal_field("relationship", about, pack_evidence(met))
 
 

@@ -19,7 +19,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange.aside import aside
-from gateway.exchange.person import head_name, pack_evidence, segment_name
+from gateway.exchange.person import evidence_place, head_name, pack_evidence, segment_name
 from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
 from gateway.identity import matching
@@ -417,7 +417,8 @@ def _write_relationship(tx: Tx, plan: Plan, planned: Planned, services: Services
     if evidence is None:
         tx.run(rows.DROP_RELATIONSHIP, *about)
         return
-    sealed = services.vault.seal_field("relationship", "/".join(about), pack_evidence(evidence))
+    place = evidence_place(*about, "encounter", plan.organization)
+    sealed = services.vault.seal_field("relationship", place, pack_evidence(evidence))
     tx.run(rows.PUT_RELATIONSHIP, *about, plan.organization, "encounter", sealed, plan.at)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 
@@ -30,7 +31,7 @@ from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
-from gateway.vault import ChartTier, Grant, KeyMissing, ManifestKey, Shredded, Tier
+from gateway.vault import ChartTier, Grant, KeyMissing, ManifestKey, SealBroken, Shredded, Tier
 
 Pair = tuple[Nature, Entry]
 
@@ -49,6 +50,11 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True):
 
 _evidence = msgspec.msgpack.Decoder(Evidence).decode
 pack_evidence = msgspec.msgpack.Encoder().encode
+
+
+def evidence_place(chart: str, id: str, kind: str, organization: str) -> str:
+    """What sealed evidence is bound to: whom it is about, what it is, and whose relationship."""
+    return f"{chart}/{id}/{kind}/{organization}"
 
 
 class OwnSource:
@@ -130,11 +136,16 @@ class Person:
 
 
 def facet_class(nature: Nature, chart: str) -> FacetClass:
-    """A nature as consent looks at it."""
+    """A nature as consent looks at it, in one chart."""
+    return msgspec.structs.replace(_anywhere(nature), subjects=(chart,))
+
+
+@lru_cache(maxsize=4096)
+def _anywhere(nature: Nature) -> FacetClass:
     return FacetClass(
         type=nature.type,
         source=nature.source,
-        subjects=(chart,),
+        subjects=(),
         tier=Category(nature.tier),
         confidentiality=nature.confidentiality,
         sensitivities=frozenset(nature.sensitivities),
@@ -191,7 +202,8 @@ async def meet(
         if chart
         else rows.Grounds((), (), ())
     )
-    evidence = [_relationship(services, caller, *row) for row in known.relationships]
+    told = (_relationship(services, caller, *row) for row in known.relationships)
+    evidence = [one for one in told if one is not None]
     request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
     grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
     person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {})
@@ -216,8 +228,13 @@ async def meet(
 
 def _relationship(
     services: Services, caller: Caller, chart: str, id: str, kind: str, sealed: bytes
-) -> Relationship:
-    found = _evidence(services.vault.open_field("relationship", f"{chart}/{id}", sealed))
+) -> Relationship | None:
+    place = evidence_place(chart, id, kind, caller.organization)
+    try:
+        found = _evidence(services.vault.open_field("relationship", place, sealed))
+    except SealBroken:
+        # Somebody else's evidence, or another kind of it: the row was altered, and proves nothing.
+        return None
     return Relationship(
         RelationshipKind(kind), caller.organization, found.user, found.start, found.end
     )

@@ -19,7 +19,7 @@ from gateway.errors import Problem
 from gateway.exchange.ask import Gathering, Match, Opened, gather
 from gateway.exchange.issued import listed, parsed
 from gateway.exchange.patients import charts_of
-from gateway.exchange.person import Evidence, Person, meet, pack_evidence
+from gateway.exchange.person import Evidence, Person, evidence_place, meet, pack_evidence
 from gateway.identity import resident_id
 from gateway.identity.resident_id import ResidentId
 from gateway.identity.systems import RESIDENT_ID, canonical_system
@@ -166,7 +166,8 @@ async def _claim_where_lacking(chart: str, reason: str, caller: Caller, services
         SELF_CLAIM, "Relationship", (chart, caller.user, str(at))
     )
     evidence = Evidence(at, at + CLAIM_LIFE, caller.user, reason)
-    sealed = services.vault.seal_field("relationship", f"{chart}/{id}", pack_evidence(evidence))
+    place = evidence_place(chart, id, SELF_CLAIM, caller.organization)
+    sealed = services.vault.seal_field("relationship", place, pack_evidence(evidence))
     body = Body(
         request=f"claim.{at}",
         human=caller.name,
