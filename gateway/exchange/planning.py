@@ -123,7 +123,7 @@ def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:
     labels = label(
         LabelFacts(
             type=said.type,
-            codes=tuple(_split(code) for code in said.codes),
+            codes=said.codings,
             texts=said.texts,
             departments=said.departments,
             encounter_class=str((resource.get("class") or {}).get("code", ""))

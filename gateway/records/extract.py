@@ -56,7 +56,7 @@ _CODE = {
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a resource says of itself. Instants are µs UTC; `texts` feed the labeller only."""
+    """What a resource says of itself. Instants are µs UTC; `texts` and `codings` feed the labeller only."""
 
     type: str
     codes: tuple[str, ...]
@@ -67,6 +67,7 @@ class Said:
     links: tuple[tuple[str, bytes], ...]
     authors: tuple[str, ...]
     texts: tuple[str, ...]
+    codings: tuple[tuple[str, str], ...]
     subjects: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]  # (system, code) of meta.security
     departments: tuple[str, ...]
@@ -97,6 +98,7 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         match resource.get(name):
             case {"reference": str(target)}:
                 subjects.append(target)
+    texts, codings = _texts(resource, [], [])
     return Said(
         type=kind,
         codes=tuple(dict.fromkeys(f"{s}|{c}" for s, c in _codings(code))),
@@ -106,7 +108,8 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         end=end,
         links=tuple(dict.fromkeys(_links(resource))),
         authors=tuple(dict.fromkeys(_references(resource, _AUTHORS))),
-        texts=tuple(_texts(resource, [])),
+        texts=tuple(texts),
+        codings=tuple(dict.fromkeys(codings)),
         subjects=tuple(dict.fromkeys(subjects)),
         labels=tuple(_codings([{"coding": _listed(_meta(resource).get("security"))}])),
         departments=tuple(_departments(resource)),
@@ -173,8 +176,10 @@ _WORDS = frozenset({"display", "text", "conclusion", "valueString", "title", "co
 _ABOUT_OTHERS = frozenset({"subject", "patient"})
 
 
-def _texts(value: Any, found: list[str], depth: int = 0) -> list[str]:
-    """Every displayed word of the resource: display, text, conclusion, names of things."""
+def _texts(
+    value: Any, found: list[str], coded: list[tuple[str, str]], depth: int = 0
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Every displayed word of the resource, and every coding (system, code) in it."""
     if type(value) is dict:
         if depth < 7:
             for name, inner in value.items():
@@ -182,12 +187,14 @@ def _texts(value: Any, found: list[str], depth: int = 0) -> list[str]:
                 if kind is str:
                     if name in _WORDS:
                         found.append(inner)
+                    elif name == "code" and type(system := value.get("system", "")) is str:
+                        coded.append((system, inner))
                 elif (kind is dict or kind is list) and name not in _ABOUT_OTHERS:
-                    _texts(inner, found, depth + 1)
+                    _texts(inner, found, coded, depth + 1)
     elif type(value) is list and depth < 7:
         for inner in value:
-            _texts(inner, found, depth + 1)
-    return found
+            _texts(inner, found, coded, depth + 1)
+    return found, coded
 
 
 def _departments(resource: Mapping[str, Any]) -> Iterator[str]:

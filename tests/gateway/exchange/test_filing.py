@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 from gateway.demo import story
 from gateway.exchange import ask, filing, receive, upkeep
 from gateway.exchange.patients import charts_of
-from gateway.exchange.person import _evidence, evidence_place
 from gateway.identity.systems import RESIDENT_ID
 from gateway.jobs.worker import Worker
 from gateway.records import facts as facts_
@@ -193,11 +192,10 @@ async def facts(house: House, mrn: str = MRN) -> Any:
 
 
 async def relations(house: House) -> list[Any]:
-    found = []
-    for chart, id, kind, sealed in (await house.grounds(house.chart())).relationships:
-        place = evidence_place(chart, id, kind, "people")
-        found.append(_evidence(house.services.vault.open_field("relationship", place, sealed)))
-    return found
+    met = await meet(
+        house.chart(), clinician(), house.services, house.clock(), action="read", named=True
+    )
+    return list(met.request.relationships)
 
 
 async def test_a_visit_that_ended_is_not_opened_again_by_an_older_message(house: House) -> None:

@@ -10,8 +10,10 @@ from gateway.demo import story
 from gateway.demo.story import county
 from gateway.exchange import planning
 from gateway.exchange.planning import Planned
+from gateway.records import merge
 from gateway.services import Services
 from gateway.vault import Tier
+from mappings.engine import Mapped
 
 COUNTY = county(date(2026, 11, 20))
 HEAD = "MSH|^~\\&|LIS|330421A|GW|330421|20260302102100||ORU^R01|1|P|2.4\r"
@@ -75,3 +77,17 @@ async def test_a_plain_visit_protects_nothing(services: Services) -> None:
     found = planned((text + RESULT).encode("gb18030"), services)
     assert {"Observation", "Encounter"} <= set(found)
     assert {one.nature.confidentiality for several in found.values() for one in several} == {"N"}
+
+
+async def test_a_value_that_is_only_a_code_is_labelled_by_it(services: Services) -> None:
+    """A sender that leaves out the words must not open what the words would close."""
+    text = (
+        b'{"resourceType":"Observation","id":"' + b"0" * 32 + b'","status":"final",'
+        b'"code":{"text":"x"},"valueCodeableConcept":{"coding":'
+        b'[{"system":"http://hl7.org/fhir/sid/icd-10","code":"F32.1"}]}}'
+    )
+    head, tail = merge.split_meta(text)
+    mapped = Mapped("Observation", "0" * 32, (), head, tail)
+    one = planning.prepare(mapped, "people", services)
+    assert "PSY" in one.nature.sensitivities
+    assert one.tier is Tier.RESTRICTED

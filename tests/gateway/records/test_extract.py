@@ -87,3 +87,15 @@ def test_odd_shapes_are_nothing_and_no_fault(value: Any) -> None:
     )  # fmt: skip
     assert found.codes == ()
     assert found.links == ()
+
+
+def test_every_coding_feeds_the_labels_wherever_it_stands() -> None:
+    found = said(
+        "Observation",
+        code=concept("1"),
+        valueCodeableConcept=concept("2"),
+        component=[{"code": concept("3"), "valueCodeableConcept": concept("4")}],
+        contained=[{"resourceType": "Condition", "code": concept("5")}],
+        subject={"identifier": {"system": "urn:s", "value": "x"}, "type": "Patient"},
+    )
+    assert found.codings == tuple(("urn:s", str(n)) for n in range(1, 6))
