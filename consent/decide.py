@@ -178,9 +178,14 @@ class Ruling:
         self._everywhere: list[Node] = []
         self._by_source: dict[str, list[Node]] = {}
         self._single = False
+        # Whether codes or authors can matter: where nobody asks for them, one answer is for all.
+        self._coded = purpose in policy.patient or any(
+            statute.purpose == purpose for statute in policy.statutory
+        )
         for directive in directives:
             if (node := eligible(self.asked, directive)) is not None:
                 self._single = self._single or node.single()
+                self._coded = self._coded or node.coded()
                 if directive.controller in policy.controllers:
                     self._everywhere.append(node)
                 else:  # a hospital's consent binds only the data of that hospital
@@ -203,6 +208,8 @@ class Ruling:
         """The decision on every record of the class; None when a consent tells single ones apart."""
         if self.gate is None and self._single:
             return None
+        if self.gate is None and not (self._coded or kind.parts) and (kind.codes or kind.authors):
+            kind = msgspec.structs.replace(kind, codes=frozenset(), authors=frozenset())
         return self.decide(Facets(kind, ""))
 
     def labelling(self, confidentiality: str, sensitivities: frozenset[str]) -> Labelling:

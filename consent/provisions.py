@@ -88,6 +88,11 @@ class Node:
         )
         return here or any(child.single() for child in self.children)
 
+    def coded(self) -> bool:
+        """Whether it looks at a record's codes or authors."""
+        here = self.looks_inside and bool(self.path[-1].codes or self.path[-1].data)
+        return here or any(child.coded() for child in self.children)
+
     def names_actor(self) -> bool:
         return any(p.actors for p in self.path)
 

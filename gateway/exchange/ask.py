@@ -509,14 +509,16 @@ async def _open(
     if known:
         bodies = {(row.id, row.version): (row.tier, row.sealed) for row in known.values()}
     else:
+        seqs: dict[str, list[int]] = {}
+        for match in items:
+            seqs.setdefault(match.chart, []).append(match.pair[1].seq)
         bodies = {
             (id, version): (tier, sealed)
-            for id, version, tier, sealed in await services.db.read(
-                rows.BODIES, [id for _, id, _ in named]
-            )
+            for chart, own in seqs.items()
+            for id, version, tier, sealed in await rows.bodies(services.db, chart, own)
         }
         for _, id, version in named:
-            if (id, version) not in bodies:  # a newer version was filed meanwhile
+            if (id, version) not in bodies:  # what was marked disputed has another number
                 for row in await rows.versions(services.db, id):
                     bodies[row.id, row.version] = (row.tier, row.sealed)
     grant = Grant(person.grant.kind, person.grant.about, person.grant.tiers, leaf)

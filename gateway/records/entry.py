@@ -144,6 +144,7 @@ class Segment:
         self.ids: tuple[bytes, ...] = unpack("16s" * count, told.ids)
         self.seqs = list(accumulate(told.seqs))
         self.gone = frozenset(told.gone)
+        self._links: dict[int, Links] = {}
 
     @cached_property
     def starts(self) -> list[int]:
@@ -168,24 +169,28 @@ class Segment:
     def _disputed(self) -> frozenset[int]:
         return frozenset(self._told.disputed)
 
-    @cached_property
-    def _bundles(self) -> list[Links]:
-        told = self._told
-        others = [told.others[at : at + ID] for at in range(0, len(told.others), ID)]
-        try:
-            return [
-                tuple(
-                    (told.elements[element], others[to - 1] if to > 0 else self.ids[-to])
-                    for element, to in zip(flat[::2], flat[1::2], strict=True)
-                )
-                for flat in told.bundles
-            ]
-        except (IndexError, ValueError):
-            raise msgspec.DecodeError("not a segment") from None
-
     def links(self, place: int) -> Links:
         """What the entry at a place points at."""
-        return self._bundles[self._told.tied[place]]
+        number = self._told.tied[place]
+        known = self._links.get(number)
+        if known is None:
+            known = self._links[number] = self._untied(self._told.bundles[number])
+        return known
+
+    def _untied(self, flat: Sequence[int]) -> Links:
+        elements, others = self._told.elements, self._told.others
+        try:
+            return tuple(
+                [
+                    (
+                        elements[element],
+                        others[(to - 1) * ID : to * ID] if to > 0 else self.ids[-to],
+                    )
+                    for element, to in zip(flat[::2], flat[1::2], strict=True)
+                ]
+            )
+        except (IndexError, ValueError):
+            raise msgspec.DecodeError("not a segment") from None
 
     def entry(self, place: int) -> Entry:
         """The entry at a place, in full."""
@@ -201,7 +206,7 @@ class Segment:
             None if end == LATEST else end,
             self.filed[place],
             self._clocks[place],
-            self._bundles[told.tied[place]],
+            self.links(place),
             b"" if digest == _NO_DIGEST else digest,
             told.lengths[place],
             place in self.gone,

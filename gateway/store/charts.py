@@ -189,10 +189,14 @@ VERSIONS = Statement(
 )
 BODIES = Statement(
     select(_record.c.id, _record.c.version, _record.c.tier, _record.c.sealed).where(
-        any_of(_record.c.id, "ids"), _record.c.current == 1
+        _record.c.bucket == bindparam("bucket"),
+        _record.c.chart == bindparam("chart"),
+        any_of(_record.c.seq, "seqs", "BIGINT[]"),
     ),
-    "ids",
-    lists=("ids",),
+    "bucket",
+    "chart",
+    "seqs",
+    lists=("seqs",),
 )
 ALL = 2**62
 """Above every sequence number."""
@@ -224,6 +228,13 @@ async def versions(store: Store, id: str) -> list[RecordRow]:
 async def segments(store: Store, chart: str, high: int) -> Sequence[tuple[str, int, int, bytes]]:
     """(chart, tier, number, sealed) of a chart's manifest up to sequence number `high`."""
     return await store.read(SEGMENTS, bucket_of(chart), chart, high)
+
+
+async def bodies(
+    store: Store, chart: str, seqs: Sequence[int]
+) -> Sequence[tuple[str, int, int, bytes | None]]:
+    """(id, version, tier, sealed) of a chart's records by sequence number: rows that lie together."""
+    return await store.read(BODIES, bucket_of(chart), chart, list(seqs))
 
 
 # Filing.

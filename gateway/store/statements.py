@@ -18,9 +18,10 @@ class any_of(ColumnElement[bool]):
 
     inherit_cache = False
 
-    def __init__(self, tested: Any, name: str) -> None:
+    def __init__(self, tested: Any, name: str, array: str = "TEXT[]") -> None:
         self.tested = tested
         self.name = name
+        self.array = array
 
 
 @compiles(any_of, "sqlite")
@@ -33,7 +34,7 @@ def _any_of_sqlite(element: any_of, compiler: Any, **kw: Any) -> str:
 def _any_of_postgresql(element: any_of, compiler: Any, **kw: Any) -> str:
     bound = compiler.process(bindparam(element.name), **kw)
     # Without the cast asyncpg cannot tell text[] from anything else.
-    return f"{compiler.process(element.tested, **kw)} = ANY (CAST({bound} AS TEXT[]))"
+    return f"{compiler.process(element.tested, **kw)} = ANY (CAST({bound} AS {element.array}))"
 
 
 class exclusive(ColumnElement[int]):

@@ -6,6 +6,8 @@ whoever can read the process's memory can still find them.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gateway.vault.model import RecordName
 from gateway.vault.seal import ZSTD, ZSTD_FHIR, Sealer, frame
 
@@ -66,4 +68,9 @@ class RecordKey(Handle):
 
 
 def _name(name: RecordName) -> bytes:
-    return frame(name[0], name[1], str(name[2]))
+    """`frame` of type, id and version; types and versions are few."""
+    type, id, version = name
+    return _framed(type) + frame(id) + _framed(str(version))
+
+
+_framed = lru_cache(maxsize=1024)(frame)

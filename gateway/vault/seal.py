@@ -58,6 +58,9 @@ def frame(*parts: str) -> bytes:
 
     Lone surrogates pass, because an encoding error would carry the value in its text.
     """
+    if len(parts) == 1:
+        text = parts[0].encode("utf-8", "surrogatepass")
+        return len(text).to_bytes(4, "big") + text
     return b"".join(
         [
             len(part).to_bytes(4, "big") + part

@@ -146,3 +146,27 @@ def test_how_it_is_cut_into_segments_does_not_matter(
 def test_a_nature_cannot_be_changed_in_place() -> None:
     with pytest.raises(AttributeError):
         A.source = "tcm"  # type: ignore[misc]
+
+
+def test_a_large_segment_of_one_message_after_another_takes_few_bytes_an_entry() -> None:
+    encounter = bytes(range(16))
+    pairs = [
+        (
+            A,
+            Entry(
+                id=(number * 7919 << 64).to_bytes(16),
+                version=1,
+                seq=number,
+                nature=0,
+                start=1_770_000_000_000_000 + number // 20 * 86_400_000_000,
+                end=1_770_000_001_000_000 + number // 20 * 86_400_000_000,
+                filed=1_780_000_000_000_000,
+                clock=1_770_000_100_000_000 + number // 20 * 86_400_000_000,
+                links=(("encounter", encounter), ("specimen", (number // 20).to_bytes(16))),
+                digest=b"d" * 16,
+                length=1_750,
+            ),
+        )
+        for number in range(1, 251)
+    ]
+    assert len(pack_segment(pairs)) < 80 * len(pairs)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Kind, Problem
-from gateway.records.entry import Entry, Nature
+from gateway.records.entry import Entry, Nature, pack_segment, unpack_segment
 from gateway.records.instant import interval
-from gateway.records.query import MAX_COUNT, PARAMETERS, Query, parse, sort_key
+from gateway.records.query import MAX_COUNT, PARAMETERS, Query, keys, parse, sort_key
 
 ZONE = ZoneInfo("Asia/Shanghai")
 CHART = "ab" * 16
@@ -339,3 +339,25 @@ def test_sorting_by_several_things() -> None:
     key = sort_key(ask("Observation", ("_sort", "date,-_lastUpdated")))
     pairs = [pair("2026", id=1, filed=1), pair("2026", id=2, filed=2), pair("2025", id=3)]
     assert [one[1].seq for one in sorted(pairs, key=key)] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("sort", ["", "date", "-date,_lastUpdated", "-_id", "_lastUpdated"])
+def test_columns_give_the_same_order_and_matches_as_entries(sort: str) -> None:
+    pairs = [
+        pair("2026-03-01", id=1, filed=5),
+        pair(id=2, filed=3),
+        pair("2026-03-01", id=3, filed=4, status="final"),
+        pair("open", "2026-03-02", id=4),
+        pair("2027", id=5),
+    ]
+    segment = unpack_segment(pack_segment(pairs))
+    query = ask("Observation", *([("_sort", sort)] if sort else []))
+    expected = [sort_key(query)(one) for one in pairs]
+    found = list(keys(query, segment, range(5), 7))
+    assert [key[:-2] for key in found] == expected
+    assert [key[-2:] for key in found] == [(7, place) for place in range(5)]
+    for value in ("2026", "lt2026-03-02", "gt2026-03-01", "eb2026-03-03", "ne2026-03-01"):
+        dated = ask("Observation", ("date", value), ("_id", ",".join(p[1].hex for p in pairs[:4])))
+        assert dated.among(segment, range(5)) == [
+            place for place, one in enumerate(pairs) if dated.matches(one)
+        ]
