@@ -220,9 +220,13 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     written: dict[Tier, list[tuple[Nature, Entry]]] = {}
     versions = relabelled = 0
     passed_over: set[str] = set()
+    added: list[tuple[object, ...]] = []
     for one in plan.resources:
         seq += 1
         before = standing.get(one.mapped.id)
+        if before is not None and before.seq > high - count and added:
+            tx.many(rows.ADD_RECORD, added)  # said twice in one message: the first must stand
+            added = []
         if before is not None and before.chart != chart:
             plan.issues.append(Issue("hold", "other-chart", one.mapped.place))
             if all(issue.severity != "alarm" for issue in plan.issues):
@@ -246,13 +250,16 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 moved = Entry(old.entry.id, before.version, seq, 0, filed=plan.at, gone=True)
                 written.setdefault(Tier(before.tier), []).append((Nature("", ""), moved))
                 _move_past(tx, plan, one.mapped, planned.tier)
-        entry, row = _file_one(tx, plan, planned, seq, before, old, services)
+        entry, row = _file_one(plan, planned, seq, before, old, services)
+        added.append(_as_written(row, plan))
         standing[row.id] = row
         written.setdefault(planned.tier, []).append((planned.nature, entry))
         versions += 1
         if one.mapped.type == "Encounter" and one.mapped.mode != "reference":
             relabelled += 1
             _write_relationship(tx, plan, planned, services)
+    if added:
+        tx.many(rows.ADD_RECORD, added)
     for tier, entries in sorted(written.items()):
         add_segment(tx, _shelf(plan, tier), chart, tier, entries)
     if relabelled:
@@ -366,7 +373,6 @@ def _move_past(tx: Tx, plan: Plan, mapped: Mapped, tier: Tier) -> None:
 
 
 def _file_one(
-    tx: Tx,
     plan: Plan,
     one: Planned,
     seq: int,
@@ -401,13 +407,14 @@ def _file_one(
     body = plan.bodies[ChartTier(plan.chart, one.tier)].seal(
         text, RecordName(mapped.type, mapped.id, version)
     )
-    row = rows.RecordRow(plan.chart, seq, mapped.id, version, one.tier, head, body, plan.at)
-    tx.run(
-        rows.ADD_RECORD,
+    return entry, rows.RecordRow(plan.chart, seq, mapped.id, version, one.tier, head, body, plan.at)
+
+
+def _as_written(row: rows.RecordRow, plan: Plan) -> tuple[object, ...]:
+    return (
         rows.bucket_of(row.chart), row.chart, row.seq, row.id, row.version, 1, int(row.tier),
         row.head, row.sealed, plan.inbox, row.filed,
     )  # fmt: skip
-    return entry, row
 
 
 def _write_relationship(tx: Tx, plan: Plan, planned: Planned, services: Services) -> None:

@@ -119,7 +119,8 @@ def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:
     text = mapped.text()
     resource = orjson.loads(text)
     said = extract.said(resource, services.settings.zone)
-    given = orjson.loads(b"{" + mapped.kept_meta + b"}").get("security", [])
+    kept = mapped.kept_meta
+    given = orjson.loads(b"{" + kept + b"}").get("security", []) if kept else []
     labels = label(
         LabelFacts(
             type=said.type,

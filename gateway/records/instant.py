@@ -65,6 +65,7 @@ def _midnight(day: date, zone: ZoneInfo) -> int:
     return micros(datetime(day.year, day.month, day.day, tzinfo=zone))
 
 
+@lru_cache(maxsize=256)
 def instant_text(at: int, zone: ZoneInfo | None = None) -> str:
     """An instant as FHIR writes it, to the millisecond."""
     return moment(at, zone or ZoneInfo("UTC")).isoformat(timespec="milliseconds")
