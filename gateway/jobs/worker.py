@@ -16,7 +16,7 @@ from gateway.store import inbox
 
 log = structlog.get_logger(__name__)
 
-LEASE = 60_000_000
+LEASE = 10_000_000  # what a dead worker had in hand waits this long; done twice is done once
 BATCH = 16
 IDLE = 0.2
 SEQUENCE_EVERY = 0.5

@@ -7,6 +7,7 @@ leaves no trace when it raises; its answer is given only after the commit is dur
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import queue
 import sqlite3
@@ -88,11 +89,20 @@ def _told(fault: BaseException) -> BaseException:
             return StoreFault(type(engines).__name__)
         case asyncpg.PostgresError() if (engines.sqlstate or "")[:2] in _OURS:
             return StoreFault(type(engines).__name__)
-        case sqlite3.Error() | asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError():
+        case sqlite3.Error():
+            return unavailable()
+        case fault if isinstance(fault, _LOST):
             return unavailable()
     return unavailable() if isinstance(fault, DBAPIError | SQLAlchemyTimeout) else fault
 
 
+# What asyncpg and the socket raise when a connection goes away, also while it is being used.
+_LOST = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 # SQLSTATE classes of statements that will fail again: data, integrity, cardinality, syntax.
 _OURS = frozenset({"21", "22", "23", "42"})
 
@@ -364,7 +374,7 @@ class PostgresStore:
             return _Line(await asyncpg.connect(self._dsn, timeout=10))
         except BaseException as fault:
             self._free.put_nowait(None)
-            if isinstance(fault, OSError | asyncpg.PostgresError | asyncpg.InterfaceError):
+            if isinstance(fault, _LOST):
                 raise unavailable() from None
             raise
 
@@ -372,7 +382,7 @@ class PostgresStore:
         line = await self._take()
         try:
             return await line.fetch(statement, given)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        except _LOST as fault:
             line.db.terminate()
             raise _told(fault) from None
         except asyncio.CancelledError:
@@ -423,14 +433,15 @@ class PostgresStore:
         try:
             async with AsyncSession(self._sessions) as outer, outer.begin():
                 return await outer.run_sync(run)
-        except (DBAPIError, SQLAlchemyTimeout, OSError, asyncpg.PostgresError) as fault:
+        except (DBAPIError, SQLAlchemyTimeout, *_LOST) as fault:
             raise _told(fault) from None
 
     async def close(self) -> None:
         while not self._free.empty():
             line = self._free.get_nowait()
             if line is not None and not line.db.is_closed():
-                await line.db.close(timeout=2)
+                with contextlib.suppress(*_LOST, TimeoutError):
+                    await line.db.close(timeout=2)
         await self._sessions.dispose()
 
 
@@ -438,7 +449,7 @@ async def _undo(line: _Line) -> None:
     """Roll back; a connection that cannot do even that is given up."""
     try:
         await line.db.execute("ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except _LOST:
         line.db.terminate()
 
 
