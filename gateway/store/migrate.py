@@ -1,29 +1,38 @@
-"""Brings a database to the tables this version wants; safe to run again."""
+"""Brings a database to the tables this version wants; safe to run again.
+
+Alembic is loaded when there is something to do: every start asks whether there is.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.ext.asyncio import create_async_engine
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 Which = Literal["records", "keyring"]
+_SCRIPTS = Path(__file__).parent / "migrations"
+_NAMED = re.compile(r"^(down_)?revision\b[^=\n]*= *(?:\"([^\"\n]+)\"|None)", re.MULTILINE)
 
 
 def _config(which: Which, connection: Connection | None) -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations" / which))
+    config.set_main_option("script_location", str(_SCRIPTS / which))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
 
 
 def _upgrade(connection: Connection, which: Which) -> None:
+    from alembic import command
+
     command.upgrade(_config(which, connection), "head")
 
 
@@ -38,10 +47,20 @@ async def pending(url: str, which: Which) -> bool:
 
 
 def _pending(connection: Connection, which: Which) -> bool:
-    script = ScriptDirectory.from_config(_config(which, None))
-    return (
-        MigrationContext.configure(connection).get_current_revision() != script.get_current_head()
-    )
+    if not inspect(connection).has_table("alembic_version"):
+        return True
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    return set(found) != heads(which)
+
+
+def heads(which: Which) -> set[str]:
+    """The newest migration, as the migrations themselves name each other."""
+    own: set[str] = set()
+    followed: set[str] = set()
+    for path in (_SCRIPTS / which / "versions").glob("*.py"):
+        for down, name in _NAMED.findall(path.read_text(encoding="utf-8")):
+            (followed if down else own).add(name)
+    return own - followed
 
 
 async def is_empty(url: str) -> bool:
@@ -75,6 +94,8 @@ async def _on(url: str, work: Any, *given: Any) -> Any:
 
 def revise(which: Which, message: str) -> None:
     """Write a new migration from the difference between the newest one and the tables."""
+    from alembic import command
+
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         _upgrade(connection, which)

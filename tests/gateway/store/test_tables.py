@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, Integer, MetaData, Table
 
 from gateway.settings import Settings
@@ -47,3 +49,9 @@ async def test_a_table_without_a_migration_would_be_noticed(settings: Settings) 
 async def test_migrating_again_changes_nothing(settings: Settings) -> None:
     await migrate(settings.database_url, "records")
     assert await migrations._on(settings.database_url, differences, Base.metadata) == []
+
+
+@pytest.mark.parametrize("which", ["records", "keyring"])
+def test_the_newest_migration_is_found_without_alembic(which: Which) -> None:
+    script = ScriptDirectory(str(Path(migrations.__file__).parent / "migrations" / which))
+    assert migrations.heads(which) == set(script.get_heads())
