@@ -50,6 +50,9 @@ _PURPOSE = {"clinician": "TREAT"}
 _HASHER = PasswordHasher()  # RFC 9106, second recommended option: 64 MiB, 3 passes
 # Two at a time: a flood of sign-ins takes 128 MiB and two cores at most, and waits in line.
 _HASHING = ThreadPoolExecutor(2, "argon2")
+# Who would wait longer than about four seconds is told so at once.
+LONGEST_LINE = 32
+_in_line = 0
 
 
 class _InHand(msgspec.Struct, frozen=True, array_like=True):
@@ -169,6 +172,20 @@ def _nobody() -> str:
     return _HASHER.hash(secrets.token_hex(16))
 
 
+async def _in_turn(hashed: str | None, password: str) -> bool:
+    """`_matches` when its turn comes; Problem BUSY when too many wait already."""
+    global _in_line
+    if _in_line >= LONGEST_LINE:
+        raise Problem(Kind.BUSY, "Too many people are signing in; please try again in a moment.")
+    _in_line += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(
+            _HASHING, _matches, hashed, password
+        )
+    finally:
+        _in_line -= 1
+
+
 def _matches(hashed: str | None, password: str) -> bool:
     try:
         _HASHER.verify(hashed or _nobody(), password)
@@ -199,9 +216,7 @@ async def sign_in(
     login, at = tidy(login)[:64], services.now()
     attempt = await services.db.session(accounts.attempt, login, at)
     text = unicodedata.normalize("NFKC", password[: LONGEST_PASSWORD + 1])
-    matches = await asyncio.get_running_loop().run_in_executor(
-        _HASHING, _matches, attempt.password if attempt else None, text
-    )
+    matches = await _in_turn(attempt.password if attempt else None, text)
     check = "login"
     if attempt is not None:
         person = attempt.person

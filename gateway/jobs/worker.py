@@ -78,7 +78,8 @@ class Worker:
     async def _file(self, id: str, attempts: int) -> None:
         try:
             await filing.file_message(id, self._services)
-        except Problem:
+        except Problem as problem:
+            log.warning("put off", inbox=id, kind=problem.kind.name, attempts=attempts)
             await upkeep.put_off(id, attempts, self._services)
         except Exception as fault:
             # A fault of ours must neither lose the message nor stop the line behind it.
