@@ -222,6 +222,18 @@ def test_the_answer_holds_until_it_says(at: Setting, signed: list[Directive], sh
 
 @usual
 @given(situations(), consents(), st.lists(situations(), max_size=4))
+def test_the_decision_of_a_class_is_that_of_each_of_its_records(
+    at: Setting, signed: list[Directive], others: list[Setting]
+) -> None:
+    prepared = ruling(at.request, at.patient, signed, at.policy)
+    for record in [at.facets, *(other.facets for other in others)]:
+        of_all = prepared.of_class(record.kind)
+        if of_all is not None:
+            assert of_all == decide(at.request, at.patient, signed, record, at.policy)
+
+
+@usual
+@given(situations(), consents(), st.lists(situations(), max_size=4))
 def test_the_decision_of_many_is_the_decisions_of_each(
     at: Setting, signed: list[Directive], others: list[Setting]
 ) -> None:
