@@ -115,6 +115,16 @@ def apart(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
+async def drop_database(postgres: str, url: str) -> None:
+    """Take a database of `new_database` away again, whoever still holds it."""
+    db = await asyncpg.connect(postgres.format("postgres"))
+    try:
+        name = url.partition("?")[0].rpartition("/")[2]
+        await db.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    finally:
+        await db.close()
+
+
 WHICH: tuple[Which, Which] = ("records", "keyring")
 
 
@@ -140,7 +150,7 @@ def migrated_databases(postgres: str) -> dict[str, str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Settings]:
     """Settings of a small real county with its databases migrated, on each engine."""
     given = {
         "data": tmp_path,
@@ -150,20 +160,21 @@ async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         "demo": True,
         "mllp_port": 0,
     }
+    databases: list[str] = []
     if request.param == "postgresql":
         postgres = request.getfixturevalue("postgres")
         ready = request.getfixturevalue("migrated_databases")
-        given |= {
-            "database": await new_database(postgres, ready["records"]),
-            "keyring": await new_database(postgres, ready["keyring"]),
-        }
+        databases = [await new_database(postgres, ready[which]) for which in WHICH]
+        given |= dict(zip(("database", "keyring"), databases, strict=True))
     else:
         ready = request.getfixturevalue("migrated_files")
         for which in WHICH:
             shutil.copyfile(ready / f"{which}.sqlite", tmp_path / f"{which}.sqlite")
     made = Settings(**given)
     KeyFile.create(made.root_key, demo=True)
-    return made
+    yield made
+    for url in databases:  # some hundreds of them would fill the disk
+        await drop_database(request.getfixturevalue("postgres"), url)
 
 
 @pytest.fixture

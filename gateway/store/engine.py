@@ -103,6 +103,13 @@ _LOST = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+# What asyncpg raises when a connection or its server goes away, at whatever moment.
+_LOST = (
+    OSError
+    | asyncpg.PostgresError
+    | asyncpg.InterfaceError
+    | asyncpg.exceptions.InternalClientError
+)
 # SQLSTATE classes of statements that will fail again: data, integrity, cardinality, syntax.
 _OURS = frozenset({"21", "22", "23", "42"})
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from gateway.demo import story
 from gateway.exchange import ask, filing, receive, upkeep
 from gateway.exchange.patients import charts_of
+from gateway.exchange.person import meet
 from gateway.identity.systems import RESIDENT_ID
 from gateway.jobs.worker import Worker
 from gateway.records import facts as facts_

@@ -97,7 +97,8 @@ async def test_a_word_that_cannot_be_read_is_found_and_does_not_stop_the_check(
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("hash", b"\0" * 32), ("writer", "ghost"), ("counter", 50), ("number", 99)]
+    ("column", "value"),
+    [("hash", b"\0" * 32), ("writer", "ghost"), ("counter", 50), ("number", 99)],
 )
 async def test_a_changed_place_in_the_log_is_found(house: House, column: str, value: Any) -> None:
     change = update(LEAF).where(LEAF.c.number == literal(3)).values({column: value})
