@@ -91,7 +91,7 @@ def _told(fault: BaseException) -> BaseException:
             return StoreFault(type(engines).__name__)
         case sqlite3.Error():
             return unavailable()
-        case fault if isinstance(fault, _LOST):
+        case _ if isinstance(engines, _LOST):
             return unavailable()
     return unavailable() if isinstance(fault, DBAPIError | SQLAlchemyTimeout) else fault
 
@@ -102,13 +102,6 @@ _LOST = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-)
-# What asyncpg raises when a connection or its server goes away, at whatever moment.
-_LOST = (
-    OSError
-    | asyncpg.PostgresError
-    | asyncpg.InterfaceError
-    | asyncpg.exceptions.InternalClientError
 )
 # SQLSTATE classes of statements that will fail again: data, integrity, cardinality, syntax.
 _OURS = frozenset({"21", "22", "23", "42"})
