@@ -117,6 +117,11 @@ class Doubling:
                     if statement is rows.ADD_RECORD:
                         tx.run(statement, *values)
 
+                def many(self, statement: Any, several: Any) -> None:
+                    tx.many(statement, several)
+                    if statement is rows.ADD_RECORD:
+                        tx.many(statement, several)
+
             return work(Twice(), *more)
 
         return await self._store.do(doubled, *given)
