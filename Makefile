@@ -45,7 +45,7 @@ bench: .venv/.runtime ## measure reads, searches and filing beside the bare ceil
 	$(BIN)/health-gateway bench all
 
 lock: $(STAMP) ## resolve the dependencies again (names, versions, hashes)
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 
 .PHONY: help install demo check-demo test lint format crash bench lock

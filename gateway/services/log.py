@@ -2,7 +2,8 @@
 
 Waiting events share one commit. In that same transaction the epochs of the charts they touch are
 read again: an event about a chart that changed meanwhile is not written, and whoever waits must
-decide anew. So no answer leaves that was decided before a withdrawal was committed.
+decide anew. On SQLite, with its one writer, no answer leaves that was decided before a withdrawal
+was committed; on PostgreSQL one may, committed between that reading and our own commit.
 """
 
 from __future__ import annotations
