@@ -299,7 +299,7 @@ def _write(tx: Tx, work: _Work, services: Services, at: int) -> bytes:
         rows.bucket_of(chart), chart, seq, id, version, 1, int(Tier.GENERAL),
         work.keys.seal(pack_head(nature, entry), head_name(id, version)),
         work.bodies.seal(text, RecordName("Consent", id, version)),
-        "", at,
+        "", at, 0,
     )  # fmt: skip
     add_segment(tx, work.keys, chart, Tier.GENERAL, [(nature, entry)])
     tx.run(

@@ -413,7 +413,7 @@ def _file_one(
 def _as_written(row: rows.RecordRow, plan: Plan) -> tuple[object, ...]:
     return (
         rows.bucket_of(row.chart), row.chart, row.seq, row.id, row.version, 1, int(row.tier),
-        row.head, row.sealed, plan.inbox, row.filed,
+        row.head, row.sealed, plan.inbox, row.filed, plan.release,
     )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ class Plan:
     neighbours: frozenset[str]
     issues: list[Issue] = field(default_factory=list)
     lacking: set[ChartTier] = field(default_factory=set)  # keys that writing turned out to need
+    release: int = 0  # number of the map release that made it; 0 when no map did
 
 
 async def plan(

@@ -201,6 +201,7 @@ class Record(Base, table=True):
     sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
     inbox: str = ""  # the raw message it came from
     filed: int = Field(sa_type=BigInteger)
+    release: int = Field(default=0, sa_column_kwargs={"server_default": "0"})  # of the map
     __table_args__ = (
         Index(
             "record_current",
@@ -284,6 +285,112 @@ class Alarm(Base, table=True):
     at: int = Field(sa_type=BigInteger)
     settled: int = Field(default=0, sa_type=BigInteger)
     settled_by: str = ""
+
+
+# Maps: what turns messages into records, and what they did not understand.
+
+
+class MapRelease(Base, table=True):
+    """A site's rule files and tables as they were once; never changed, so that it can be run again."""
+
+    __tablename__ = "map_release"
+    number: int | None = Field(default=None, primary_key=True)
+    site: str
+    hash: str  # what `mappings.engine.Map.release` says of these files
+    files: bytes = Field(sa_type=LargeBinary)  # path and bytes of each, compressed
+    state: str = "proposed"  # proposed | in-force | retired | refused
+    note: str = Field(default="", sa_type=Text)  # what was changed, and why
+    report: str = Field(default="", sa_type=Text)  # the shadow run: counts by rule, never a value
+    proposed_by: str = ""
+    proposed_at: int = Field(default=0, sa_type=BigInteger)
+    decided_by: str = ""  # another person than proposed_by
+    decided_at: int = Field(default=0, sa_type=BigInteger)
+    since: int = Field(default=0, sa_type=BigInteger)  # in force from
+    until: int = Field(default=0, sa_type=BigInteger)
+    __table_args__ = (
+        Index("map_release_hash", "site", "hash", unique=True),
+        Index("map_release_state", "site", "state"),
+    )
+
+
+class Replay(Base, table=True):
+    """Messages being read again under a release; `done` moves on with each, so it resumes."""
+
+    __tablename__ = "replay"
+    id: int | None = Field(default=None, primary_key=True)
+    source: str
+    release: int
+    why: str = ""
+    asked_by: str = ""
+    asked_at: int = Field(sa_type=BigInteger)
+    from_at: int = Field(default=0, sa_type=BigInteger)  # arrivals chosen
+    until_at: int = Field(default=0, sa_type=BigInteger)
+    unmapped: int = 0  # only messages that met this line of the queue; 0 is all
+    position: int = Field(default=0, sa_type=BigInteger)  # arrival of the last message done
+    total: int = 0
+    done: int = 0
+    changed: int = 0  # new versions written
+    dry: int = Field(default=0, sa_type=SmallInteger)
+    state: str = "running"  # running | paused | done
+    report: str = Field(default="", sa_type=Text)
+    ended: int = Field(default=0, sa_type=BigInteger)
+
+
+class Unmapped(Base, table=True):
+    """A code or unit that a source sends and no table knows."""
+
+    __tablename__ = "unmapped"
+    id: int | None = Field(default=None, primary_key=True)
+    source: str
+    digest: bytes = Field(sa_type=LargeBinary)  # keyed hash of table, code, specimen, unit
+    sealed: bytes = Field(sa_type=LargeBinary)  # table, code, name, specimen, unit
+    messages: int = 0
+    first_at: int = Field(sa_type=BigInteger)
+    last_at: int = Field(sa_type=BigInteger)
+    state: str = "open"  # open | proposed | approved | ignored
+    proposal: bytes = Field(default=b"", sa_type=LargeBinary)  # the row proposed, sealed
+    proposed_by: str = ""
+    decided_by: str = ""
+    decided_at: int = Field(default=0, sa_type=BigInteger)
+    release: int = 0  # the release that knows it
+    __table_args__ = (
+        Index("unmapped_digest", "source", "digest", unique=True),
+        Index("unmapped_state", "source", "state"),
+    )
+
+
+class UnmappedMessage(Base, table=True):
+    """Which message met an unmapped code: these are read again when it is approved."""
+
+    __tablename__ = "unmapped_message"
+    unmapped: int = Field(primary_key=True)
+    inbox: str = Field(primary_key=True)
+
+
+class Quality(Base, table=True):
+    """How often a detector struck among what a source sent on a day."""
+
+    __tablename__ = "quality"
+    source: str = Field(primary_key=True)
+    day: str = Field(primary_key=True)
+    detector: str = Field(primary_key=True)
+    seen: int = 0  # how many could have
+    struck: int = 0
+    detail: str = Field(default="", sa_type=Text)  # counts by place, never a value
+
+
+class ViewFeed(Base, table=True):
+    """A database view that is asked for rows, and how far it was read."""
+
+    __tablename__ = "view_feed"
+    source: str = Field(primary_key=True)
+    address: str  # path of the file that holds the database address
+    view: str
+    every: int = 60  # seconds
+    watermark: bytes = Field(default=b"", sa_type=LargeBinary)  # the newest row's, sealed
+    rows: int = Field(default=0, sa_type=BigInteger)
+    last_at: int = Field(default=0, sa_type=BigInteger)
+    error: str = ""  # kind of the last failure, never its text
 
 
 # The log.

@@ -13,11 +13,13 @@ from mappings.engine.model import (
     LocalId,
     MapError,
     Mapped,
+    Merge,
     Message,
     Mode,
     Reading,
     Severity,
     Unit,
+    Unmapped,
 )
 from mappings.engine.release import Map, lint, load
 from mappings.engine.streams import TooLarge
@@ -32,12 +34,14 @@ __all__ = [
     "Map",
     "MapError",
     "Mapped",
+    "Merge",
     "Message",
     "Mode",
     "Reading",
     "Severity",
     "TooLarge",
     "Unit",
+    "Unmapped",
     "lint",
     "load",
 ]

@@ -77,7 +77,8 @@ class Mapped(msgspec.Struct, frozen=True):
     ``kept_meta`` are members of the sender's own meta to keep (``"profile":[…],"tag":[…]``) or empty.
     ``clock`` is the business time in µs UTC that decides which version is newer. ``deletes`` names
     the top-level elements a patch removes, ``unions`` those arrays of references to which a patch
-    only adds. ``place`` is where in the source it came from.
+    only adds. ``place`` is where in the source it came from. ``block`` is the block of the map that
+    made it; bit n of ``mask`` says that the block's rule n gave something.
     """
 
     type: str
@@ -92,10 +93,36 @@ class Mapped(msgspec.Struct, frozen=True):
     place: str = ""
     edits: tuple[Edit, ...] = ()
     unions: tuple[str, ...] = ()
+    block: str = ""
+    mask: int = 0
 
     def text(self) -> bytes:
         """The resource without any meta."""
         return self.head + self.tail
+
+
+class Unmapped(msgspec.Struct, frozen=True):
+    """A code or unit no table knows, as sent: what the queue of unmapped codes is made of.
+
+    ``table`` is the table's name in the map. For a unit, ``code`` is the unit's text.
+    """
+
+    table: str
+    code: str
+    name: str = ""
+    specimen: str = ""
+    unit: str = ""
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """The sender says that two of its patient numbers are one person (ADT A18, A34, A40 …).
+
+    ``gone`` is the number no longer used. With ``undone`` the sender takes an earlier merge back (A37).
+    """
+
+    kept: LocalId
+    gone: LocalId
+    undone: bool = False
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -113,6 +140,8 @@ class Message(msgspec.Struct, frozen=True):
     issues: tuple[Issue, ...] = ()
     sender: str = ""
     timestamp: str = ""
+    unmapped: tuple[Unmapped, ...] = ()
+    merges: tuple[Merge, ...] = ()
 
 
 class Unit(NamedTuple):
