@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mappings.engine import values
+from mappings.engine import units, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.measured import absent
 from mappings.engine.reader import Value
@@ -39,6 +39,7 @@ def _make_code(setup: Setup, bound: Bound) -> Apply:
         target = _target(table, value.text, pairs)
         if target is None:
             at.issue("drop", "unknown-code", value.place)
+            at.unmapped(table.name, value.text)
         elif (alarm := (table.get(value.text) or {}).get("alarm")) and value.text not in pairs:
             at.issue("note", alarm, value.place)
         return target or None
@@ -54,7 +55,7 @@ def _coding(table: Table, code: str, display: str) -> dict[str, Any]:
 
 
 def _make_concept(setup: Setup, bound: Bound) -> Apply:
-    """concept(items, specimen=…): the item as LOINC and as the sender calls it.
+    """concept(items, specimen=…, unit=…): the item as LOINC and as the sender calls it.
 
     Marks leave the name for the extension hr-mark, a method in brackets goes to Observation.method;
     both keep the sender's text. The table is asked with (code, specimen), then with (code, any).
@@ -105,6 +106,9 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         node, offers, mapped = known
         if not mapped:
             at.issue("note", "unmapped-code", value.place)
+            sent = bound.first("unit", at)
+            unit = units.rejoin(sent.parts)[0] if sent is not None else ""
+            at.unmapped(table.name, key[0], key[1], key[3], unit)
         if at.block.type == "Observation":
             for element, offered in offers:
                 at.offer(element, offered)
@@ -150,6 +154,7 @@ def _make_coded(setup: Setup, bound: Bound) -> Apply:
         if row is None or not row.get("target"):
             if row is None:
                 at.issue("note", "unmapped-code", value.place)
+                at.unmapped(table.name, value.text, value.part(2))
             return {"coding": [_coding(table, value.text, value.part(2))]}
         coding = {"system": row.get("system") or table.system, "code": row["target"]}
         if row.get("display"):
@@ -171,6 +176,7 @@ def _make_coding(setup: Setup, bound: Bound) -> Apply:
         row = table.get(value.text) or table.get(values.fold(value.text).upper())
         if row is None or not row.get("target"):
             at.issue("drop", "unknown-code", value.place)
+            at.unmapped(table.name, value.text, value.part(2))
             return None
         node = {"system": row.get("system") or table.system, "code": row["target"]}
         if row.get("display"):
@@ -194,6 +200,7 @@ def _make_status(setup: Setup, bound: Bound) -> Apply:
         if row is None:
             if text:
                 at.issue("note", "unknown-code", found[0].place)
+                at.unmapped(table.name, text)
             fallback = report.get(bound.text("report", at))
             target = "" if fallback is None else fallback.get("target", "")
             # A partial report holds preliminary results: Observation.status has no word "partial".
@@ -238,7 +245,8 @@ def _make_diagnosis(setup: Setup, bound: Bound) -> Apply:
     def diagnosis(found: Sequence[Value], at: Instance) -> Any:
         value = found[0]
         code, name = value.part(1), value.part(2) or bound.text("name", at)
-        row = table.get(value.part(3)) or table.get(bound.text("dictionary", at))
+        dictionary = bound.text("dictionary", at)
+        row = table.get(value.part(3)) or table.get(dictionary)
         codings: list[dict[str, Any]] = []
         if code:
             target = row["target"] if row is not None else ""
@@ -249,6 +257,7 @@ def _make_diagnosis(setup: Setup, bound: Bound) -> Apply:
             base = _ICD_BASE.match(code)
             if row is None:
                 at.issue("note", "unmapped-code", value.place)
+                at.unmapped(table.name, value.part(3) or dictionary)
             elif base is not None and row.get("base") == "icd-10":
                 short = base[1] + (f".{base[2]}" if base[2] else "")
                 if (system, code) != (ICD10, short):
@@ -286,7 +295,7 @@ FUNCTIONS = {
         order=("items",),
         tables=("items",),
         needs=("items",),
-        sources=("specimen",),
+        sources=("specimen", "unit"),
     ),
     "local": Function(_make_local, order=("system",), texts=("system",)),
     "coded": Function(_make_coded, order=("table",), tables=("table",), needs=("table",)),

@@ -354,6 +354,7 @@ class _Delivery:
         resources: list[Mapped] = []
         patient: Target | None = None
         identifiers: tuple[Identifier, ...] = ()
+        scope.unmapped.clear()
         for arrival in arrivals:
             patient = patient or subject(arrival, scope)
             if arrival.type == "Patient":
@@ -374,6 +375,7 @@ class _Delivery:
             identifiers=identifiers,
             resources=tuple(resources),
             issues=tuple(found),
+            unmapped=tuple(dict.fromkeys(scope.unmapped)),
         )
 
     def _stop(self, code: str, place: str, kind: str) -> Message:

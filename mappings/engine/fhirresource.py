@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 
 from mappings.engine import identity, jsontext, times, units
 from mappings.engine.jsontext import Value
-from mappings.engine.model import Edit, Identifier, Ids, Issue, LocalId, Mapped, Mode
+from mappings.engine.model import Edit, Identifier, Ids, Issue, LocalId, Mapped, Mode, Unmapped
 from mappings.engine.reader import SYSTEMS, Source
 from mappings.engine.tables import Table
 
@@ -139,6 +139,7 @@ class Scope:
         self._by_url: dict[str, Target] = {}
         self._by_local: dict[tuple[str, str], Target] = {}
         self._nodes: dict[str, Value] = {}
+        self.unmapped: list[Unmapped] = []  # met since the last message was finished
 
     def add(self, arrival: Arrival) -> None:
         """Make a resource of this delivery known to the others."""
@@ -410,10 +411,18 @@ def _add_codings(
         if found is None:
             place = f"{arrival.place}.{path}"
             issues.append(Issue("note", "unmapped-code", place, rule.rule))
+            scope.unmapped.append(_unmapped(rule, local[0], codings, arrival.node, specimen))
         elif found not in present:
             system, code = (jsontext.quoted(part) for part in found)
             new = b'{"system":%s,"code":%s}' % (system, code)
             planned.append((jsontext.appended(codings, new), path, "coding"))
+
+
+def _unmapped(rule: CodingRule, code: str, codings: Value, node: Value, specimen: str) -> Unmapped:
+    coding = next(one for one in codings.items() if one.string("code") == code)
+    name = coding.string("display") or node.string(*rule.path, "text") or ""
+    unit = node.string("valueQuantity", "unit") or ""
+    return Unmapped(rule.table.name, code, name, specimen, unit)
 
 
 def _add_units(
@@ -436,6 +445,7 @@ def _add_units(
             planned.append((jsontext.Edit(unit.end, unit.end, new), path, "coding"))
         else:
             issues.append(Issue("note", "unmapped-unit", f"{arrival.place}.{path}.unit", rule.rule))
+            scope.unmapped.append(Unmapped(rule.tables[0].name, unit.data))
 
 
 def _specimen(node: Value, scope: Scope) -> str:

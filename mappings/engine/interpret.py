@@ -16,7 +16,16 @@ import orjson
 from mappings.engine import elements, times
 from mappings.engine.bound import BoundBlock, BoundRule
 from mappings.engine.identity import mothers_number
-from mappings.engine.model import Identifier, Ids, Issue, LocalId, Mapped, Message, Severity
+from mappings.engine.model import (
+    Identifier,
+    Ids,
+    Issue,
+    LocalId,
+    Mapped,
+    Message,
+    Severity,
+    Unmapped,
+)
 from mappings.engine.reader import Letter, Scope, Source
 
 
@@ -25,7 +34,7 @@ class Run:
 
     __slots__ = (
         "built", "facts", "identifiers", "ids", "issues", "letter", "local", "patient", "sent_us",
-        "shared", "source", "taken",
+        "shared", "source", "taken", "unmapped",
     )  # fmt: skip
 
     def __init__(self, letter: Letter, ids: Ids, source: Source, facts: dict[str, str]) -> None:
@@ -39,6 +48,7 @@ class Run:
         self.local: list[LocalId] = []
         self.identifiers: list[Identifier] = []
         self.patient: LocalId | None = None
+        self.unmapped: list[Unmapped] = []
         moment = times.read(letter.sent, source.zone) if letter.sent else None
         self.sent_us = moment.us if isinstance(moment, times.Moment) else None
 
@@ -79,6 +89,13 @@ class Instance:
         )
         if severity == "hold":
             self.held = True
+
+    def unmapped(
+        self, table: str, code: str, name: str = "", specimen: str = "", unit: str = ""
+    ) -> None:
+        """Note a code or unit that no table knows, as sent, for the queue of unmapped codes."""
+        if code:
+            self.run.unmapped.append(Unmapped(table, code, name, specimen, unit))
 
     def offer(self, element: str, node: Any) -> None:
         """Give another element of the same resource; a rule for that element wins over the offer."""
@@ -128,6 +145,7 @@ def interpret(
         issues=tuple(run.issues),
         sender=letter.sender,
         timestamp=moment.text if isinstance(moment, times.Moment) else "",
+        unmapped=tuple(dict.fromkeys(run.unmapped)),
     )
 
 

@@ -82,6 +82,8 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
         if len(found) > 1:
             return _components(found, unit, at, made)
         _tell(result, first, unit_value, at)
+        if result.unmapped_unit:
+            at.unmapped(unit_tables[0].name if unit_tables else "units", unit)
         for element, node in result.offers:
             at.offer(element, node)
         return result.node
@@ -217,6 +219,7 @@ def _make_arrows(setup: Setup, bound: Bound) -> Apply:
                 nodes.extend(result[0])
                 if not result[1]:
                     at.issue("note", "unknown-code", value.place)
+                    at.unmapped(table.name, text)
         return nodes or None
 
     return interpretation

@@ -54,6 +54,7 @@ def _make_gender(setup: Setup, bound: Bound) -> Apply:
         row = table.get(value.text) or table.get(values.fold(value.text).upper())
         if row is None:
             at.issue("drop", "unknown-code", value.place)
+            at.unmapped(table.name, value.text)
             return None
         if row.get("alarm"):
             at.issue("note", row["alarm"], value.place)
