@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
@@ -17,13 +17,13 @@ import msgspec
 from mappings.engine import binding, interpret, rules, tables
 from mappings.engine.bound import BoundBlock, Setup
 from mappings.engine.er7 import CODECS
+from mappings.engine.files import SHIPPED, SITE, Files, Folder, Kept, within
 from mappings.engine.model import Finding, Ids, Issue, MapError, Message, Reading, Unit
 from mappings.engine.reader import Dialect, Letter, Limits, Source
 from mappings.engine.rules import Line, RuleFile, TableRef
 from mappings.engine.streams import TooLarge
 from mappings.engine.tables import Table
 
-HOME = Path(__file__).resolve().parent.parent
 ENGINE = "1"
 """Part of every release hash: raise it when the engine maps the same rules to other bytes."""
 
@@ -57,7 +57,8 @@ class Map:
     """What turns one source's deliveries into FHIR. Pure: same bytes, same ids, same answer.
 
     `release` is a hash over engine, rule files and tables; `source` holds the site's `[source]`
-    settings (charset, zone, ids, options such as columns); `input` is er7, rows or fhir.
+    settings (charset, zone, ids, options such as columns); `input` is er7, rows or fhir. `contents`
+    are the bytes of every file that went in, by path (see `files`): `load` makes the same map of them.
     """
 
     organization: str
@@ -67,6 +68,7 @@ class Map:
     parts: tuple[Part, ...]
     files: tuple[str, ...] = ()
     _module: Any = field(default=None, repr=False)
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def read(self, raw: bytes, ids: Ids, origin: str = "") -> Reading:
         """Read one delivery. Never raises on bad input: trouble is an issue with its place.
@@ -120,50 +122,61 @@ class Map:
         return interpret.interpret(blocks, letter, ids, self.source, facts)
 
 
-def load(site: Path, base_url: str = DEFAULT_BASE_URL) -> Map:
-    """Load a site's folder (every ``*.toml`` in it) or one map file; `MapError` lists all findings."""
+def load(site: Path | Mapping[str, bytes], base_url: str = DEFAULT_BASE_URL) -> Map:
+    """Load a site's folder (every ``*.toml`` in it) or one map file; `MapError` lists all findings.
+
+    `Map.contents` of an earlier load may stand in place of the folder: nothing else is read then.
+    """
     loaded, findings = _load(site, base_url)
     if loaded is None or findings:
         raise MapError(findings)
     return loaded
 
 
-def lint(path: Path, base_url: str = DEFAULT_BASE_URL) -> list[Finding]:
+def lint(site: Path | Mapping[str, bytes], base_url: str = DEFAULT_BASE_URL) -> list[Finding]:
     """Everything wrong in a site's folder or map file, with file, line, column and what to do."""
-    return _load(path, base_url)[1]
+    return _load(site, base_url)[1]
 
 
 # --- loading ---------------------------------------------------------------------------------------
 
 
 class _Loader:
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, files: Files, base_url: str) -> None:
+        self.files = files
         self.base_url = base_url.rstrip("/")
         self.findings: list[Finding] = []
         self.hashed: list[bytes] = []
-        self.folder = HOME
+        self.contents: dict[str, bytes] = {}
 
     def find(self, line: Line, zh: str, en: str) -> None:
         self.findings.append(Finding(line.file, line.number, line.column, zh, en))
 
-    def merged(self, path: Path, seen: tuple[Path, ...] = ()) -> RuleFile | None:
+    def take(self, path: str | None) -> bytes | None:
+        """The bytes of a file, which is part of the map from now on."""
+        raw = self.files.get(path) if path is not None else None
+        if path is not None and raw is not None:
+            self.contents[path] = raw
+        return raw
+
+    def merged(self, path: str, raw: bytes, seen: tuple[str, ...] = ()) -> RuleFile | None:
         """A file laid over its base, and that over its own."""
-        raw = path.read_bytes()
-        parsed, findings = rules.read_file(raw, _shown(path), path.parent)
+        folder = PurePosixPath(path).parent
+        parsed, findings = rules.read_file(raw, self.files.shown(path), folder)
         self.findings.extend(findings)
         if parsed is None or parsed.base is None:
             return parsed
         name, _, version = parsed.base.partition("@")
-        below_path = HOME / f"{name}.toml"
-        inside = below_path.resolve().is_relative_to(HOME)
-        if not inside or not below_path.is_file() or below_path in seen:
+        below_path = within(SHIPPED, f"{name}.toml")
+        below_raw = self.take(below_path)
+        if below_path is None or below_raw is None or below_path in seen:
             self.find(
                 parsed.line,
                 f"找不到基础映射 {parsed.base}",
                 f"the base map {parsed.base} does not exist",
             )
             return None
-        below = self.merged(below_path, (*seen, path))
+        below = self.merged(below_path, below_raw, (*seen, path))
         if below is None:
             return None
         if version and below.version != version:
@@ -228,31 +241,30 @@ class _Loader:
         system = f"{self.base_url}/CodeSystem/{org}-{ref.name}"
         if not ref.path:
             return tables.from_pairs(ref.name, system, ref.pairs)
-        for folder in dict.fromkeys((ref.folder, self.folder, HOME)):
-            path = (folder / ref.path).resolve()
-            if path.is_relative_to(folder.resolve()) and path.is_file():
-                raw = path.read_bytes()
+        for folder in dict.fromkeys((ref.folder, SITE, SHIPPED)):
+            path = within(folder, ref.path)
+            raw = self.take(path)
+            if path is not None and raw is not None:
                 self.hashed.append(raw)
-                table, findings = tables.read_csv(path, raw, ref.name, system)
+                table, findings = tables.read_csv(Path(path), raw, ref.name, system)
                 self.findings.extend(findings)
                 return table
         self.find(ref.line, f"找不到码表 {ref.path}", f"the table {ref.path} does not exist")
         return None
 
 
-def _shown(path: Path) -> str:
-    resolved = path.resolve()
-    return str(resolved.relative_to(HOME)) if resolved.is_relative_to(HOME) else path.name
-
-
-def _load(site: Path, base_url: str) -> tuple[Map | None, list[Finding]]:
-    loader = _Loader(base_url)
-    paths = sorted(site.glob("*.toml")) if site.is_dir() else [site]
-    if not paths or not all(path.is_file() for path in paths):
-        loader.find(Line(site.name, 1), "这里没有映射文件", "there is no map file here")
+def _load(site: Path | Mapping[str, bytes], base_url: str) -> tuple[Map | None, list[Finding]]:
+    read: Files = Folder(site) if isinstance(site, Path) else Kept(site)
+    loader = _Loader(read, base_url)
+    paths = read.rule_files()
+    if not paths:
+        loader.find(Line(read.name, 1), "这里没有映射文件", "there is no map file here")
         return None, loader.findings
-    loader.folder = site if site.is_dir() else site.parent
-    files = [file for path in paths if (file := loader.merged(path)) is not None]
+    files = [
+        file
+        for path in paths
+        if (file := loader.merged(path, loader.take(path) or b"")) is not None
+    ]
     if len(files) < len(paths):
         return None, loader.findings
     common = [file for file in files if not file.blocks]
@@ -297,8 +309,8 @@ def _load(site: Path, base_url: str) -> tuple[Map | None, list[Finding]]:
         parts.append(Part(file, blocks, bound_tables))
     layers = [layer for file in files for layer in file.layers]
     release = _release([*layers, *loader.hashed], loader.base_url)
-    names = tuple(_shown(path) for path in paths)
-    made = Map(source.org, release, source, input_, tuple(parts), names, module)
+    names = tuple(map(read.shown, paths))
+    made = Map(source.org, release, source, input_, tuple(parts), names, module, loader.contents)
     return made, _once(loader.findings)
 
 

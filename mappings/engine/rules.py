@@ -17,7 +17,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from mappings.engine.model import Finding, MapError
@@ -113,7 +113,7 @@ class TableRef:
     name: str
     path: str
     pairs: Mapping[str, str]
-    folder: Path
+    folder: PurePosixPath
     line: Line
 
 
@@ -317,7 +317,7 @@ def _locate(text: str, shown: str) -> dict[tuple[str, str], Line]:
 class _FileReader:
     """Turns one TOML document into a `RuleFile`, collecting every finding instead of the first."""
 
-    def __init__(self, raw: bytes, shown: str, folder: Path) -> None:
+    def __init__(self, raw: bytes, shown: str, folder: PurePosixPath) -> None:
         self.raw, self.shown, self.folder = raw, shown, folder
         self.findings: list[Finding] = []
         self.lines: dict[tuple[str, str], Line] = {}
@@ -459,7 +459,9 @@ class _FileReader:
         return value
 
 
-def read_file(raw: bytes, shown: str, folder: Path) -> tuple[RuleFile | None, list[Finding]]:
+def read_file(
+    raw: bytes, shown: str, folder: PurePosixPath
+) -> tuple[RuleFile | None, list[Finding]]:
     """Parse one map file. None when nothing could be made of it; findings in either case."""
     reader = _FileReader(raw, shown, folder)
     parsed = reader.read()
