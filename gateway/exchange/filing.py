@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange import unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.person import evidence_place, head_name, pack_evidence, segment_name
 from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
@@ -82,7 +83,9 @@ async def file_message(id: str, services: Services) -> Settled | None:
             plan, trouble = await plan_of(message, source.organization, id, services)
             issues += trouble
             plans += [plan] if plan else []
+    unmapped = [one for message in reading.messages for one in message.unmapped]
     end = await _ending(raw, source, site.release, plans, issues, services)
+    end = replace(end, unmapped=unmapped_queue.met(raw.source, unmapped, services))
     return await with_neighbours(plans, services, _file, plans, end, services)
 
 
@@ -111,6 +114,7 @@ class Ending:
     draft: Draft
     issues: tuple[Issue, ...]
     at: int
+    unmapped: tuple[unmapped_queue.Met, ...] = ()
 
 
 async def _ending(
@@ -178,6 +182,7 @@ def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Set
     for code in sorted({issue.code for issue in issues if issue.severity == "alarm"}):
         tx.run(inbox.ADD_ALARM, code, end.raw.source, end.raw.id, end.at)
     tx.run(inbox.END_JOB, "file", end.raw.id)
+    unmapped_queue.note(tx, end.raw.source, end.raw.id, end.unmapped, end.at, services)
     return Settled(state, versions, issues)
 
 

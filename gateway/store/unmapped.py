@@ -1,0 +1,163 @@
+"""Statements of the queue of unmapped codes: what a source sends and no table knows, and who met it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import LargeBinary, bindparam, func, insert, select, update
+from sqlmodel import Session
+
+from gateway.store import tables
+from gateway.store.charts import insert_or_leave
+from gateway.store.engine import Tx
+from gateway.store.statements import Statement
+
+_unmapped = tables.Unmapped.__table__  # type: ignore[attr-defined]
+_met = tables.UnmappedMessage.__table__  # type: ignore[attr-defined]
+_replay = tables.Replay.__table__  # type: ignore[attr-defined]
+
+STANDING = Statement(
+    select(_unmapped.c.id, _unmapped.c.messages).where(
+        _unmapped.c.source == bindparam("source"), _unmapped.c.digest == bindparam("digest")
+    ),
+    "source",
+    "digest",
+)
+LINES = Statement(
+    select(func.count())
+    .select_from(_unmapped)
+    .where(_unmapped.c.source == bindparam("source"), _unmapped.c.state == "open"),
+    "source",
+)
+ADD = Statement(
+    insert_or_leave(_unmapped).values(
+        source=bindparam("source"),
+        digest=bindparam("digest", type_=LargeBinary),
+        sealed=bindparam("sealed", type_=LargeBinary),
+        messages=0,
+        first_at=bindparam("at"),
+        last_at=bindparam("at"),
+        state="open",
+        proposal=b"",
+        proposed_by="",
+        decided_by="",
+        decided_at=0,
+        release=0,
+    ),
+    "source",
+    "digest",
+    "sealed",
+    "at",
+)
+LINK = Statement(
+    insert_or_leave(_met)
+    .values(unmapped=bindparam("unmapped"), inbox=bindparam("inbox"))
+    .returning(_met.c.unmapped),
+    "unmapped",
+    "inbox",
+)
+COUNT = Statement(
+    update(_unmapped)
+    .where(_unmapped.c.id == bindparam("id_"))
+    .values(messages=_unmapped.c.messages + 1, last_at=bindparam("at_")),
+    "id_",
+    "at_",
+)
+
+
+class Line(NamedTuple):
+    """One line of the queue; `sealed` and `proposal` open with the vault."""
+
+    id: int
+    source: str
+    digest: bytes
+    sealed: bytes
+    messages: int
+    first_at: int
+    last_at: int
+    state: str  # open | proposed | approved | ignored
+    proposal: bytes
+    proposed_by: str
+    decided_by: str
+    decided_at: int
+    release: int
+
+
+_LINE = tuple(_unmapped.c[name] for name in Line._fields)
+ONE = Statement(select(*_LINE).where(_unmapped.c.id == bindparam("id")), "id")
+MESSAGES = Statement(
+    select(_met.c.inbox).where(_met.c.unmapped == bindparam("unmapped")).order_by(_met.c.inbox),
+    "unmapped",
+)
+"""The messages that met a line, as far as they were remembered."""
+MOVE = Statement(
+    update(_unmapped)
+    .where(_unmapped.c.id == bindparam("id_"), _unmapped.c.state == bindparam("was_"))
+    .values(
+        state=bindparam("state_"),
+        proposal=bindparam("proposal_", type_=LargeBinary),
+        proposed_by=bindparam("proposed_by_"),
+        decided_by=bindparam("decided_by_"),
+        decided_at=bindparam("decided_at_"),
+        release=bindparam("release_"),
+    )
+    .returning(_unmapped.c.id),
+    "id_",
+    "was_",
+    "state_",
+    "proposal_",
+    "proposed_by_",
+    "decided_by_",
+    "decided_at_",
+    "release_",
+)
+"""From one state to another: gives no row when somebody else was first."""
+
+
+def queue(
+    session: Session, sources: Sequence[str], states: Sequence[str], most: int
+) -> tuple[Line, ...]:
+    """Lines of these sources in these states, those most messages met first."""
+    asked = (
+        select(*_LINE)
+        .where(_unmapped.c.source.in_(sources), _unmapped.c.state.in_(states))
+        .order_by(_unmapped.c.messages.desc(), _unmapped.c.id)
+        .limit(most)
+    )
+    return tuple(Line(*row) for row in session.execute(asked))
+
+
+def meet(tx: Tx, line: int, messages: int, inbox: str, at: int, most: int) -> None:
+    """A message met a line: once, however often it is filed; beyond `most` it is only counted."""
+    if messages >= most or tx.one(LINK, line, inbox) is not None:
+        tx.run(COUNT, line, at)
+
+
+START_REPLAY = Statement(
+    insert(_replay).values(
+        source=bindparam("source"),
+        release=bindparam("release"),
+        why=bindparam("why"),
+        asked_by=bindparam("asked_by"),
+        asked_at=bindparam("asked_at"),
+        from_at=0,
+        until_at=0,
+        unmapped=bindparam("unmapped"),
+        position=0,
+        total=bindparam("total"),
+        done=0,
+        changed=0,
+        dry=0,
+        state="running",
+        report="",
+        ended=0,
+    ),
+    "source",
+    "release",
+    "why",
+    "asked_by",
+    "asked_at",
+    "unmapped",
+    "total",
+)
