@@ -220,12 +220,18 @@ def _make_status(setup: Setup, bound: Bound) -> Apply:
 
 
 def _make_encounter_status(setup: Setup, bound: Bound) -> Apply:
-    """encounter_status(events, ended=PV1-45): by the event; an end time means finished."""
+    """encounter_status(events, ended=PV1-45): by the event; an end time means finished.
+
+    ``skip`` in the table: the event says nothing of a visit, so there is no Encounter.
+    """
     table = bound.tables["events"]
 
     def status(found: Sequence[Value], at: Instance) -> Any:
         row = table.get(found[0].text)
         target = "unknown" if row is None else row["target"]
+        if target == "skip":
+            at.skipped = True
+            return None
         if target in ("in-progress", "unknown") and bound.text("ended", at):
             return "finished"
         return target
@@ -315,6 +321,7 @@ FUNCTIONS = {
         tables=("events",),
         needs=("events",),
         sources=("ended",),
+        own=True,
     ),
     "diagnosis": Function(
         _make_diagnosis,

@@ -1,4 +1,10 @@
-"""Which HL7 v2 segment belongs to which: declared for each segment, never searched for."""
+"""Which HL7 v2 segment belongs to which: declared for each segment, never searched for.
+
+A message becomes one letter per patient. Merges say something of two patients, so they become two:
+one about the patient that stays, and one of kind ``MRG^A40`` about the number that is no longer used,
+whose group holds PID and MRG. In A24 and A37 the second patient's letter holds the first PID too,
+under the name ``PI1``.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,24 @@ from mappings.engine.model import Issue
 from mappings.engine.reader import Getter, Letter
 
 _HEADERS = frozenset({"MSH", "SFT", "UAC", "EVN", "PID", "PD1", "PV1", "PV2", "MRG", "ARV"})
-_RESULTS = ("ORU", "OUL")
+_COMMON = frozenset({"EVN", "SFT", "UAC"})
+"""Segments above the patient: true of every patient of the message."""
+_RESULTS = frozenset({"ORU", "OUL"})
+_ORDERS = frozenset({"ORM", "OMG", "OML", "OMI", "ORR", "ORL", "OPL"})
+_DOCUMENTS = frozenset({"MDM"})
+_ORC_LAST = frozenset({"R22", "R23", "R24"})
+"""Events whose ORC stands behind the OBR it belongs to (HL7 2.5.1 chapter 7.3.6 to 7.3.8)."""
+_ORDER_PARTS = frozenset(
+    {"CTD", "TQ1", "TQ2", "CTI", "FT1", "BLG", "TCD", "RXO", "RXE", "RXR", "RXC", "RXD", "RQD"}
+)
+_CONTAINERS = frozenset({"SAC", "INV", "SID"})
+MERGES = frozenset({"A18", "A30", "A34", "A36", "A39", "A40", "A46", "A47"})
+"""ADT events by which the number of MRG-1 is no longer used and that of PID-3 stands for it."""
+PAIRS = frozenset({"A24", "A37"})
+"""ADT events about two PID segments: two numbers are one person, or are not after all."""
 
 
-_MSH = [compile_address(f"MSH-{where}") for where in ("9.1", "9.2", "10", "3", "7")]
+_MSH = [compile_address(f"MSH-{where}") for where in ("9.1", "9.2", "9.3", "10", "3", "7")]
 
 
 def _text(get: Getter, scope: Group) -> str:
@@ -18,46 +38,82 @@ def _text(get: Getter, scope: Group) -> str:
     return values[0].text if values else ""
 
 
+def _kind(code: str, event: str, structure: str, segments: list[Segment]) -> tuple[str, str]:
+    """Message code and event. Where MSH-9.2 is empty, EVN-1 or the structure's name says the event.
+
+    ``ADT_A01`` stands for many events and says none; ``ORU_R01`` in the place of the code says both.
+    """
+    if "_" in code and not event:
+        code, structure = code.partition("_")[0], code
+    if not event and code == "ADT":
+        evn = next((segment for segment in segments if segment.name == "EVN"), None)
+        event = evn.field(1).strip() if evn is not None else ""
+    elif not event and structure.startswith(f"{code}_"):
+        event = structure[len(code) + 1 :]
+    return code, event
+
+
 def group(segments: list[Segment], digest: str, issues: list[Issue]) -> list[Letter]:
+    """The letters of one message; `issues` (those of reading it) go with the first of them."""
     head = segments[0]
     message = Group("message", head, None)
 
-    code, event, control_id, sender, sent = (_text(get, message) for get in _MSH)
+    code, event, structure, control_id, sender, sent = (_text(get, message) for get in _MSH)
+    code, event = _kind(code, event, structure, segments)
     kind = f"{code}^{event}" if event else code
     if not kind:
         stop = Issue("stop", "no-kind", "MSH-9 (line 1)")
         return [Letter(control_id, "", sender, sent, None, digest, (stop,))]
     if not control_id:
         issues.append(Issue("note", "no-control-id", "MSH-10 (line 1)"))
-    grouper = _Grouper(head, code, issues)
+    grouper = _Grouper(head, code, event, issues)
     for segment in segments[1:]:
         grouper.place(segment)
-    roots = grouper.finish()
     letters: list[Letter] = []
-    for number, root in enumerate(roots, 1):
+    for root in grouper.finish():
+        number = len(letters) + 1
         own = tuple(issues) if number == 1 else ()
-        if number > 1:
+        if number > 1 and code != "ADT":
             own = (Issue("note", "second-patient", str(root.own["PID"][0].where())),)
-        letters.append(
-            Letter(
-                control_id if number == 1 else f"{control_id}#{number}",
-                kind,
-                sender,
-                sent,
-                root,
-                digest if number == 1 else f"{digest}#{number}",
-                own,
+        retired = root.own.get("MRG", ()) if code == "ADT" and event in MERGES else ()
+        said = (kind, *(f"MRG^{event}" for _ in retired))
+        for other, what in enumerate(said):
+            part = _retiring(root, retired[other - 1]) if other else root
+            number = len(letters) + 1
+            letters.append(
+                Letter(
+                    control_id if number == 1 else f"{control_id}#{number}",
+                    what,
+                    sender,
+                    sent,
+                    part,
+                    digest if number == 1 else f"{digest}#{number}",
+                    () if other else own,
+                )
             )
-        )
     return letters
+
+
+def _retiring(root: Group, merge: Segment) -> Group:
+    """What is said of the number in one MRG: the heads of its patient's part, and that MRG."""
+    part = Group("message", root.head, None)
+    for name in ("EVN", "PID"):
+        for segment in root.own.get(name, ()):
+            part.add(segment)
+    part.add(merge)
+    return part
 
 
 class _Grouper:
     """Declared grouping: who belongs to whom is never searched for and never bound to a neighbour."""
 
-    def __init__(self, head: Segment, code: str, issues: list[Issue]) -> None:
+    def __init__(self, head: Segment, code: str, event: str, issues: list[Issue]) -> None:
         self.head, self.issues = head, issues
         self.results = code in _RESULTS
+        self.orders = code in _ORDERS
+        self.documents = code in _DOCUMENTS
+        self.pairs = code == "ADT" and event in PAIRS
+        self.orc_last = code == "OUL" and event in _ORC_LAST
         self.common: list[Segment] = []
         self.roots: list[Group] = []
         self.start()
@@ -68,55 +124,75 @@ class _Grouper:
             self.root.add(segment)
         self.order: Group | None = None
         self.specimen: Group | None = None
+        self.document: Group | None = None
         self.orc: Segment | None = None
+        # Containers in front of the OBR they belong to (OUL^R21).
+        self.containers: list[Segment] = []
         # The segment that notes belong to: the nearest OBR, OBX or PID above.
         self.noted: Group = self.root
+        self.last = ""
         self.roots.append(self.root)
 
     def place(self, segment: Segment) -> None:
         name = segment.name
         if name == "PID" and "PID" in self.root.own:
-            self.flush()
-            self.start()
+            self.next_patient()
         match name:
             case "OBR":
                 self.open_order(segment)
             case "ORC":
-                self.flush()
-                self.orc, self.order = segment, None
+                self.open_common_order(segment)
             case "OBX":
                 self.result(segment)
             case "NTE":
                 self.noted.add(segment)
             case "SPM":
                 self.open_specimen(segment)
-            case (
-                "SAC"
-                | "CTD"
-                | "TQ1"
-                | "TQ2"
-                | "CTI"
-                | "FT1"
-                | "BLG"
-                | "RXO"
-                | "RXE"
-                | "RXR"
-                | "RXD"
-            ):
-                (self.order or self.root).add(segment)
+            case "TXA":
+                self.document = self.noted = Group("TXA", segment, self.root)
+                self.root.add(segment)
+            case "PRT":
+                self.noted.add(segment)
+            case _ if name in _CONTAINERS:
+                self.container(segment)
+            case _ if name in _ORDER_PARTS:
+                self.order_part(segment)
             case _ if name in _HEADERS:
                 self.header(segment)
             case _:
-                # DG1, AL1, NK1, IN1, Z segments …: each its own small group of the patient.
-                Group(name, segment, self.root)
-                self.root.add(segment)
+                # AL1, NK1, IN1, Z segments …: each its own small group of the patient; the
+                # diagnoses of an order belong to the order.
+                above = self.order if name == "DG1" and self.orders and self.order else self.root
+                Group(name, segment, above)
+                above.add(segment)
+        self.last = name
+
+    def next_patient(self) -> None:
+        self.flush()
+        first = self.root.own["PID"][0]
+        self.start()
+        if self.pairs:
+            self.root.own["PI1"] = [first]
 
     def header(self, segment: Segment) -> None:
-        if "PID" not in self.root.own and segment.name in ("EVN", "SFT", "UAC"):
+        name = segment.name
+        if name in _COMMON and "PID" not in self.root.own:
             self.common.append(segment)
+        late = self.order or self.orc or self.specimen or self.document
+        early = name in ("PV1", "PV2", "PD1") and "PID" not in self.root.own
+        if late or early:
+            self.issues.append(Issue("note", "segment-order", segment.where()))
         self.root.add(segment)
-        if segment.name == "PID":
+        if name == "PID":
             self.noted = self.root
+
+    def open_common_order(self, segment: Segment) -> None:
+        if self.orc_last and self.last == "OBR" and self.order is not None:
+            self.order.add(segment)
+            return
+        self.flush()
+        self.orc, self.order = segment, None
+        self.noted = self.root
 
     def open_order(self, segment: Segment) -> None:
         if self.specimen is not None and self.specimen.parent is self.root:
@@ -127,7 +203,27 @@ class _Grouper:
         if self.orc is not None:
             self.order.add(self.orc)
             self.orc = None
+        for container in self.containers:
+            self.order.add(container)
+        self.containers = []
         self.noted = self.order
+
+    def order_part(self, segment: Segment) -> None:
+        if self.order is not None:
+            self.order.add(segment)
+        elif (self.results or self.orders) and self.orc is None:
+            self.issues.append(Issue("drop", "orphan", segment.where()))
+        else:
+            self.root.add(segment)
+
+    def container(self, segment: Segment) -> None:
+        """A container belongs to the specimen above it, else to the OBR above or below it."""
+        if self.specimen is not None:
+            self.specimen.add(segment)
+        elif self.order is not None and self.last not in ("OBX", "NTE"):
+            self.order.add(segment)
+        else:
+            self.containers.append(segment)
 
     def open_specimen(self, segment: Segment) -> None:
         """SPM behind its OBR belongs to that order; in front of every OBR it opens a specimen group."""
@@ -142,7 +238,9 @@ class _Grouper:
 
     def result(self, segment: Segment) -> None:
         parent: Group
-        if self.specimen is not None:
+        if self.document is not None:
+            parent = self.document
+        elif self.specimen is not None:
             parent = (
                 self.order
                 if self.order is not None and self.specimen.parent is self.root
@@ -150,18 +248,22 @@ class _Grouper:
             )
         else:
             parent = self.order or self.root
-        if parent is self.root and self.results:
-            self.issues.append(Issue("note", "orphan", segment.where()))
+        strict = self.results or self.orders or self.documents
+        if parent is self.root and strict:
+            self.issues.append(Issue("hold", "orphan", segment.where()))
             return
         self.noted = Group("OBX", segment, parent)
         parent.add(segment)
 
     def flush(self) -> None:
-        """An ORC that no OBR followed stands alone."""
+        """An ORC that no OBR followed stands alone; a container that no OBR followed has no parent."""
         if self.orc is not None:
             Group("ORC", self.orc, self.root)
             self.root.add(self.orc)
             self.orc = None
+        for container in self.containers:
+            self.issues.append(Issue("drop", "orphan", container.where()))
+        self.containers = []
 
     def finish(self) -> list[Group]:
         self.flush()

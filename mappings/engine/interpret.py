@@ -22,6 +22,7 @@ from mappings.engine.model import (
     Issue,
     LocalId,
     Mapped,
+    Merge,
     Message,
     Severity,
     Unmapped,
@@ -33,8 +34,8 @@ class Run:
     """One letter being mapped: what its blocks have made so far."""
 
     __slots__ = (
-        "built", "facts", "identifiers", "ids", "issues", "letter", "local", "patient", "sent_us",
-        "shared", "source", "taken", "unmapped",
+        "built", "facts", "identifiers", "ids", "issues", "joined", "letter", "local", "patient",
+        "sent_us", "shared", "source", "taken", "unmapped",
     )  # fmt: skip
 
     def __init__(self, letter: Letter, ids: Ids, source: Source, facts: dict[str, str]) -> None:
@@ -49,6 +50,8 @@ class Run:
         self.identifiers: list[Identifier] = []
         self.patient: LocalId | None = None
         self.unmapped: list[Unmapped] = []
+        # Numbers the sender says the letter's patient is one person with; True: not after all.
+        self.joined: list[tuple[LocalId, bool]] = []
         moment = times.read(letter.sent, source.zone) if letter.sent else None
         self.sent_us = moment.us if isinstance(moment, times.Moment) else None
 
@@ -146,7 +149,15 @@ def interpret(
         sender=letter.sender,
         timestamp=moment.text if isinstance(moment, times.Moment) else "",
         unmapped=tuple(dict.fromkeys(run.unmapped)),
+        merges=_merges(run),
     )
+
+
+def _merges(run: Run) -> tuple[Merge, ...]:
+    """What was said of the letter's patient and other numbers, with the letter's own as the one gone."""
+    if run.patient is None:
+        return ()
+    return tuple(Merge(kept, run.patient, undone) for kept, undone in dict.fromkeys(run.joined))
 
 
 EXPECTED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mappings.engine import identity, times, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.elements import checked_identifier
+from mappings.engine.model import LocalId
 from mappings.engine.reader import Value
 
 if TYPE_CHECKING:
@@ -33,6 +34,44 @@ def _make_identifiers(setup: Setup, bound: Bound) -> Apply:
         return nodes or None
 
     return identifiers
+
+
+def _other_patient(setup: Setup, found: Sequence[Value], at: Instance, undone: bool) -> str | None:
+    """The chart id behind the best declared number of another patient, noted as joined with this one."""
+    ids, run = setup.source.ids, at.run
+    spaces = at.block.spaces
+    numbers = {ids.get(value.part(5), ""): value for value in reversed(found) if value.text}
+    space = next((space for space in spaces if space in numbers), None)
+    if space is None:
+        at.issue("hold", "merge-unknown-number", found[0].place)
+        return None
+    other = LocalId(space, identity.local_number(numbers[space].text).value)
+    own = next((local for space in spaces for local in run.local if local.space == space), None)
+    if other == own or not other.number:
+        at.issue("hold", "merge-same-number", numbers[space].place)
+        return None
+    run.joined.append((other, undone))
+    return run.ids(space, "Patient", (other.number,))
+
+
+def _make_joined(setup: Setup, bound: Bound) -> Apply:
+    """joined('replaced-by'): Patient.link to the patient of another PID-3, who is the same person."""
+    type_ = bound.texts["type"]
+
+    def joined(found: Sequence[Value], at: Instance) -> Any:
+        chart = _other_patient(setup, found, at, undone=False)
+        return chart and [{"other": {"reference": f"Patient/{chart}"}, "type": type_}]
+
+    return joined
+
+
+def _make_parted(setup: Setup, bound: Bound) -> Apply:
+    """parted: the patient of another PID-3 is not the same person after all (A37); deletes the element."""
+
+    def parted(found: Sequence[Value], at: Instance) -> Any:
+        at.nulled = _other_patient(setup, found, at, undone=True) is not None
+
+    return parted
 
 
 def _make_person_name(setup: Setup, bound: Bound) -> Apply:
@@ -210,6 +249,8 @@ def _make_yes_no(setup: Setup, bound: Bound) -> Apply:
 
 FUNCTIONS = {
     "identifiers": Function(_make_identifiers),
+    "joined": Function(_make_joined, order=("type",), texts=("type",), own=True),
+    "parted": Function(_make_parted, own=True),
     "person_name": Function(_make_person_name),
     "gender": Function(_make_gender, order=("sex",), tables=("sex",), needs=("sex",)),
     "phone": Function(_make_telecom),

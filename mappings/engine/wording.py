@@ -55,6 +55,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "这个段没有所属的上级段,没有读取",
         "this segment has no parent segment and was not read",
     ),
+    "segment-order": (
+        "这个段的位置不合规定,已按到达顺序读取",
+        "this segment stands out of its place; it was read in order of arrival",
+    ),
+    "merge-unknown-number": (
+        "合并消息没有写本机构登记过类型的病人号,没有合并",
+        "the merge names no patient number of a declared type; nothing was merged",
+    ),
+    "merge-same-number": (
+        "合并的两个病人号相同,没有合并",
+        "the merge names the same patient number twice; nothing was merged",
+    ),
     "no-patient": ("没有患者段", "there is no patient segment"),
     "second-patient": (
         "一条消息里有多位患者,已分开处理",

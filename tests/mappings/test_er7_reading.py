@@ -251,7 +251,7 @@ def test_a_second_patient_in_one_message_is_a_message_of_its_own() -> None:
 
 def test_a_result_without_order_is_an_orphan_and_bound_to_nobody() -> None:
     reading = read(MSH, PID, obx("1"), OBR)
-    assert ("note", "orphan") in codes(reading)
+    assert ("hold", "orphan") in codes(reading)
     assert "Observation" not in {m.type for message in reading.messages for m in message.resources}
 
 
