@@ -4,6 +4,8 @@ county = load(Path("mappings/sites/people"), "https://gateway.example/fhir")
 reading = county.read(raw, ids, origin=digest)
 """
 
+from mappings.engine.coverage import Coverage
+from mappings.engine.explain import Explained
 from mappings.engine.model import (
     Edit,
     Finding,
@@ -25,7 +27,9 @@ from mappings.engine.release import Map, lint, load
 from mappings.engine.streams import TooLarge
 
 __all__ = [
+    "Coverage",
     "Edit",
+    "Explained",
     "Finding",
     "Identifier",
     "Ids",

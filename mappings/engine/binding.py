@@ -22,9 +22,15 @@ _REFUSED_KEYS = re.compile(r"(?:OBX-1|OBR-1|PID-1|DG1-1|MSH-7|MSH-10|EVN-\d+)(?:
 Find = Callable[["Instance"], Sequence[Value]]
 
 
+Watch = Callable[[Call, Apply], Apply]
+"""Put around each function of each rule, by those who want to see what it does (`explain`)."""
+
+
 class _Binder:
-    def __init__(self, file: RuleFile, dialect: Dialect, setup: Setup) -> None:
-        self.file, self.dialect, self.setup = file, dialect, setup
+    def __init__(
+        self, file: RuleFile, dialect: Dialect, setup: Setup, watch: Watch | None = None
+    ) -> None:
+        self.file, self.dialect, self.setup, self.watch = file, dialect, setup, watch
         self.findings: list[Finding] = []
         self.order = list(file.blocks)
 
@@ -262,7 +268,8 @@ class _Binder:
                     call.column,
                 )
                 return None
-        return function.make(self.setup, bound)
+        made = function.make(self.setup, bound)
+        return made if self.watch is None else self.watch(call, made)
 
     def argument(
         self, call: Call, name: str, atoms: Sequence[Atom], bound: Bound, line: Line, block: Block
@@ -297,10 +304,10 @@ class _Binder:
 
 
 def bind(
-    file: RuleFile, dialect: Dialect, setup: Setup
+    file: RuleFile, dialect: Dialect, setup: Setup, watch: Watch | None = None
 ) -> tuple[tuple[BoundBlock, ...], list[Finding]]:
     """Turn a merged rule file into blocks of closures, with everything that is wrong in it."""
-    binder = _Binder(file, dialect, setup)
+    binder = _Binder(file, dialect, setup, watch)
     return binder.bind(), binder.findings
 
 

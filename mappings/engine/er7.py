@@ -13,7 +13,14 @@ from itertools import chain, pairwise
 from typing import Any, BinaryIO
 
 from mappings.engine import er7groups
-from mappings.engine.er7segments import CONTROL, Segment, Wire, compile_address
+from mappings.engine.er7segments import (
+    CONTROL,
+    Group,
+    Segment,
+    Spot,
+    Wire,
+    compile_address,
+)
 from mappings.engine.model import Issue, Unit
 from mappings.engine.reader import Getter, Letter, Source
 from mappings.engine.streams import TooLarge
@@ -48,6 +55,27 @@ _ABOVE = {
 """Segments that can only stand above a group, so that their values are the same for its siblings."""
 
 
+_OWN_USE = frozenset(
+    {f"MSH-{number}" for number in (1, 2, 3, 7, 9, 10, 12, 18)}
+    | {
+        f"{name}-1"
+        for name in ("PID", "OBR", "OBX", "NTE", "DG1", "SPM", "PV1", "ORC", "NK1", "AL1", "IN1")
+    }
+)
+"""Fields that cut, order or name a message: the reader uses them, so rules need not."""
+
+
+def _segments(group: Group, seen: set[int] | None = None) -> Iterator[Segment]:
+    """Each segment of a letter once, though some stand in two groups."""
+    known = set[int]() if seen is None else seen
+    for segment in chain.from_iterable(group.own.values()):
+        if id(segment) not in known:
+            known.add(id(segment))
+            yield segment
+    for member in group.members:
+        yield from _segments(member, known)
+
+
 class Er7Dialect:
     """HL7 v2 as an input form."""
 
@@ -61,6 +89,24 @@ class Er7Dialect:
         """Whether the address belongs to a segment that no group of that kind can hold."""
         segment = address[:3]
         return segment in _ABOVE.get(each, frozenset()) and segment != each
+
+    def filled(self, root: Group, source: Source) -> Iterator[tuple[str, str]]:
+        """Every filled field; not what the reader itself goes by (delimiters, kind, set ids)."""
+        for segment in sorted(_segments(root), key=lambda one: one.line):
+            for number, text in enumerate(segment.fields[1:], 1):
+                if text.strip(f'{segment.wire.component}{segment.wire.repetition} "'):
+                    address = f"{segment.name}-{number}"
+                    if address not in _OWN_USE:
+                        yield address, segment.where(f"-{number}")
+
+    def whole(self, place: object) -> str:
+        if not isinstance(place, Spot):
+            return str(place)
+        return place.segment.where(place.address.partition(".")[0])
+
+    def field(self, address: str) -> str:
+        name, _, rest = address.partition("-")
+        return f"{name[:3]}-{re.split(r'[.[]', rest, maxsplit=1)[0]}"
 
     def cut(self, raw: bytes, source: Source) -> tuple[Sequence[Letter], Sequence[Issue]]:
         """Cut a delivery (a message, several, or an FHS/BHS batch) into one letter per patient."""

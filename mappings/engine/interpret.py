@@ -69,7 +69,7 @@ class Instance:
     """One block evaluated in one scope; what a function may see and say while it runs."""
 
     __slots__ = (
-        "block", "body", "held", "mode", "nulled", "nulls", "offered", "rule", "run", "scope",
+        "block", "body", "held", "made", "mode", "nulled", "nulls", "offered", "rule", "run", "scope",
         "skipped",
     )  # fmt: skip
 
@@ -83,6 +83,8 @@ class Instance:
         self.skipped = False
         self.nulled = False
         self.rule: BoundRule | None = None
+        # What became of it; for those who watch (`explain`).
+        self.made: Mapped | None = None
 
     def issue(self, severity: Severity, code: str, place: object = None) -> None:
         """Say that something was not understood; the place is the scope's unless given."""
@@ -177,15 +179,17 @@ def _once_for_siblings(rule: BoundRule, at: Instance) -> Any:
     key = (id(rule), id(at.scope.parent))
     shared = at.run.shared
     if key not in shared:
-        shared[key] = rule.evaluate(at)
-    return shared[key]
+        shared[key] = (rule.evaluate(at), at.nulled)
+    node, at.nulled = shared[key]
+    return node
 
 
 def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
     at = Instance(block, scope, run)
     if block.when is not None and _evaluate(block.when, at) is None:
         return None
-    for rule in block.rules:
+    mask = 0
+    for number, rule in enumerate(block.rules):
         at.rule = rule
         at.nulled = False
         try:
@@ -202,6 +206,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
             elif at.nulled and rule.whole and at.mode == "patch":
                 at.nulls.append(rule.element)
         else:
+            mask |= 1 << number
             rule.put(at.body, node, at)
     elements.settle(at.body, at.offered, at)
     if block.type == "Patient":
@@ -231,7 +236,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
         key = (*key, f"#{ordinal}")
     run.taken[id_] = tail
     _remember(run, block, scope, id_, held=False)
-    return Mapped(
+    at.made = Mapped(
         type=block.type,
         id=id_,
         key=key,
@@ -242,7 +247,10 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
         deletes=tuple(name for name in dict.fromkeys(at.nulls) if name not in at.body),
         place=str(scope.place),
         unions=block.unions,
+        block=block.name,
+        mask=mask,
     )
+    return at.made
 
 
 def _remember(run: Run, block: BoundBlock, scope: Scope, id_: str, *, held: bool) -> None:

@@ -11,7 +11,7 @@ it in `release.DIALECTS`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -162,4 +162,21 @@ class Dialect(Protocol):
 
     def cut(self, raw: bytes, source: Source) -> tuple[Sequence[Letter], Sequence[Issue]]:
         """Cut a delivery into letters. Never raises on bad input: a stop issue says what is wrong."""
+        ...
+
+
+@runtime_checkable
+class Inventory(Protocol):
+    """A dialect that can list what a letter holds, so that what no rule reads can be found."""
+
+    def filled(self, root: Any, source: Source) -> Iterable[tuple[str, str]]:
+        """Every filled field of a letter: its address without ordinals (``OBX-17``) and its place."""
+        ...
+
+    def whole(self, place: object) -> str:
+        """The place of the field a value was read from, as `filled` writes it."""
+        ...
+
+    def field(self, address: str) -> str:
+        """The field an address of a rule reads from, as `filled` writes it."""
         ...

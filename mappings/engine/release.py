@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -14,9 +14,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from mappings.engine import binding, interpret, rules, tables
+from mappings.engine import binding, coverage, explain, interpret, rules, tables
 from mappings.engine.bound import BoundBlock, Setup
+from mappings.engine.coverage import Coverage
 from mappings.engine.er7 import CODECS
+from mappings.engine.explain import Explained
 from mappings.engine.files import SHIPPED, SITE, Files, Folder, Kept, within
 from mappings.engine.model import Finding, Ids, Issue, MapError, Message, Reading, Unit
 from mappings.engine.reader import Dialect, Letter, Limits, Source
@@ -107,19 +109,40 @@ class Map:
 
     def map_letter(self, letter: Letter, ids: Ids, origin: str = "") -> Message:
         """Map one letter with the part that accepts its kind; a kind without map is a stop issue."""
-        part = next((part for part in self.parts if part.accepts(letter.kind)), None)
+        part = self.part(letter.kind)
         stopped = any(issue.severity == "stop" for issue in letter.issues)
         if part is None and not stopped:
             stop = Issue("stop", "no-map", "MSH-9 (line 1)" if self.input == "er7" else "")
             letter = msgspec.structs.replace(letter, issues=(*letter.issues, stop))
-        facts = {
+        blocks = part.blocks if part is not None else ()
+        return interpret.interpret(blocks, letter, ids, self.source, self.facts(origin))
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """The input form the rules address; None for FHIR, which is not read by rules."""
+        dialect: Dialect | None = getattr(self._module, "DIALECT", None)
+        return dialect
+
+    def part(self, kind: str) -> Part | None:
+        """The map file that accepts a kind of message."""
+        return next((part for part in self.parts if part.accepts(kind)), None)
+
+    def facts(self, origin: str) -> dict[str, str]:
+        """What ``$name`` means in this map, beside what each letter says of itself."""
+        return {
             "origin": origin,
             "release": f"{self.source.base_url}/map-release/{self.release}",
             "org": self.source.org,
             "org_name": self.source.name,
         }
-        blocks = part.blocks if part is not None else ()
-        return interpret.interpret(blocks, letter, ids, self.source, facts)
+
+    def explain(self, raw: bytes, ids: Ids, origin: str = "") -> Explained:
+        """Where every element of what `read` gives comes from; holds patient data."""
+        return explain.explain(self, raw, ids, origin)
+
+    def coverage(self, raws: Iterable[bytes]) -> Coverage:
+        """Which rules fired how often over these deliveries, and which fields no rule reads."""
+        return coverage.coverage(self, raws)
 
 
 def load(site: Path | Mapping[str, bytes], base_url: str = DEFAULT_BASE_URL) -> Map:

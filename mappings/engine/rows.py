@@ -143,6 +143,22 @@ class RowDialect:
     def eaches(self, source: Source) -> Callable[[str], bool]:
         return lambda each: each == "row"
 
+    def filled(self, root: Group, source: Source) -> Iterator[tuple[str, str]]:
+        """Every filled cell; one that repeats the first of its column in the group says nothing new."""
+        for index, name in enumerate(Contract(source).columns):
+            said = set[str]()
+            for row in root.rows:
+                found = row.cell(index)
+                if found is not None and (found[1] not in said):
+                    said.add(found[1])
+                    yield name, row.locate(name)
+
+    def whole(self, place: object) -> str:
+        return str(place)
+
+    def field(self, address: str) -> str:
+        return address
+
     def cut(self, raw: bytes, source: Source) -> tuple[Sequence[Letter], Sequence[Issue]]:
         """Letters in the order their first rows stand in the delivery."""
         if len(raw) > source.limits.bytes:

@@ -24,11 +24,18 @@ _EXCEL_DAMAGE = re.compile(r"\d(?:\.\d+)?E\+\d+|\d{1,2}月\d{1,2}日|#(?:N/A|REF
 class Table:
     """One table. `system` is the code system of its local codes: one system per dictionary."""
 
-    __slots__ = ("_rows", "_specimens", "name", "system")
+    __slots__ = ("_lines", "_rows", "_specimens", "name", "system")
 
-    def __init__(self, name: str, system: str, rows: Mapping[tuple[str, str], Row]) -> None:
+    def __init__(
+        self,
+        name: str,
+        system: str,
+        rows: Mapping[tuple[str, str], Row],
+        lines: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
         self.name = name
         self.system = system
+        self._lines = lines or {}
         self._rows = {code: row for (code, specimen), row in rows.items() if specimen in ("", "*")}
         self._specimens = {key: row for key, row in rows.items() if key[1] not in ("", "*")}
 
@@ -37,6 +44,11 @@ class Table:
         if specimen and (row := self._specimens.get((code, specimen))) is not None:
             return row
         return self._rows.get(code)
+
+    def where(self, code: str, specimen: str = "") -> str:
+        """Where the row that `get` answers stands, as ``file:line``; empty for pairs written in the map."""
+        keys = ((code, specimen), (code, ""), (code, "*"))
+        return next((self._lines[key] for key in keys if key in self._lines), "")
 
     def __len__(self) -> int:
         return len(self._rows) + len(self._specimens)
@@ -51,6 +63,7 @@ def read_csv(path: Path, raw: bytes, name: str, system: str) -> tuple[Table, lis
     """Read a CSV table; findings name damaged, doubled and impossible rows, which are not used."""
     findings: list[Finding] = []
     rows: dict[tuple[str, str], Row] = {}
+    lines: dict[tuple[str, str], str] = {}
     shown = path.name
 
     def find(line: int, zh: str, en: str) -> None:
@@ -99,7 +112,8 @@ def read_csv(path: Path, raw: bytes, name: str, system: str) -> tuple[Table, lis
             )
             continue
         rows[key] = row
-    return Table(name, system, rows), findings
+        lines[key] = f"{shown}:{number}"
+    return Table(name, system, rows, lines), findings
 
 
 def loinc_valid(code: str) -> bool:
