@@ -239,6 +239,6 @@ def _write(
             raise Problem(Trouble.CONFLICT, "Somebody else has just decided; look at it first.")
     for chart, source in sorted({(one.chart, one.source) for one in work}):
         if chart not in epochs and not tx.all(rows.LINKS_OF, [chart]):
-            tx.run(rows.ADD_LINK, *sorted((chart, source)), LINK_RULE, user, at, 0, "")
+            tx.run(rows.ADD_LINK, *sorted((chart, source)), LINK_RULE, user, at, 0, "", 0)
             rows.regroup(tx, {chart, source})
     append(tx, services.log.filing_writer, [one.draft for one in work], services.now)

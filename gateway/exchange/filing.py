@@ -18,7 +18,7 @@ from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import unmapped_queue
+from gateway.exchange import joining, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.person import evidence_place, head_name, pack_evidence, segment_name
 from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
@@ -221,6 +221,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     count = len(plan.resources)
     high, _, _, sealed_facts = rows.take(tx, chart, count)
     seq = high - count
+    if plan.joins and not _join(tx, plan, sealed_facts, services):
+        return 0
     standing = rows.standing(tx, [one.mapped.id for one in plan.resources])
     written: dict[Tier, list[tuple[Nature, Entry]]] = {}
     versions = relabelled = 0
@@ -271,6 +273,19 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         rows.take(tx, chart, 0, 1)
     _write_person(tx, plan, sealed_facts, known_better="Patient" in passed_over)
     return versions
+
+
+def _join(tx: Tx, plan: Plan, sealed_facts: bytes, services: Services) -> bool:
+    """Write the links a plan tells of; False when nothing else of it may be written."""
+    key = plan.shelves[ChartTier(plan.chart, Tier.GENERAL)]
+    about = f"facts/{plan.chart}".encode()
+    before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
+    own = _told(plan.facts, before) if plan.facts is not None else before
+    came = joining.join(tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at)
+    plan.issues.extend(came.issues)
+    if came.events:
+        append(tx, services.log.filing_writer, came.events, services.now)
+    return came.stands
 
 
 def _shelf(plan: Plan, tier: int) -> ManifestKey:
@@ -326,6 +341,8 @@ def _replaces(tx: Tx, plan: Plan, one: Planned, before: rows.RecordRow, old: Hea
     place, clock, entry, nature = one.mapped.place, one.mapped.clock, old.entry, old.nature
     if one.mapped.mode == "reference":
         return False
+    if plan.joins and one.mapped.type == "Patient":
+        return True  # said of the pair, and ordered with what else was said of it
     if entry.clock == 0 or (one.digest == entry.digest and one.mapped.mode != "patch"):
         return True  # a stub is filled; the same again is heard again
     newer = clock is not None and clock > entry.clock
@@ -402,7 +419,9 @@ def _file_one(
         start=one.said.start,
         end=one.said.end,
         filed=plan.at,
-        clock=0 if mapped.mode == "reference" else (mapped.clock or plan.at),
+        clock=0
+        if mapped.mode == "reference"
+        else max(mapped.clock or plan.at, old.entry.clock if old else 0),
         links=one.said.links,
         digest=one.digest,
         length=len(text),
@@ -496,7 +515,7 @@ def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool
     new = linked - {other for pair in tx.all(rows.LINKED_EVER, chart) for other in pair}
     for other in sorted(new):
         tx.run(
-            rows.ADD_LINK, *sorted((chart, other)), "resident-id+name", "gateway", plan.at, 0, ""
+            rows.ADD_LINK, *sorted((chart, other)), "resident-id+name", "gateway", plan.at, 0, "", 0
         )
     if new:
         rows.regroup(tx, {chart, *new})

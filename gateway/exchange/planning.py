@@ -12,6 +12,7 @@ from consent.labels import LabelFacts, label
 from consent.model import CONFIDENTIALITY
 from consent.model import Tier as Category
 from gateway.exchange.aside import aside
+from gateway.exchange.joining import Join, joins_of, keys_of
 from gateway.exchange.person import ALL_TIERS, Evidence, manifests
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records import extract
@@ -54,6 +55,7 @@ class Plan:
     neighbours: frozenset[str]
     issues: list[Issue] = field(default_factory=list)
     lacking: set[ChartTier] = field(default_factory=set)  # keys that writing turned out to need
+    joins: tuple[Join, ...] = ()  # what is said of this chart and others of the hospital
     release: int = 0  # number of the map release that made it; 0 when no map did
 
 
@@ -91,7 +93,9 @@ async def plan(
         mode = patient.mapped.mode
         identifiers = _indexed(resource, linking, services)
     grant = Grant("filing", inbox_id, ALL_TIERS)
+    joins = await joins_of(message, chart, organization, inbox_id, services)
     shelves = await services.vault.manifests(grant, wants)
+    shelves |= await keys_of(joins, grant, services)
     planned_chart = Plan(
         chart=chart,
         organization=organization,
@@ -104,6 +108,7 @@ async def plan(
         shelves=shelves,
         bodies=await services.vault.records(grant, wants),
         neighbours=frozenset(),
+        joins=joins,
     )
     await meet_neighbours(planned_chart, services)
     return planned_chart, issues

@@ -439,6 +439,30 @@ LINKED_EVER = Statement(
 ADD_LINK = Statement(
     insert(_link).values(**binds(_link, "id")), *(c.name for c in _link.columns if c.name != "id")
 )
+
+
+class SaidLink(NamedTuple):
+    """One row about a pair of charts: who joined them, and whether they were parted since."""
+
+    id: int
+    rule: str
+    revoked: int
+    revoked_by: str
+    clock: int
+
+
+LINKS_BETWEEN = Statement(
+    select(_link.c.id, _link.c.rule, _link.c.revoked, _link.c.revoked_by, _link.c.clock)
+    .where(_link.c.left == bindparam("left_"), _link.c.right == bindparam("right_"))
+    .order_by(_link.c.id),
+    "left_",
+    "right_",
+)
+SET_LINK_CLOCK = Statement(
+    update(_link).where(_link.c.id == bindparam("id_")).values(clock=bindparam("clock_")),
+    "id_",
+    "clock_",
+)
 PERSON_CHARTS = Statement(
     select(_chart.c.id, _chart.c.organization, _chart.c.facts).where(
         _chart.c.person == bindparam("person")

@@ -146,6 +146,8 @@ class Link(Base, table=True):
     at: int = Field(sa_type=BigInteger)
     revoked: int = Field(default=0, sa_type=BigInteger)
     revoked_by: str = ""
+    # When the hospital said so by its own clock; 0 where a rule or a person joined the two.
+    clock: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class BlindIndex(Base, table=True):

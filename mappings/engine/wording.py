@@ -63,6 +63,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "合并消息没有写本机构登记过类型的病人号,没有合并",
         "the merge names no patient number of a declared type; nothing was merged",
     ),
+    "merge-destroyed-chart": (
+        "合并涉及的档案已销毁,没有合并",
+        "a chart named by the merge was destroyed; nothing was merged",
+    ),
+    "merge-was-parted": (
+        "这两个病人号曾由人工拆分,没有自动合并,请核对",
+        "somebody has parted these two numbers before; they were not merged, please look",
+    ),
+    "merge-two-persons": (
+        "要合并的两份档案身份证号不同,没有合并,请核对",
+        "the two charts carry different resident IDs; they were not merged, please look",
+    ),
     "merge-same-number": (
         "合并的两个病人号相同,没有合并",
         "the merge names the same patient number twice; nothing was merged",

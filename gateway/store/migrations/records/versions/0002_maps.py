@@ -105,9 +105,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.add_column(sa.Column("release", sa.Integer(), server_default="0", nullable=False))
+    with op.batch_alter_table("link", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("clock", sa.BigInteger(), server_default="0", nullable=False))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("link", schema=None) as batch_op:
+        batch_op.drop_column("clock")
     with op.batch_alter_table("record", schema=None) as batch_op:
         batch_op.drop_column("release")
 
