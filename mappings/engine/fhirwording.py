@@ -68,7 +68,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "r4-code": ("该元素的代码不在 FHIR 规定的取值之内", "the code is not one FHIR requires here"),
     "r4-missing": ("缺少 FHIR 规定必填的元素", "an element that FHIR requires is missing"),
     "r4-unknown": ("FHIR 没有定义这个元素", "FHIR defines no such element here"),
-    "r4-type": ("元素的类型或格式不符合 FHIR", "the element has not the type or form FHIR wants"),
+    "r4-type": (
+        "元素的 JSON 类型不对（应为文字、数值、对象或数组）",
+        "the element has not the JSON type FHIR wants (text, number, object, array)",
+    ),
+    "r4-form": (
+        "内容的格式不符合 FHIR（日期、时间、编号、地址等）",
+        "the text has not the form FHIR wants (date, time, id, address …)",
+    ),
     "r4-choice": ("多选一的元素出现了多个", "several variants of a choose-one element are present"),
     "r4-empty": (
         "FHIR 不允许空数组、空对象和空字符串",

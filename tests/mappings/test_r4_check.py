@@ -43,8 +43,8 @@ def holds(content: dict[str, Any] | str) -> list[tuple[str, str]]:
         ({"valueQuantity": {"value": 1, "comparator": "~"}}, "r4-code", "valueQuantity.comparator"),
         ({"category": {"text": "x"}}, "r4-type", "category"),
         ({"subject": [{"reference": "Patient/1"}]}, "r4-type", "subject"),
-        ({"effectiveDateTime": "2026-13-01"}, "r4-type", "effectiveDateTime"),
-        ({"issued": "2026-03-01"}, "r4-type", "issued"),
+        ({"effectiveDateTime": "2026-13-01"}, "r4-form", "effectiveDateTime"),
+        ({"issued": "2026-03-01"}, "r4-form", "issued"),
         (
             {"component": [{"code": {"text": "a"}}, {"valueInteger": 1}]},
             "r4-missing",
