@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mappings.engine import units, values
+from mappings.engine import unit_kinds, units, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.measured import absent
 from mappings.engine.reader import Value
-from mappings.engine.tables import Table
+from mappings.engine.tables import SAME, Table
 
 if TYPE_CHECKING:
     from mappings.engine.interpret import Instance
@@ -19,8 +19,6 @@ LOINC = "http://loinc.org"
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
 _MEMO = 8192
 _ICD_BASE = re.compile(r"([A-Z]\d\d)(?:\.(\d))?(?![A-Za-z])")
-# Only these relations say the same thing; wider and narrower are shown, never counted as equal.
-_SAME = frozenset({"equal", "equivalent", ""})
 
 
 def _target(table: Table, text: str, pairs: dict[str, str]) -> str | None:
@@ -58,19 +56,23 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
     """concept(items, specimen=…, unit=…): the item as LOINC and as the sender calls it.
 
     Marks leave the name for the extension hr-mark, a method in brackets goes to Observation.method;
-    both keep the sender's text. The table is asked with (code, specimen), then with (code, any).
+    both keep the sender's text. The table is asked with (code, specimen), then with (code, any); the
+    unit decides where the table's rows differ only by what they measure.
     """
     table = bound.tables["items"]
+    unit_tables = tuple(
+        bound.tables[name] for name in ("units", "county_units") if name in bound.tables
+    )
     mark_url = setup.extension("hr-mark")
-    memo: dict[tuple[str, str, str, str], tuple[Any, tuple[tuple[str, Any], ...], bool]] = {}
+    memo: dict[tuple[str, ...], tuple[Any, tuple[tuple[str, Any], ...], bool]] = {}
 
     def made(
-        code: str, name: str, system: str, specimen: str
+        code: str, name: str, system: str, specimen: str, kind: str
     ) -> tuple[Any, tuple[tuple[str, Any], ...], bool]:
-        row = table.get(code, specimen) if code else None
+        row = table.get(code, specimen, kind) if code else None
         item = values.read_name(name)
         codings: list[dict[str, Any]] = []
-        if row is not None and row.get("loinc") and row.get("relation", "") in _SAME:
+        if row is not None and row.get("loinc") and row.get("relation", "") in SAME:
             codings.append({"system": LOINC, "code": row["loinc"]})
         elif row is not None and row.get("target"):
             coding = {"system": row.get("system") or table.system, "code": row["target"]}
@@ -95,9 +97,14 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
             offers.append(("method", {"text": item.method}))
         return node, tuple(offers), mapped
 
+    def unit_of(at: Instance) -> str:
+        sent = bound.first("unit", at)
+        return units.rejoin(sent.parts)[0] if sent is not None else ""
+
     def concept(found: Sequence[Value], at: Instance) -> Any:
         value = found[0]
-        key = (value.part(1), value.part(2), value.part(3), bound.text("specimen", at))
+        kind = unit_kinds.kind(units.ucum(unit_of(at), unit_tables)) if table.by_unit else ""
+        key = (value.part(1), value.part(2), value.part(3), bound.text("specimen", at), kind)
         known = memo.get(key)
         if known is None:
             if len(memo) >= _MEMO:
@@ -106,9 +113,7 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         node, offers, mapped = known
         if not mapped:
             at.issue("note", "unmapped-code", value.place)
-            sent = bound.first("unit", at)
-            unit = units.rejoin(sent.parts)[0] if sent is not None else ""
-            at.unmapped(table.name, key[0], key[1], key[3], unit)
+            at.unmapped(table.name, key[0], key[1], key[3], unit_of(at))
         if at.block.type == "Observation":
             for element, offered in offers:
                 at.offer(element, offered)
@@ -135,7 +140,7 @@ def _make_local(setup: Setup, bound: Bound) -> Apply:
                 coding["display"] = name
             node["coding"] = [coding]
             row = table.get(code) if table is not None else None
-            if row is not None and row.get("loinc") and row.get("relation", "") in _SAME:
+            if row is not None and row.get("loinc") and row.get("relation", "") in SAME:
                 node["coding"].insert(0, {"system": LOINC, "code": row["loinc"]})
         if name or code:
             node["text"] = name or code
@@ -299,7 +304,7 @@ FUNCTIONS = {
         _make_concept,
         own=True,
         order=("items",),
-        tables=("items",),
+        tables=("items", "units", "county_units"),
         needs=("items",),
         sources=("specimen", "unit"),
     ),

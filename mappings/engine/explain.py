@@ -252,10 +252,11 @@ class _WatchedTable(Table):
     def __init__(self, inner: Table, trace: _Trace) -> None:
         super().__init__(inner.name, inner.system, {})
         self._inner, self._trace = inner, trace
+        self.by_unit = inner.by_unit
 
-    def get(self, code: str, specimen: str = "") -> Row | None:
-        row = self._inner.get(code, specimen)
-        line = self._inner.where(code, specimen) if row is not None else ""
+    def get(self, code: str, specimen: str = "", kind: str = "") -> Row | None:
+        row = self._inner.get(code, specimen, kind)
+        line = self._inner.where(code, specimen, kind) if row is not None else ""
         self._trace.looked(Looked(self.name, code, row is not None, line))
         return row
 

@@ -23,11 +23,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 
-from mappings.engine import identity, jsontext, times, units
+from mappings.engine import identity, jsontext, times, unit_kinds, units
 from mappings.engine.jsontext import Value
 from mappings.engine.model import Edit, Identifier, Ids, Issue, LocalId, Mapped, Mode, Unmapped
 from mappings.engine.reader import SYSTEMS, Source
-from mappings.engine.tables import Table
+from mappings.engine.tables import SAME, Table
 
 T = TypeVar("T")
 
@@ -78,12 +78,12 @@ class CodingRule(NamedTuple):
     table: Table
     rule: str
 
-    def find(self, code: str, specimen: str) -> tuple[str, str] | None:
-        """System and code to add, or None."""
-        row = self.table.get(code, specimen)
+    def find(self, code: str, specimen: str, kind: str) -> tuple[str, str] | None:
+        """System and code to add, or None; `kind` is what the unit sent measures."""
+        row = self.table.get(code, specimen, kind)
         if row is None or not row.get("loinc"):
             return None
-        if row.get("relation", "") not in ("", "equal", "equivalent"):
+        if row.get("relation", "") not in SAME:
             return None
         return LOINC, row["loinc"]
 
@@ -407,7 +407,10 @@ def _add_codings(
         if not local:
             continue
         specimen = _specimen(arrival.node, scope)
-        found = next((hit for code in local if (hit := rule.find(code, specimen))), None)
+        quantity = arrival.node.get("valueQuantity")
+        unit = (quantity.string("code") or quantity.string("unit")) if quantity else None
+        kind = unit_kinds.kind(unit or "")
+        found = next((hit for code in local if (hit := rule.find(code, specimen, kind))), None)
         if found is None:
             place = f"{arrival.place}.{path}"
             issues.append(Issue("note", "unmapped-code", place, rule.rule))

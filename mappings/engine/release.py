@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from mappings.engine import binding, coverage, explain, interpret, rules, tables
+from mappings.engine import binding, coverage, explain, interpret, rules, table_review, tables
 from mappings.engine.bound import BoundBlock, Setup
 from mappings.engine.coverage import Coverage
 from mappings.engine.er7 import CODECS
@@ -158,7 +158,21 @@ def load(site: Path | Mapping[str, bytes], base_url: str = DEFAULT_BASE_URL) -> 
 
 def lint(site: Path | Mapping[str, bytes], base_url: str = DEFAULT_BASE_URL) -> list[Finding]:
     """Everything wrong in a site's folder or map file, with file, line, column and what to do."""
-    return _load(site, base_url)[1]
+    loaded, findings = _load(site, base_url)
+    return _once([*findings, *_doubts(loaded)]) if loaded is not None else findings
+
+
+def _doubts(site: Map) -> Iterator[Finding]:
+    """What `table_review` says about the site's own tables."""
+    more = frozenset(
+        row["code"]
+        for part in site.parts
+        if (table := part.tables.get("licensed")) is not None
+        for row in table.rows()
+    )
+    for path, raw in site.contents.items():
+        if path.endswith(".csv") and not path.startswith("/"):
+            yield from table_review.review(PurePosixPath(path).name, raw, more)
 
 
 # --- loading ---------------------------------------------------------------------------------------

@@ -165,32 +165,6 @@ def test_a_caret_in_the_unit_is_put_back(parts: tuple[str, ...], unit: str, join
     assert units.rejoin(parts) == (unit, joined)
 
 
-def test_the_county_items_have_valid_loinc_and_approved_units() -> None:
-    import csv
-
-    path = HOME / "tables" / "lab_items.csv"
-    lines = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("#")]
-    rows = list(csv.DictReader(lines))
-    assert {int(row["number"]) for row in rows} == set(range(1, 75))
-    approved = {
-        row["ucum"]
-        for row in csv.DictReader(
-            line
-            for line in (HOME / "tables" / "units.csv").read_text("utf-8").splitlines()
-            if not line.startswith("#")
-        )
-    }
-    for row in rows:
-        assert tables.loinc_valid(row["loinc"]), row["code"]
-        assert not row["unit"] or row["unit"] in approved, row["code"]
-
-
-def test_loinc_numbers_often_seen_on_the_web_fail_their_check_digit() -> None:
-    assert not tables.loinc_valid("48067-5")
-    assert not tables.loinc_valid("48066-7")
-    assert tables.loinc_valid("14682-9")
-
-
 # --- times -----------------------------------------------------------------------------------------
 
 
