@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from mappings.engine import jsontext
 
@@ -24,37 +24,116 @@ def patched(
     """`old` with the top-level members of `new` in place of its own, and `deletes` taken out.
 
     Both are JSON objects; meta is left out. Members keep the order they had; new ones follow. The
-    arrays named in `unions` are not replaced: references that are not there yet are added.
+    arrays named in `unions` are not replaced: elements that are not there yet are added, and of one
+    that is there the members that came are taken. ``series.instance`` unites the arrays in them too.
     """
-    standing = jsontext.parse(old)
-    coming = jsontext.parse(new)
+    standing, coming = jsontext.parse(old), jsontext.parse(new)
     gone = set(deletes) | {"meta"}
-    fresh = {
-        name: new[value.key : value.end]
-        for name, value in coming.members().items()
-        if name not in gone
-    }
-    for name in unions:
-        before, after = standing.get(name), coming.get(name)
-        if name in fresh and before is not None and after is not None:
-            fresh[name] = b'"%s":%s' % (name.encode(), _united(old, before, new, after))
-    members = [
-        (name, fresh.pop(name, old[value.key : value.end]))
-        for name, value in standing.members().items()
-        if name not in gone or name in fresh
-    ]
-    members += fresh.items()
-    return _joined([one for one in members if one[0] not in gone])
+    members = _members(old, standing, new, coming, _tree(unions), newer=True)
+    return _joined([(name, text) for name, text in members if name not in gone])
 
 
-def _united(old: bytes, before: jsontext.Value, new: bytes, after: jsontext.Value) -> bytes:
-    """The elements of both arrays, one for each reference."""
+def added(old: bytes, new: bytes, unions: Collection[str]) -> tuple[bytes, bytes]:
+    """`old` with what `new` adds to the arrays named in `unions`; nothing that stands is changed."""
+    standing, coming = jsontext.parse(old), jsontext.parse(new)
+    members = _members(old, standing, new, coming, _tree(unions), newer=False)
+    known = standing.members()
+    heads = {name for name in _tree(unions)} | set(_COUNTS.values())
+    return _joined([m for m in members if m[0] != "meta" and (m[0] in known or m[0] in heads)])
+
+
+_Tree = dict[str, "_Tree"]
+_COUNTS = {"series": "numberOfSeries", "instance": "numberOfInstances"}
+"""Lists whose length another element tells: it never tells fewer than are listed."""
+
+
+def _tree(unions: Iterable[str]) -> _Tree:
+    tree: _Tree = {}
+    for path in unions:
+        here = tree
+        for name in path.split("."):
+            here = here.setdefault(name, {})
+    return tree
+
+
+def _members(
+    old: bytes,
+    standing: jsontext.Value,
+    new: bytes,
+    coming: jsontext.Value,
+    unions: _Tree,
+    *,
+    newer: bool,
+) -> list[tuple[str, bytes]]:
+    """The members of both objects; where both have one, that of the new object if it is `newer`."""
+    before, after = standing.members(), coming.members()
+    members = {name: old[value.key : value.end] for name, value in before.items()}
+    for name, value in after.items():
+        if name in before and name in unions:
+            united = _united(old, before[name], new, value, unions[name], newer=newer)
+            members[name] = b'"%s":[%s]' % (name.encode(), b",".join(united))
+        elif newer or name not in before:
+            members[name] = new[value.key : value.end]
+    _count(members, unions, before, after)
+    return list(members.items())
+
+
+def _united(
+    old: bytes,
+    before: jsontext.Value,
+    new: bytes,
+    after: jsontext.Value,
+    unions: _Tree,
+    *,
+    newer: bool,
+) -> list[bytes]:
+    """The elements of both arrays, one for each reference or uid."""
     elements: dict[str | bytes, bytes] = {}
-    for text, array in ((old, before), (new, after)):
-        for one in array.items():
-            written = text[one.start : one.end]
-            elements.setdefault(one.string("reference") or written, written)
-    return b"[%s]" % b",".join(elements.values())
+    known: dict[str | bytes, jsontext.Value] = {}
+    for one in before.items():
+        written = old[one.start : one.end]
+        known[_name(one, written)] = one
+        elements.setdefault(_name(one, written), written)
+    for one in after.items():
+        written = new[one.start : one.end]
+        name = _name(one, written)
+        if name in known and unions:
+            members = _members(old, known[name], new, one, unions, newer=newer)
+            elements[name] = b"{%s}" % b",".join(text for _, text in members)
+        else:
+            elements.setdefault(name, written)
+    return list(elements.values())
+
+
+def _name(element: jsontext.Value, written: bytes) -> str | bytes:
+    return element.string("reference") or element.string("uid") or written
+
+
+def _count(
+    members: dict[str, bytes],
+    unions: _Tree,
+    before: Mapping[str, jsontext.Value],
+    after: Mapping[str, jsontext.Value],
+) -> None:
+    """Raise the counts that stand beside united lists to what was said at most, and is listed at least."""
+    for name, below in unions.items():
+        if name not in _COUNTS or name not in members:
+            continue
+        listed = jsontext.parse(b"{%s}" % members[name]).get(name)
+        assert listed is not None
+        counts = {_COUNTS[name]: len(listed.items())}
+        counts |= {
+            _COUNTS[inner]: sum(_said(one.members(), _COUNTS[inner]) for one in listed.items())
+            for inner in below
+            if inner in _COUNTS
+        }
+        for count, least in counts.items():
+            most = max(least, _said(before, count), _said(after, count))
+            members[count] = b'"%s":%d' % (count.encode(), most)
+
+
+def _said(members: Mapping[str, jsontext.Value], count: str) -> int:
+    return int(str(members[count].data)) if count in members else 0
 
 
 def _joined(members: list[tuple[str, bytes]]) -> tuple[bytes, bytes]:

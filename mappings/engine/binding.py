@@ -91,14 +91,17 @@ class _Binder:
         )
 
     def unions(self, block: Block) -> tuple[str, ...]:
-        """The elements of ``unite = "result"``; each must be one that a rule of the block writes."""
+        """The lists of ``unite = "result, series.instance"``; each must be one that a rule of the block writes.
+
+        A dot leads into the elements of a list: with a patch, or with a reference, which adds to them only.
+        """
         names = tuple(name.strip() for name in (block.unite or "").split(",") if name.strip())
         for name in names:
-            if name not in block.rules or block.mode != "patch":
+            if name.partition(".")[0] not in block.rules or block.mode in (None, "full"):
                 self.find(
                     block.line,
-                    f"unite 里的 {name} 要有自己的规则，并且 mode 是 patch",
-                    f"unite names {name}: it needs a rule of its own, and mode patch",
+                    f"unite 里的 {name} 要有自己的规则，并且 mode 是 patch 或 reference",
+                    f"unite names {name}: it needs a rule of its own, and mode patch or reference",
                 )
         return names
 

@@ -36,6 +36,8 @@ REPEATING: Mapping[str, frozenset[str]] = {
     "DiagnosticReport": frozenset({"basedOn", "category", "performer", "resultsInterpreter",
                                    "specimen", "result", "imagingStudy", "media",
                                    "conclusionCode", "presentedForm"}),
+    "ImagingStudy": frozenset({"modality", "basedOn", "interpreter", "endpoint", "procedureCode",
+                               "reasonCode", "reasonReference", "note", "series"}),
     "Provenance": frozenset({"target", "policy", "reason", "agent", "entity", "signature"}),
 }  # fmt: skip
 """Top-level elements that are lists in R4; a single node put there becomes a list of one."""

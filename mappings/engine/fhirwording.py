@@ -106,6 +106,7 @@ _PLACES = (
     (re.compile(r"header: (.+)"), r"表头缺 \1"),
     (re.compile(r"row (\d+): (.+)"), r"第 \1 行缺 \2"),
     (re.compile(r"line (\d+) (\S+)"), r"第 \1 行 \2"),
+    (re.compile(r"instance (\d+)( .+)?"), r"第 \1 个实例\2"),
 )
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mappings.engine import coded, measured, people
+from mappings.engine import coded, imaging, measured, people
 from mappings.engine.bound import Apply, Bound, Function, Setup
 
 FUNCTIONS: Mapping[str, Function] = {
     **coded.FUNCTIONS,
+    **imaging.FUNCTIONS,
     **measured.FUNCTIONS,
     **people.FUNCTIONS,
 }

@@ -76,8 +76,9 @@ class Mapped(msgspec.Struct, frozen=True):
     at least one member and the closing brace, so ``head + tail`` is a complete resource too.
     ``kept_meta`` are members of the sender's own meta to keep (``"profile":[…],"tag":[…]``) or empty.
     ``clock`` is the business time in µs UTC that decides which version is newer. ``deletes`` names
-    the top-level elements a patch removes, ``unions`` those arrays of references to which a patch
-    only adds. ``place`` is where in the source it came from. ``block`` is the block of the map that
+    the top-level elements a patch removes, ``unions`` those arrays to which it only adds: a reference or a
+    ``uid`` that is known stands for the same element, and ``series.instance`` unites what lies in each too.
+    ``place`` is where in the source it came from. ``block`` is the block of the map that
     made it; bit n of ``mask`` says that the block's rule n gave something.
     """
 

@@ -34,6 +34,7 @@ DIALECTS = {
     "er7": "mappings.engine.er7",
     "rows": "mappings.engine.rows",
     "fhir": "mappings.engine.fhirinput",
+    "dicom": "mappings.engine.dicominput",
 }
 """Input form -> its module. It defines `units(file, source, issues)`, and `DIALECT`, or `read(map, raw, ids, origin)`
 and `lint(file, tables)` when it reads whole deliveries itself."""

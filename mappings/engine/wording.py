@@ -188,6 +188,50 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "old-time": ("年代久远,时区无法确定,只保留日期", "too old to know the offset; kept as a date"),
     "seconds-filled": ("时间只到分钟,秒补零", "the time has minutes only; seconds are zero-filled"),
+    # DICOM
+    "not-dicom": (
+        "既不是 DICOM 文件(Part 10),也不是 DICOM JSON",
+        "neither a DICOM file (Part 10) nor DICOM JSON",
+    ),
+    "dicom-broken": ("DICOM 文件头无法读取", "the DICOM header cannot be read"),
+    "dicom-truncated": (
+        "DICOM 文件在文件头内就中断了",
+        "the DICOM file ends within its header",
+    ),
+    "dicom-transfer-syntax": (
+        "不接受压缩的(deflated)数据集,请用其他传输语法发送",
+        "a deflated data set is not taken in; send it in another transfer syntax",
+    ),
+    "dicom-no-study": ("没有检查实例号(StudyInstanceUID)", "there is no Study Instance UID"),
+    "dicom-no-evidence": (
+        "关键对象文档没有列出任何检查",
+        "the key object selection lists no study",
+    ),
+    "dicom-rejection": (
+        "该文档声明影像作废;请人工处理,没有自动撤回",
+        "the document withdraws images; handle it by hand, nothing was taken back",
+    ),
+    "dicom-two-patients": (
+        "同一检查实例号出现在两位患者名下,请立即核对",
+        "one Study Instance UID stands under two patients; check at once",
+    ),
+    "dicom-charset": (
+        "文字与声明的字符集不符,已按来源登记的字符集读取",
+        "texts are not in the character set the object declares; read by the source's",
+    ),
+    "dicom-charset-broken": (
+        "有文字不符合任何已知字符集,已省略",
+        "a text fits no known character set; it was left out",
+    ),
+    "dicom-uid-form": ("UID 格式不对", "the UID has no valid form"),
+    "dicom-modality-missing": (
+        "序列没有检查类型(Modality),该序列省略",
+        "the series has no modality; it was left out",
+    ),
+    "laterality-missing": (
+        "成对部位没有注明左右",
+        "a paired body part without a side",
+    ),
     # filing (raised by whoever files what was mapped)
     "other-chart": (
         "该资源已归在另一位患者名下,没有归档,请立即核对",
