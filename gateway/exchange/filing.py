@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -241,10 +241,15 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
             tx.run(inbox.ADD_JOB, "dispute", one.mapped.id, plan.at)
             continue
         old = _opened(plan, before) if before else None
-        if before is not None and old is not None and not _replaces(tx, plan, one, before, old):
-            passed_over.add(one.mapped.type)
-            continue
-        planned = _merged(plan, one, before, services)
+        changes: Changes = "all"
+        if before is not None and old is not None:
+            changes = _changes(tx, plan, one, before, old)
+            if changes == "nothing":
+                passed_over.add(one.mapped.type)
+                continue
+            if changes == "additions":
+                one = _late(one, old)
+        planned = _merged(plan, one, before, services, changes)
         if before is not None and old is not None:
             if planned.digest == old.entry.digest:
                 _heard_again(tx, plan, before, old, one.mapped.clock)
@@ -301,10 +306,12 @@ def _opened(plan: Plan, row: rows.RecordRow) -> Head:
     return unpack_head(_shelf(plan, row.tier).open(row.head, head_name(row.id, row.version)))
 
 
-def _merged(plan: Plan, one: Planned, before: rows.RecordRow | None, services: Services) -> Planned:
-    """What will stand: a patch laid over what stands, anything else as it came."""
+def _merged(
+    plan: Plan, one: Planned, before: rows.RecordRow | None, services: Services, changes: Changes
+) -> Planned:
+    """What will stand: a patch laid over what stands, additions put in, anything else as it came."""
     coming = one.mapped
-    if coming.mode != "patch" or (before is None and not coming.deletes):
+    if changes == "all" and (coming.mode != "patch" or (before is None and not coming.deletes)):
         return one
     if before is None or before.sealed is None:
         head, tail = merge.patched(coming.text(), b"{}", coming.deletes)
@@ -312,7 +319,10 @@ def _merged(plan: Plan, one: Planned, before: rows.RecordRow | None, services: S
         _shelf(plan, before.tier)
         key = plan.bodies[ChartTier(plan.chart, Tier(before.tier))]
         body = key.open(before.sealed, RecordName(coming.type, before.id, before.version))
-        head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
+        if changes == "additions":
+            head, tail = merge.added(body, coming.text(), coming.unions)
+        else:
+            head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
     merged = msgspec.structs.replace(coming, head=head, tail=tail)
     return _raised(prepare(merged, plan.organization, services), one.nature, one.tier)
 
@@ -336,29 +346,45 @@ def _raised(planned: Planned, old: Nature, tier: Tier) -> Planned:
     return Planned(planned.mapped, planned.said, nature, max(tier, planned.tier), planned.digest)
 
 
-def _replaces(tx: Tx, plan: Plan, one: Planned, before: rows.RecordRow, old: Head) -> bool:
-    """May this replace what stands? By business clock, then by arrival (mapping 2.12)."""
+Changes = Literal["all", "additions", "nothing"]
+"""What of a resource that came may change what stands; additions are to the lists that its map unites."""
+
+
+def _changes(tx: Tx, plan: Plan, one: Planned, before: rows.RecordRow, old: Head) -> Changes:
+    """What may change what stands: by business clock, then by arrival (mapping 2.12)."""
     place, clock, entry, nature = one.mapped.place, one.mapped.clock, old.entry, old.nature
+    united = one.mapped.unions and nature.status not in STICKY
     if one.mapped.mode == "reference":
-        return False
+        return "additions" if united else "nothing"
     if plan.joins and one.mapped.type == "Patient":
-        return True  # said of the pair, and ordered with what else was said of it
+        return "all"  # said of the pair, and ordered with what else was said of it
     if entry.clock == 0 or (one.digest == entry.digest and one.mapped.mode != "patch"):
-        return True  # a stub is filled; the same again is heard again
+        return "all"  # a stub is filled; the same again is heard again
     newer = clock is not None and clock > entry.clock
     older = clock is not None and clock < entry.clock
     if older or (not newer and _came_later(tx, before, plan)):
+        if united:
+            return "additions"
         plan.issues.append(Issue("note", "older-than-stored", place))
-        return False
+        return "nothing"
     if not newer and nature.status in STICKY:
         plan.issues.append(Issue("note", "withdrawn-stays", place))
-        return False
+        return "nothing"
     if nature.status in FINISHED and one.said.status in UNFINISHED:
         plan.issues.append(Issue("hold", "status-goes-back", place))
-        return False
+        return "nothing"
     if clock == entry.clock and one.mapped.mode != "patch":
         plan.issues.append(Issue("note", "same-clock-other-content", place))
-    return True
+    return "all"
+
+
+def _late(one: Planned, old: Head) -> Planned:
+    """What only adds moves no clock: it does not make what stands newer, or more than a stub."""
+    stub = old.entry.clock == 0
+    mapped = msgspec.structs.replace(
+        one.mapped, clock=old.entry.clock or None, mode="reference" if stub else "patch", deletes=()
+    )
+    return replace(one, mapped=mapped)
 
 
 def _came_later(tx: Tx, before: rows.RecordRow, plan: Plan) -> bool:

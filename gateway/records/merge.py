@@ -34,12 +34,17 @@ def patched(
 
 
 def added(old: bytes, new: bytes, unions: Collection[str]) -> tuple[bytes, bytes]:
-    """`old` with what `new` adds to the arrays named in `unions`; nothing that stands is changed."""
+    """`old` with what it does not say yet: members it lacks, and elements of the arrays in `unions`.
+
+    Nothing that stands is changed, but for the status of a stub, which is nobody's word.
+    """
     standing, coming = jsontext.parse(old), jsontext.parse(new)
     members = _members(old, standing, new, coming, _tree(unions), newer=False)
-    known = standing.members()
-    heads = {name for name in _tree(unions)} | set(_COUNTS.values())
-    return _joined([m for m in members if m[0] != "meta" and (m[0] in known or m[0] in heads)])
+    status = coming.get("status")
+    if standing.string("status") == "unknown" and status is not None:
+        told = new[status.key : status.end]
+        members = [(name, told if name == "status" else text) for name, text in members]
+    return _joined([(name, text) for name, text in members if name != "meta"])
 
 
 _Tree = dict[str, "_Tree"]
@@ -133,7 +138,8 @@ def _count(
 
 
 def _said(members: Mapping[str, jsontext.Value], count: str) -> int:
-    return int(str(members[count].data)) if count in members else 0
+    said = str(members[count].data) if count in members else ""
+    return int(said) if said.isascii() and said.isdigit() else 0
 
 
 def _joined(members: list[tuple[str, bytes]]) -> tuple[bytes, bytes]:

@@ -163,7 +163,7 @@ def _short(element: RawDataElement | DataElement) -> bool:
     return (
         isinstance(element, RawDataElement)
         and element.length != _UNDEFINED
-        and len(element.value or b"") != element.length
+        and len(element.value or b"") != int(element.length)
     )
 
 
@@ -175,7 +175,8 @@ def _cut_within_tag(raw: bytes, start: int, little: bool) -> bool:
     if len(rest) < 4:
         return True
     group, element = struct.unpack("<HH" if little else ">HH", rest)
-    return group << 16 | element < _BULK_FROM
+    tag: int = group << 16 | element
+    return tag < _BULK_FROM
 
 
 def _is_bulk(element: RawDataElement | DataElement) -> bool:

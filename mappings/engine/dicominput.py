@@ -76,7 +76,8 @@ class Place:
         if self.path:
             parts.append(self.path)
             # The tag beside the keyword: viewers and PACS show one or the other.
-            parts.append(tag_name(self.tag))
+            if self.tag:
+                parts.append(tag_name(self.tag))
         return " ".join(parts)
 
 
@@ -85,6 +86,11 @@ class _Scope:
 
     __slots__ = ()
     sets: Sequence[Instance]
+    document: Instance | None = None
+
+    def told(self) -> Sequence[Instance]:
+        """The data sets an address is looked up in; a document that lists them comes last."""
+        return self.sets if self.document is None else [*self.sets, self.document]
 
     def attribute(self, address: str) -> Sequence[Value]:
         """The values at an address, as a rule would find them here."""
@@ -136,15 +142,19 @@ class Series(_Scope):
 
 
 class Study(_Scope):
-    """One study of one patient; `sets` are the data sets an address is looked up in, in order of arrival."""
+    """One study of one patient; `sets` are the data sets an address is looked up in, in order of arrival.
 
-    __slots__ = ("data", "series", "sets")
+    `document` tells of the study as a whole: it is asked for what no instance says.
+    """
+
+    __slots__ = ("data", "document", "series", "sets")
     parent = None
 
     def __init__(self, data: DataSet) -> None:
         self.data = data
         self.series: dict[str, Series] = {}
         self.sets: list[Instance] = []
+        self.document: Instance | None = None
 
     def add(self, number: int, data: DataSet) -> None:
         uid = text_of(data, SERIES_UID)
@@ -152,10 +162,6 @@ class Study(_Scope):
         made = Instance(number, data, series)
         series.sets.append(made)
         self.sets.append(made)
-
-    def about(self, data: DataSet) -> None:
-        """What is told of the study as a whole (the document itself): asked when no instance says it."""
-        self.sets.append(Instance(0, data, Series("", self)))
 
     @property
     def place(self) -> Place:
@@ -300,12 +306,12 @@ def _getter(text: str) -> Getter:
 
     def get(scope: Node) -> Sequence[Value]:
         found: dict[str, Value] = {}
-        for one in scope.sets:
+        for one in scope.told():
+            if found and (not every or one is scope.document):
+                break
             for vr, value in find(one.data):
                 if value and value not in found:
                     found[value] = _value(vr, value, Place(one.number, path, tag), one.data)
-            if found and not every:
-                break
         values = list(found.values())
         return values if every else values[:1]
 
@@ -368,7 +374,7 @@ def _joined(day: _Find, time: _Find, text: str) -> Getter:
     path = _plain_path(text)
 
     def get(scope: Node) -> Sequence[Value]:
-        for one in scope.sets:
+        for one in scope.told():
             date = next((_DATE.fullmatch(value) for _, value in day(one.data)), None)
             if date is None:
                 continue
@@ -421,7 +427,7 @@ def _letters(sets: Sequence[DataSet], source: Source, issues: list[Issue]) -> li
             for one in told:
                 study.add(number if several else 0, one)
             if kind == "kos":
-                study.about(data)
+                study.document = Instance(0, data, Series("", study))
     if any(_MOJIBAKE.search(text) for data in sets for text in _texts(data)):
         issues.append(Issue("alarm", "charset-mojibake", ""))
     uids = [uid for _, uid, _ in studies]
@@ -433,7 +439,7 @@ def _letters(sets: Sequence[DataSet], source: Source, issues: list[Issue]) -> li
 
 def _letter(kind: str, study: Study, source: Source, shared: bool) -> Letter:
     digest = blake2b(digest_size=16)
-    for one in study.sets:
+    for one in study.told():
         digest.update(repr(sorted(one.data.items())).encode())
     control_id = text_of(study.data, SOP_UID) if len(study.sets) == 1 or kind == "kos" else ""
     return Letter(
@@ -454,7 +460,7 @@ _SENT_FINDERS = [(_joined(_finder(day), _finder(time), f"{day}+{time}")) for day
 def _sent(study: Study, source: Source) -> str:
     """When the newest of its data sets was made, as written; it is what a correction moves."""
     newest, latest = "", -(2**63)
-    for one in study.sets:
+    for one in study.told():
         for find in _SENT_FINDERS:
             if found := find(one):
                 moment = times.read(found[0].text, source.zone)

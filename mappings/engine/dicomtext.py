@@ -15,7 +15,8 @@ from pydicom import charset
 from mappings.engine.er7 import CODECS
 
 _GB_ESCAPES = re.compile(rb"\x1b\$\)A|\x1b\(B")
-_GB2312 = re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*")
+_UPPER_PAIR = re.compile(rb"[\x80-\xff]{2}")
+_CHINESE = re.compile("[\x00-\x7f\u3000-\u303f\u3400-\u9fff\uff00-\uffef]*")
 _LATIN = frozenset({"ISO_IR 100", "ISO 2022 IR 100"})
 _PLAIN = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _CODECS = {
@@ -69,8 +70,8 @@ class Letters:
                 return _GB_ESCAPES.sub(b"", raw).decode(self._codec)
             except UnicodeDecodeError:
                 return None
-        if b"\x1b" not in raw and _LATIN.issuperset(self._declared) and _GB2312.fullmatch(raw):
-            return None  # every upper byte has its pair in GB2312: Chinese under a Latin-1 flag
+        if _LATIN.issuperset(self._declared) and _is_chinese(raw):
+            return None
         return self._by_library(raw)
 
     def _by_library(self, raw: bytes) -> str | None:
@@ -85,3 +86,16 @@ class Letters:
                 return None
         text = str(charset.decode_bytes(raw, self._python, {0x5C, 0x5E, 0x3D}))
         return None if "\ufffd" in text else text
+
+
+def _is_chinese(raw: bytes) -> bool:
+    """Is this Chinese under a Latin-1 flag? Upper bytes stand in pairs, and all of them give Chinese signs.
+
+    Latin-1 can hold any bytes, so it never fails; but in ``Müller`` the upper byte stands alone.
+    """
+    if not _UPPER_PAIR.search(raw):
+        return False
+    try:
+        return _CHINESE.fullmatch(raw.decode("gb18030")) is not None
+    except UnicodeDecodeError:
+        return False
