@@ -164,5 +164,6 @@ def relabelled(raw: bytes, declared: str, claimed: str) -> bytes:
     """The same bytes under another Specific Character Set, padded to the same length."""
     was = declared.encode().ljust(len(declared) + len(declared) % 2)
     now = claimed.encode().ljust(len(was))
-    assert was in raw and len(now) == len(was)
+    assert was in raw
+    assert len(now) == len(was)
     return raw.replace(was, now, 1)

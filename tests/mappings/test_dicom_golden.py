@@ -123,6 +123,7 @@ def test_no_issue_tells_a_value_and_every_code_has_its_sentence(name: str) -> No
     for issue in (*reading.issues, *(i for m in reading.messages for i in m.issues)):
         told = issue.text("zh") + issue.text("en")
         assert not any(
-            value in told for value in ("周燶", "00008123", "R2603", STUDY, "肝区", "GI", "series_1")
+            value in told
+            for value in ("周燶", "00008123", "R2603", STUDY, "肝区", "GI", "series_1")
         )
         assert issue.code not in told.split(" [")[0]

@@ -166,3 +166,107 @@ def test_under_our_id_the_rest_stays_as_sent(made: tuple[bytes, dict[str, str]])
         assert {name: found[name].decode() for name in members} == members
         assert "meta" not in found
         json.loads(merge.with_meta(head, tail, b"", "v", "t"))
+
+
+# Lists in lists
+
+
+def study(*series: dict[str, object], **more: object) -> bytes:
+    body = {"resourceType": "ImagingStudy", "id": "s", "series": list(series), **more}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def one_series(uid: str, *instances: str, **more: object) -> dict[str, object]:
+    return {
+        "uid": uid,
+        "numberOfInstances": len(instances),
+        "instance": [{"uid": instance} for instance in instances],
+        **more,
+    }
+
+
+PATHS = ("identifier", "series.instance")
+
+
+def test_series_and_their_instances_are_united_and_counted() -> None:
+    old = study(one_series("a", "1", description="old"), numberOfSeries=1, numberOfInstances=1)
+    new = study(
+        one_series("a", "2", description="new"),
+        one_series("b", "3"),
+        numberOfSeries=2,
+        numberOfInstances=2,
+    )
+
+    head, tail = merge.patched(old, new, (), PATHS)
+
+    merged = json.loads(head + tail)
+    assert [one["uid"] for one in merged["series"]] == ["a", "b"]
+    assert merged["series"][0]["description"] == "new"
+    assert [one["uid"] for one in merged["series"][0]["instance"]] == ["1", "2"]
+    assert merged["series"][0]["numberOfInstances"] == 2
+    assert (merged["numberOfSeries"], merged["numberOfInstances"]) == (2, 3)
+
+
+def test_a_count_that_was_told_is_never_lowered() -> None:
+    old = study(one_series("a", "1", numberOfInstances=412), numberOfInstances=500)
+
+    head, tail = merge.patched(old, study(one_series("a", "2")), (), PATHS)
+
+    merged = json.loads(head + tail)
+    assert merged["series"][0]["numberOfInstances"] == 412
+    assert merged["numberOfInstances"] == 500
+
+
+def test_additions_change_nothing_that_stands() -> None:
+    old = study(one_series("a", "1", description="stands"), status="available")
+    new = study(
+        one_series("a", "2", description="comes", number=7),
+        one_series("b", "3"),
+        status="cancelled",
+        description="new here",
+    )
+
+    head, tail = merge.added(old, new, PATHS)
+
+    merged = json.loads(head + tail)
+    assert merged["status"] == "available"
+    assert merged["description"] == "new here"
+    assert merged["series"][0] == one_series("a", "1", "2", description="stands", number=7)
+    assert merged["series"][1]["uid"] == "b"
+
+
+def test_the_status_of_a_stub_gives_way() -> None:
+    head, tail = merge.added(study(status="unknown"), study(status="available"), PATHS)
+    assert json.loads(head + tail)["status"] == "available"
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abc"), st.sets(st.sampled_from("1234")), min_size=1),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_whatever_is_united_in_whatever_order_lists_every_instance(
+    deliveries: list[dict[str, set[str]]],
+) -> None:
+    texts = [
+        study(*(one_series(uid, *sorted(found)) for uid, found in sorted(one.items())))
+        for one in deliveries
+    ]
+    expected: dict[str, set[str]] = {}
+    for one in deliveries:
+        for uid, found in one.items():
+            expected.setdefault(uid, set()).update(found)
+    for unite in (
+        lambda a, b: merge.patched(a, b, (), PATHS),
+        lambda a, b: merge.added(a, b, PATHS),
+    ):
+        standing = texts[0]
+        for text in texts[1:]:
+            standing = b"".join(unite(standing, text))
+        merged = json.loads(standing)
+        listed = {s["uid"]: {i["uid"] for i in s["instance"]} for s in merged["series"]}
+        assert listed == expected
+        if len(texts) > 1:
+            assert merged["numberOfInstances"] >= sum(len(found) for found in expected.values())
