@@ -205,7 +205,7 @@ class _Series:
                 _unknown(self.tables["body_parts"], body, at)
                 node["bodySite"] = {"display": body.text}
             else:
-                paired = row.get("paired") == "yes"
+                paired = row.get("laterality") == "required"
                 site = {"system": self.body_system, "code": row["target"]}
                 if body.text != row["target"]:
                     site["display"] = body.text
