@@ -69,7 +69,9 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
     def made(
         code: str, name: str, system: str, specimen: str, kind: str
     ) -> tuple[Any, tuple[tuple[str, Any], ...], bool]:
-        row = table.get(code, specimen, kind) if code else None
+        # Some sources send a name and no code, others a code and no name: then the table's own helps out.
+        row = table.get(code or name, specimen, kind)
+        name = name or (row or {}).get("name", "")
         item = values.read_name(name)
         codings: list[dict[str, Any]] = []
         if row is not None and row.get("loinc") and row.get("relation", "") in SAME:

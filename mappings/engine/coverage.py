@@ -70,7 +70,7 @@ class _Tally:
         letters, _ = dialect.cut(raw, self.site.source)
         for letter in letters:
             self.messages += 1
-            part = self.site.part(letter.kind)
+            part = self.site.part(letter)
             if part is None:
                 continue
             name = part.file.id

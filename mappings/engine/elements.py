@@ -240,8 +240,20 @@ def settle(body: dict[str, Any], offered: Mapping[str, Any], at: Instance) -> No
             body[element] = node
         elif element in ("extension", "note"):
             body[element] = [*body[element], *node]
-        elif element == "interpretation" and _codes(body[element]) != _codes(node):
+        elif element == "interpretation" and _disagree(_codes(body[element]), _codes(node)):
             at.issue("note", "flag-disagrees")
+
+
+# Normal and abnormal say no direction, so a word that does (negative, high) may stand beside them.
+_WITHIN = {"NEG": "N", "ND": "N", "POS": "A", "WR": "A", "DET": "A", "H": "A", "L": "A",
+           "HH": "A", "LL": "A"}  # fmt: skip
+
+
+def _disagree(said: list[str], found: list[str]) -> bool:
+    return said != found and not (
+        len(said) == len(found) == 1
+        and (said[0] == _WITHIN.get(found[0]) or found[0] == _WITHIN.get(said[0]))
+    )
 
 
 def _codes(nodes: Any) -> list[str]:

@@ -181,9 +181,10 @@ def _passed(one: Mapped) -> Resource:
 
 
 def _letter(site: Map, dialect: Dialect, letter: Letter, ids: Ids, origin: str) -> ExplainedMessage:
-    part = site.part(letter.kind)
+    part = site.part(letter)
     if part is None:
         return ExplainedMessage(site.map_letter(letter, ids, origin), (), ())
+    letter, dialect = part.opened(letter), part.dialect or dialect
     trace = _Trace(part)
     blocks = trace.bind(dialect, site)
     message = interpret.interpret(blocks, letter, ids, site.source, site.facts(origin))

@@ -107,6 +107,8 @@ _PLACES = (
     (re.compile(r"row (\d+): (.+)"), r"第 \1 行缺 \2"),
     (re.compile(r"line (\d+) (\S+)"), r"第 \1 行 \2"),
     (re.compile(r"instance (\d+)( .+)?"), r"第 \1 个实例\2"),
+    (re.compile(r"line (\d+)"), r"第 \1 行"),
+    (re.compile(r"(/\S.*) \(line (\d+)\)"), r"\1（第 \2 行）"),
 )
 
 

@@ -112,6 +112,7 @@ class Limits(msgspec.Struct, frozen=True):
     fields: int = 512
     repetitions: int = 1_000
     rows: int = 1_000_000
+    elements: int = 200_000
 
 
 class Source(msgspec.Struct, frozen=True):

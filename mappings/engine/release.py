@@ -35,9 +35,11 @@ DIALECTS = {
     "rows": "mappings.engine.rows",
     "fhir": "mappings.engine.fhirinput",
     "dicom": "mappings.engine.dicominput",
+    "xml": "mappings.engine.xmlinput",
 }
 """Input form -> its module. It defines `units(file, source, issues)`, and `DIALECT`, or `read(map, raw, ids, origin)`
-and `lint(file, tables)` when it reads whole deliveries itself."""
+and `lint(file, tables)` when it reads whole deliveries itself. `for_map(file, source)` gives a dialect of its own to
+each map file; that dialect says which letters the file accepts and opens them for its rules."""
 
 _SOURCE_WORDS = frozenset({"org", "name", "charset", "timezone", "space", "ids", "limits"})
 
@@ -49,10 +51,19 @@ class Part:
     file: RuleFile
     blocks: tuple[BoundBlock, ...]
     tables: Mapping[str, Table]
+    dialect: Any = None
 
-    def accepts(self, kind: str) -> bool:
+    def accepts(self, letter: Letter) -> bool:
+        if (by_form := getattr(self.dialect, "accepts", None)) is not None:
+            return bool(by_form(self.file.extras.get("accept", {}), letter))
         accept = self.file.accept
-        return not accept or any(fnmatchcase(kind, pattern) for pattern in accept)
+        return not accept or any(fnmatchcase(letter.kind, pattern) for pattern in accept)
+
+    def opened(self, letter: Letter) -> Letter:
+        """The letter as this file's rules see it."""
+        by_form = getattr(self.dialect, "opened", None)
+        found: Letter = letter if by_form is None else by_form(letter)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +121,15 @@ class Map:
 
     def map_letter(self, letter: Letter, ids: Ids, origin: str = "") -> Message:
         """Map one letter with the part that accepts its kind; a kind without map is a stop issue."""
-        part = self.part(letter.kind)
+        part = self.part(letter)
         stopped = any(issue.severity == "stop" for issue in letter.issues)
         if part is None and not stopped:
             stop = Issue("stop", "no-map", "MSH-9 (line 1)" if self.input == "er7" else "")
             letter = msgspec.structs.replace(letter, issues=(*letter.issues, stop))
-        blocks = part.blocks if part is not None else ()
-        return interpret.interpret(blocks, letter, ids, self.source, self.facts(origin))
+        if part is None:
+            return interpret.interpret((), letter, ids, self.source, self.facts(origin))
+        letter = part.opened(letter)
+        return interpret.interpret(part.blocks, letter, ids, self.source, self.facts(origin))
 
     @property
     def dialect(self) -> Dialect | None:
@@ -124,9 +137,9 @@ class Map:
         dialect: Dialect | None = getattr(self._module, "DIALECT", None)
         return dialect
 
-    def part(self, kind: str) -> Part | None:
-        """The map file that accepts a kind of message."""
-        return next((part for part in self.parts if part.accepts(kind)), None)
+    def part(self, letter: Letter) -> Part | None:
+        """The map file that accepts this kind of message."""
+        return next((part for part in self.parts if part.accepts(letter)), None)
 
     def facts(self, origin: str) -> dict[str, str]:
         """What ``$name`` means in this map, beside what each letter says of itself."""
@@ -338,13 +351,16 @@ def _load(site: Path | Mapping[str, bytes], base_url: str) -> tuple[Map | None, 
     for file in maps:
         bound_tables = _bind_tables(loader, {**file.tables, **refs}, source.org)
         blocks: tuple[BoundBlock, ...] = ()
+        if (for_map := getattr(module, "for_map", None)) is not None:
+            dialect, findings = for_map(file, source)
+            loader.findings.extend(findings)
         if dialect is not None:
             setup = Setup(source, bound_tables)
             blocks, findings = binding.bind(file, dialect, setup)
             loader.findings.extend(findings)
         else:
             loader.findings.extend(module.lint(file, bound_tables))
-        parts.append(Part(file, blocks, bound_tables))
+        parts.append(Part(file, blocks, bound_tables, dialect))
     layers = [layer for file in files for layer in file.layers]
     release = _release([*layers, *loader.hashed], loader.base_url)
     names = tuple(map(read.shown, paths))

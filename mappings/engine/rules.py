@@ -372,10 +372,19 @@ class _FileReader:
                 "let": document.get("let", {}),
                 "each": document.get("each", {}),
                 "accept": accept if isinstance(accept, dict) else {},
+                "lines": self.extra_lines(document),
             },
             layers=(self.raw,),
             source_lines={name: self.at("source", name) for name in document.get("source", {})},
         )
+
+    def extra_lines(self, document: Mapping[str, Any]) -> dict[str, Line]:
+        """Where the entries of `[let]` and `[each.NAME]` stand, as ``let.NAME`` and ``each.NAME.KEY``."""
+        lines = {f"let.{name}": self.at("let", name) for name in document.get("let", {})}
+        for name, content in document.get("each", {}).items():
+            for key in content if isinstance(content, dict) else ():
+                lines[f"each.{name}.{key}"] = self.at(f"each.{name}", key)
+        return lines
 
     def unknown(self, line: Line, name: str, known: Sequence[str]) -> None:
         listed = ", ".join(known)

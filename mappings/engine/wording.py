@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mappings.engine import fhirwording
+from mappings.engine import fhirwording, xmlwording
 
 SENTENCES: dict[str, tuple[str, str]] = {
     # the delivery
@@ -274,7 +274,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
 
 def sentence(code: str, language: str) -> str:
     """The sentence for a code; a code without one is shown as it is."""
-    pair = SENTENCES.get(code) or fhirwording.SENTENCES.get(code)
+    pair = SENTENCES.get(code) or fhirwording.SENTENCES.get(code) or xmlwording.SENTENCES.get(code)
     if pair is None:
         return code
     return pair[0] if language == "zh" else pair[1]

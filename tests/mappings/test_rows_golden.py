@@ -1,4 +1,4 @@
-"""Golden cases of the sources that send rows and FHIR: the whole answer, reviewed like code.
+"""Golden cases of the sources that send rows, FHIR and XML: the whole answer, reviewed like code.
 
 Beside each case lie `.fhir.json` (the resources as stored, indented) and `.issues.txt`. To write them
 anew after a change that is meant: WRITE_CASES=1 pytest tests/mappings/test_rows_golden.py, then read the diff.
@@ -22,7 +22,7 @@ SITES = Path(mappings.__file__).parent / "sites"
 HERE = Path(__file__).parent
 CASES = sorted(
     path
-    for folder in ("rows_cases", "fhirinput_cases")
+    for folder in ("rows_cases", "fhirinput_cases", "xml_cases")
     for path in (HERE / folder).glob("*/*")
     if not path.name.endswith((".fhir.json", ".issues.txt"))
 )
@@ -101,7 +101,7 @@ def test_no_issue_repeats_a_value(path: Path) -> None:
         assert value not in text
 
 
-@pytest.mark.parametrize("site", ["tcm", "mch", "township"])
+@pytest.mark.parametrize("site", ["tcm", "mch", "township", "tcm-cda"])
 def test_every_issue_has_a_sentence_in_both_languages(site: str) -> None:
     for path in CASES:
         if path.parent.name == site:

@@ -1,0 +1,461 @@
+"""XML as an input form: CDA R2 (WS/T 500, C-CDA) and any other XML of one message about one patient.
+
+What kind of document it is, its root element and templateId say; `[map] accept` picks by them:
+``accept = { template = "2.16.156.10011.2.1.1.27" }`` or ``accept = { root = "LABREPORT" }`` (lists are
+alternatives). ``[each.NAME]`` names what repeats, its entries are alternatives of which the first that
+is there wins:
+
+    [each.result]
+    a = "lab/h:entry/h:organizer[@classCode='CLUSTER']"
+    b = "group(lab/h:entry, start=item)"       # from one entry that holds an item to the next
+    within = "panel"                           # paths begin in each scope of another [each]
+
+``[source] repair`` names what this sender is known to get wrong (see `xmlrepair`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from typing import Any, BinaryIO
+
+import msgspec
+
+from mappings.engine import streams, xmlparse, xmlrepair, xmlvalue
+from mappings.engine.model import Finding, Issue, Unit
+from mappings.engine.reader import AddressFault, Getter, Letter, Source, Value, plain
+from mappings.engine.rules import Line, RuleFile
+from mappings.engine.xmlparse import XmlStop
+from mappings.engine.xmlpath import CODE, NAMESPACES, Finder, Names, absolute, compile_path
+from mappings.engine.xmlrepair import CDA
+from mappings.engine.xmlvalue import Place
+
+_TEMPLATE = f"{{{CDA}}}templateId"
+_NATIONAL = re.compile(r"2\.16\.156\.10011\.2\.1\.1\.(\d\d?)\Z")
+_GROUP = re.compile(r"group\(\s*(.+?)\s*,\s*start\s*=\s*(.+?)\s*\)\Z")
+_MOJIBAKE = ("锟斤拷".encode(), "\ufffd".encode())
+
+
+class Document:
+    """One parsed document: its root, its scopes of each kind, and what references in it point at."""
+
+    __slots__ = ("_narrative", "_scopes", "plan", "root", "top")
+
+    def __init__(self, root: Any, plan: Mapping[str, Each] | None = None) -> None:
+        self.root, self.plan = root, plan
+        self.top = Scope(self, (root,), None)
+        self._scopes: dict[str, list[Scope]] = {}
+        self._narrative: dict[str, Any] | None = None
+
+    def scopes(self, each: str) -> list[Scope]:
+        """Every scope of a kind, in document order; the same objects each time."""
+        known = self._scopes.get(each)
+        if known is None:
+            plan = (self.plan or {})[each]
+            above = self.scopes(plan.within) if plan.within else [self.top]
+            known = [scope for container in above for scope in plan.cut(container)]
+            self._scopes[each] = known
+        return known
+
+    def narrative(self, reference: str) -> str:
+        """The text of the element whose ID a reference names (``#result1``)."""
+        if self._narrative is None:
+            self._narrative = {
+                name: element
+                for element in self.root.iter("{*}*")
+                if (name := element.get("ID")) is not None
+            }
+        found = self._narrative.get(reference.removeprefix("#"))
+        return "" if found is None else xmlvalue.text_of(found)
+
+    def read(self) -> set[Any]:
+        """The elements that rules have read so far."""
+        everywhere = [self.top, *(scope for scopes in self._scopes.values() for scope in scopes)]
+        return {
+            value.place.element
+            for scope in everywhere
+            for values in scope.cache.values()
+            for value in values
+            if isinstance(value.place, Place)
+        }
+
+
+class Scope:
+    """One element, or the siblings of one group, where a block is evaluated."""
+
+    __slots__ = ("_coded", "cache", "document", "grouped", "nodes", "parent")
+
+    def __init__(
+        self,
+        document: Document,
+        nodes: tuple[Any, ...],
+        parent: Scope | None,
+        grouped: bool = False,
+    ) -> None:
+        self.document, self.nodes, self.parent, self.grouped = document, nodes, parent, grouped
+        self.cache: dict[str, Sequence[Value]] = {}
+        self._coded: dict[str, list[Any]] | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.nodes[0])
+
+    def locate(self, address: str) -> str:
+        return str(Place(self.nodes[0], address.replace("h:", "")))
+
+    def children(self, each: str) -> Iterable[Scope]:
+        if each == "message":
+            return (self,)
+        found = self.document.scopes(each)
+        return found if self.parent is None else [one for one in found if one.within(self)]
+
+    def within(self, other: Scope) -> bool:
+        """Whether this scope is the other or stands below it."""
+        scope: Scope | None = self
+        while scope is not None and scope is not other:
+            scope = scope.parent
+        return scope is not None
+
+    def coded(self, code: str) -> Sequence[Any]:
+        """The elements below that have a child ``code`` with this code: one walk serves all addresses."""
+        if self._coded is None:
+            index: dict[str, list[Any]] = {}
+            for node in self.nodes:
+                for element in node.iter(CODE):
+                    if (found := element.get("code")) is not None:
+                        act = element.getparent()
+                        # Of a single element only what is below it, as XPath has it.
+                        if self.grouped or act is not node:
+                            index.setdefault(found, []).append(act)
+            self._coded = index
+        return self._coded.get(code, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """What one ``[each.NAME]`` says: alternatives of a path and, for groups, what begins the next one."""
+
+    alternatives: tuple[tuple[Finder, Finder | None], ...]
+    within: str = ""
+
+    def cut(self, container: Scope) -> Iterator[Scope]:
+        """The scopes below a container, by the first alternative that is there."""
+        for find, start in self.alternatives:
+            nodes = [node for node in find(container) if not isinstance(node, (str, tuple))]
+            groups = (
+                [(node,) for node in nodes] if start is None else _groups(nodes, start, container)
+            )
+            if groups:
+                for group in groups:
+                    yield Scope(container.document, group, container, start is not None)
+                return
+
+
+def _groups(nodes: Sequence[Any], start: Finder, container: Scope) -> list[tuple[Any, ...]]:
+    """Siblings cut where one holds, or is, a start; those before the first belong to nothing."""
+    groups: list[list[Any]] = []
+    for node in nodes:
+        if start(Scope(container.document, (node,), container, True)):
+            groups.append([node])
+        elif groups:
+            groups[-1].append(node)
+    return [tuple(group) for group in groups]
+
+
+class XmlDialect:
+    """The `Dialect` of XML. One is made for each map file, because `[let]` and `[each]` stand there."""
+
+    def __init__(self, names: Names | None = None, plan: Mapping[str, Each] | None = None) -> None:
+        self.names, self.plan = names or Names(), plan or {}
+        self._getters: dict[str, Getter] = {}
+
+    def address(self, text: str, source: Source) -> Getter:
+        known = self._getters.get(text)
+        if known is None:
+            known = self._getters[text] = self._getter(text)
+        return known
+
+    def _getter(self, text: str) -> Getter:
+        many = "[*]" in text
+        expanded = self.names.expand(text.replace("[*]", ""))
+        find = compile_path(expanded, self.names)
+        key = f"{expanded}*" if many else expanded
+        everywhere = absolute(expanded)
+
+        def get(scope: Scope) -> Sequence[Value]:
+            at = scope.document.top if everywhere else scope
+            found = at.cache.get(key)
+            if found is None:
+                found = at.cache[key] = _values(find(at), at, expanded, many)
+            return found
+
+        return get
+
+    def outside(self, address: str, each: str) -> bool:
+        """Whether the address is one of the whole document."""
+        return absolute(self.names.expand(address))
+
+    def eaches(self, source: Source) -> Callable[[str], bool]:
+        return lambda each: each in self.plan
+
+    def opened(self, letter: Letter) -> Letter:
+        """The letter as this file's rules see it, with the scopes of its `[each]`."""
+        if letter.root is None:
+            return letter
+        document = letter.root.document
+        if document.plan is None:
+            document.plan = self.plan
+        if document.plan is self.plan:
+            return letter
+        return msgspec.structs.replace(letter, root=Document(document.root, self.plan).top)
+
+    def accepts(self, accept: Mapping[str, Any], letter: Letter) -> bool:
+        """Whether a document is of a kind that `[map] accept` names; without one, any is."""
+        if letter.root is None or not accept:
+            return not accept
+        root = letter.root.document.root
+        said = {"template": _templates(root), "root": [_local(root)]}
+        return all(
+            any(
+                fnmatchcase(one, pattern) for one in said.get(what, ()) for pattern in _many(wanted)
+            )
+            for what, wanted in accept.items()
+        )
+
+    def filled(self, root: Scope, source: Source) -> Iterator[tuple[str, str]]:
+        """Every element that says something and that no rule has read; narrative counts once a section."""
+        seen = root.document.read()
+        for element in root.document.root.iter("{*}*"):
+            if element not in seen and _says_something(element):
+                yield _address(element), str(Place(element))
+
+    def whole(self, place: object) -> str:
+        return str(Place(place.element)) if isinstance(place, Place) else str(place)
+
+    def field(self, address: str) -> str:
+        """An address as written: what it reads is known only in a document, see `filled`."""
+        return address
+
+    def cut(self, raw: bytes, source: Source) -> tuple[Sequence[Letter], Sequence[Issue]]:
+        """One letter a document."""
+        issues: list[Issue] = []
+        try:
+            root, data = _read(raw, source, issues)
+        except XmlStop as stop:
+            if stop.code:
+                issues.append(Issue("stop", stop.code, stop.place))
+            return (), issues
+        if any(sign in data for sign in _MOJIBAKE):
+            issues.append(Issue("alarm", "charset-mojibake", ""))
+        digest = blake2b(raw, digest_size=16).hexdigest()
+        number = root.find(f"{{{CDA}}}id")
+        found = None if number is None else xmlvalue.read(number, lambda name: "")
+        sent = root.find(f"{{{CDA}}}effectiveTime")
+        letter = Letter(
+            control_id=(found.text if found else digest)[:199],
+            kind=_kind(root),
+            sender=source.name,
+            sent="" if sent is None else (sent.get("value") or "").strip(),
+            root=Document(root).top,
+            digest=digest,
+            issues=tuple(issues),
+        )
+        return (letter,), ()
+
+
+DIALECT = XmlDialect()
+
+
+def _values(nodes: Sequence[Any], scope: Scope, address: str, many: bool) -> Sequence[Value]:
+    values: list[Value] = []
+    for node in nodes:
+        if isinstance(node, tuple):
+            element, attribute, text = node
+            text = text.strip()
+            if attribute.endswith("}type"):
+                text = text.rpartition(":")[2]  # the prefix of a type's name is the sender's choice
+            value = (
+                plain(text, Place(element, f"@{attribute.rpartition('}')[2]}")) if text else None
+            )
+        elif isinstance(node, str):
+            text = node.strip()
+            value = plain(text, Place(scope.nodes[0], address.replace("h:", ""))) if text else None
+        else:
+            value = xmlvalue.read(node, scope.document.narrative)
+        if value is not None:
+            values.append(value)
+            if not many:
+                break
+    return values or ()
+
+
+def _read(raw: bytes, source: Source, issues: list[Issue]) -> tuple[Any, bytes]:
+    repairs = frozenset(_many(source.options.get("repair", ())))
+    root, data = xmlparse.parse(raw, source.charset, source.limits, repairs, issues)
+    if _local(root).lower() == "clinicaldocument":
+        mended = xmlrepair.mend_namespace(root, data, repairs, issues)
+        if mended is not None:
+            data = mended
+            root = xmlparse.tree(data, source.limits)
+        elif any(issue.severity == "stop" for issue in issues):
+            raise XmlStop("")
+        xmlrepair.mend_tree(root, data, repairs, issues)
+    return root, data
+
+
+def _local(element: Any) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _templates(root: Any) -> list[str]:
+    return [one.get("root") or "" for one in root.iterchildren(_TEMPLATE)]
+
+
+def _kind(root: Any) -> str:
+    """``CDA^C0007`` for a national document, ``CDA^`` and the last templateId for another, else the root's name."""
+    templates = _templates(root)
+    for template in templates:
+        if (match := _NATIONAL.match(template)) and int(match[1]) > 20:
+            return f"CDA^C{int(match[1]) - 20:04}"
+    if templates:
+        return f"CDA^{templates[-1][:64]}"
+    return _local(root)[:64]
+
+
+# What the reader itself goes by, and what only says how the rest is written.
+_OWN = frozenset({"realmCode", "typeId", "templateId", "statusCode", "signatureCode", "reference"})
+_SAID = ("value", "code", "extension", "displayName")
+_DATA_ELEMENTS = "2.16.156.10011.2.2.1"
+
+
+def _says_something(element: Any) -> bool:
+    name = _local(element)
+    parent = element.getparent()
+    above = "" if parent is None else _local(parent)
+    if name in _OWN or any(_local(one) == "text" for one in element.iterancestors()):
+        return False
+    if name == "code" and (above == "section" or element.get("codeSystem") == _DATA_ELEMENTS):
+        return False
+    if name == "text" and above == "section":
+        return bool(xmlvalue.text_of(element))
+    return any(element.get(one) for one in _SAID) or bool((element.text or "").strip())
+
+
+def _address(element: Any) -> str:
+    """Parent and name, with the code or root that tells one from the next: ``observation[DE04.30.015.00]/value``."""
+    parent = element.getparent()
+    if parent is None:
+        return _local(element)
+    code = parent.find(CODE)
+    said = "" if code is None else code.get("code") or ""
+    above = _local(parent) + (f"[{said}]" if said and _local(element) != "code" else "")
+    root = element.get("root") or "" if _local(element) == "id" else ""
+    return f"{above}/{_local(element)}" + (f"[{root}]" if root else "")
+
+
+def _many(value: Any) -> Sequence[str]:
+    return [value] if isinstance(value, str) else [str(one) for one in value]
+
+
+# --- a map file ------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Loader:
+    file: RuleFile
+    source: Source
+    findings: list[Finding] = field(default_factory=list)
+
+    def line(self, name: str) -> Line:
+        lines = self.file.extras.get("lines", {})
+        return lines.get(name) or self.file.line
+
+    def find(self, line: Line, zh: str, en: str) -> None:
+        self.findings.append(Finding(line.file, line.number, line.column, zh, en))
+
+    def dialect(self) -> XmlDialect:
+        lets = {str(name): str(path) for name, path in self.file.extras.get("let", {}).items()}
+        spaces = self.source.options.get("namespaces", {})
+        names = Names(lets, {**NAMESPACES, **{str(k): str(v) for k, v in spaces.items()}})
+        for name in lets:
+            self.finder(name, names, f"let.{name}")
+        plan = {
+            name: self.each(name, content, names)
+            for name, content in self.file.extras.get("each", {}).items()
+            if isinstance(content, dict)
+        }
+        for name, each in plan.items():
+            if each.within and not self.reaches_the_top(name, plan):
+                self.find(
+                    self.line(f"each.{name}.within"),
+                    f"within 所指的 [each.{each.within}] 不存在或互相包含",
+                    f"within names [each.{each.within}], which does not exist or contains itself",
+                )
+                plan[name] = Each(each.alternatives)
+        self.options()
+        return XmlDialect(names, plan)
+
+    def finder(self, path: str, names: Names, where: str) -> Finder:
+        try:
+            return compile_path(names.expand(path), names)
+        except AddressFault as fault:
+            self.find(self.line(where), fault.zh, fault.en)
+            return lambda scope: ()
+
+    def each(self, name: str, content: Mapping[str, Any], names: Names) -> Each:
+        alternatives: list[tuple[Finder, Finder | None]] = []
+        for key, path in content.items():
+            if key == "within":
+                continue
+            where = f"each.{name}.{key}"
+            if match := _GROUP.match(str(path)):
+                alternatives.append(
+                    (self.finder(match[1], names, where), self.finder(match[2], names, where))
+                )
+            else:
+                alternatives.append((self.finder(str(path), names, where), None))
+        return Each(tuple(alternatives), str(content.get("within", "")))
+
+    def reaches_the_top(self, name: str, plan: Mapping[str, Each]) -> bool:
+        seen: set[str] = set()
+        while name and name in plan and name not in seen:
+            seen.add(name)
+            name = plan[name].within
+        return not name
+
+    def options(self) -> None:
+        for name in _many(self.source.options.get("repair", ())):
+            if name not in xmlrepair.NAMES:
+                listed = ", ".join(xmlrepair.NAMES)
+                line = self.file.source_lines.get("repair") or self.file.line
+                self.find(
+                    line,
+                    f"没有修正 {name}；可用：{listed}",
+                    f"there is no repair {name}; known: {listed}",
+                )
+        for name in self.file.extras.get("accept", {}):
+            if name not in ("template", "root"):
+                self.find(
+                    self.file.line,
+                    f"accept 里不认识 {name}；可用：template, root",
+                    f"accept knows template and root, not {name}",
+                )
+
+
+def for_map(file: RuleFile, source: Source) -> tuple[XmlDialect, list[Finding]]:
+    """The dialect of one map file, with everything wrong in its `[let]`, `[each]`, `accept` and `repair`."""
+    loader = _Loader(file, source)
+    return loader.dialect(), loader.findings
+
+
+# --- units -----------------------------------------------------------------------------------------
+
+
+def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]:
+    """A document is one unit, as it came; its own number is the control id."""
+    raw = streams.whole(file, source.limits.bytes)
+    letters, _ = DIALECT.cut(raw, source)
+    yield Unit(raw, letters[0].control_id if letters and letters[0].kind.startswith("CDA") else "")
