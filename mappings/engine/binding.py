@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mappings.engine import elements
+from mappings.engine import elements, targets
 from mappings.engine.bound import Apply, Bound, BoundBlock, BoundRule, Setup
 from mappings.engine.functions import FUNCTIONS
 from mappings.engine.model import Finding
@@ -114,6 +114,8 @@ class _Binder:
                 put = elements.putter(type_, rule.path, self.setup.source)
             except elements.PathFault as fault:
                 self.find(rule.line, fault.zh, fault.en)
+            for zh, en, column in targets.faults(type_, rule, self.setup.tables):
+                self.find(rule.line, zh, en, column)
         first = rule.expression.alternatives[0][0]
         return BoundRule(
             path=rule.path,

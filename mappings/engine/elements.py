@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,36 +12,12 @@ import msgspec
 from mappings.engine import identity
 from mappings.engine.identity import born, sex_of
 from mappings.engine.reader import SYSTEMS, Source
+from mappings.r4 import definitions
 
 if TYPE_CHECKING:
     from mappings.engine.interpret import Instance
 
 NATIONAL = frozenset(SYSTEMS)
-
-_EVERYWHERE = frozenset({"identifier", "extension", "modifierExtension", "contained"})
-REPEATING: Mapping[str, frozenset[str]] = {
-    "Patient": frozenset({"name", "telecom", "address", "photo", "contact", "communication",
-                          "generalPractitioner", "link"}),
-    "Encounter": frozenset({"statusHistory", "classHistory", "type", "episodeOfCare", "basedOn",
-                            "participant", "appointment", "reasonCode", "reasonReference",
-                            "diagnosis", "account", "location"}),
-    "Condition": frozenset({"category", "bodySite", "stage", "evidence", "note"}),
-    "ServiceRequest": frozenset({"basedOn", "replaces", "category", "orderDetail", "performer",
-                                 "locationCode", "locationReference", "reasonCode",
-                                 "reasonReference", "insurance", "supportingInfo", "specimen",
-                                 "bodySite", "note", "relevantHistory"}),
-    "Specimen": frozenset({"parent", "request", "processing", "container", "condition", "note"}),
-    "Observation": frozenset({"basedOn", "partOf", "category", "focus", "performer",
-                              "interpretation", "note", "referenceRange", "hasMember",
-                              "derivedFrom", "component"}),
-    "DiagnosticReport": frozenset({"basedOn", "category", "performer", "resultsInterpreter",
-                                   "specimen", "result", "imagingStudy", "media",
-                                   "conclusionCode", "presentedForm"}),
-    "ImagingStudy": frozenset({"modality", "basedOn", "interpreter", "endpoint", "procedureCode",
-                               "reasonCode", "reasonReference", "note", "series"}),
-    "Provenance": frozenset({"target", "policy", "reason", "agent", "entity", "signature"}),
-}  # fmt: skip
-"""Top-level elements that are lists in R4; a single node put there becomes a list of one."""
 
 
 class PathFault(Exception):
@@ -65,10 +42,11 @@ Put = Callable[[dict[str, Any], Any, "Instance"], None]
 
 def putter(type_: str, path: str, source: Source) -> Put:
     """Compile a target path. Forms: ``a``, ``a[0].b``, ``value[x]``, ``identifier(space)``, ``extension(name)``."""
-    if type_ not in REPEATING:
-        known = ", ".join(REPEATING)
+    if type_ not in definitions.resources():
+        near = ", ".join(get_close_matches(type_, sorted(definitions.resources()), 3, 0.3))
         raise PathFault(
-            f"不支持资源 {type_}；可用：{known}", f"unknown resource {type_}; known: {known}"
+            f"FHIR R4 没有资源 {type_}；相近的有：{near}",
+            f"FHIR R4 has no resource {type_}; near are: {near}",
         )
     if match := re.fullmatch(r"identifier\(([a-z0-9\-]+)\)", path):
         return _identifier(match[1], source)
@@ -87,10 +65,12 @@ def putter(type_: str, path: str, source: Source) -> Put:
         steps.append((found[1], int(found[2]) if found[2] else None))
     if len(steps) == 1 and steps[0][1] is None:
         name = steps[0][0]
-        if name in REPEATING[type_] or name in _EVERYWHERE:
+        known = definitions.elements(type_).get(name)
+        if known is not None and known.many:
             return _append(name)
         return _simple(name)
-    return _nested(steps, type_)
+    element = definitions.at(f"{type_}.{path}")
+    return _nested(steps, element is not None and element.many)
 
 
 def _simple(name: str) -> Put:
@@ -195,7 +175,7 @@ def _extension(url: str) -> Put:
     return put
 
 
-def _nested(steps: list[tuple[str, int | None]], type_: str) -> Put:
+def _nested(steps: list[tuple[str, int | None]], many: bool) -> Put:
     last_name, last_index = steps[-1]
 
     def put(body: dict[str, Any], node: Any, at: Instance) -> None:
@@ -204,7 +184,8 @@ def _nested(steps: list[tuple[str, int | None]], type_: str) -> Put:
         for name, index in steps[:-1]:
             here = _enter(here, name, index)
         if last_index is None:
-            here[last_name] = node.node if isinstance(node, Choice) else node
+            made = node.node if isinstance(node, Choice) else node
+            here[last_name] = [made] if many and not isinstance(made, list) else made
         else:
             items = list(here.get(last_name, ()))
             if last_index < len(items):

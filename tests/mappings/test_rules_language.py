@@ -128,7 +128,7 @@ def test_any_text_is_a_rule_or_a_fault_with_a_column(text: str) -> None:
         ('charset = "utf-8"', 'charset = "klingon"', 10, "字符集"),
         ('"status" = "\'final\'"', '"sta tus" = "\'final\'"', 24, "目标路径"),
         ('"status" = "\'final\'"', '"status" = "$now"', 24, "没有 $now"),
-        ("[Observation]", "[Observatory]", 0, "不支持资源 Observatory"),
+        ("[Observation]", "[Observatory]", 0, "FHIR R4 没有资源 Observatory"),
         ("[map]", "[mapp]", 2, "不认识 mapp"),
     ],
 )
