@@ -177,6 +177,7 @@ def http_server(application: Application, settings: Settings) -> uvicorn.Server:
             port=settings.port,
             access_log=False,
             log_level="warning",
+            log_config=None,  # its lines take the road of all others, and are scrubbed
             server_header=False,
             date_header=True,
             lifespan="off",

@@ -14,7 +14,7 @@ import structlog
 from gateway import __version__
 from gateway.auth.bearer import allows, caller_of
 from gateway.errors import Kind, Problem, place_of
-from gateway.exchange import ask, patients
+from gateway.exchange import ask, patients, quality
 from gateway.fhir import answers, metadata
 from gateway.fhir.answers import Answer
 from gateway.records import query as queries
@@ -203,6 +203,7 @@ async def _find(request: Request, caller: Caller, given: list[tuple[str, str]]) 
     if in_address and (
         services.settings.identifiers_in_urls == "refuse" or caller.role != "system"
     ):
+        await quality.count(caller.client, "identifiers-in-urls", 1, services)
         raise Problem(
             Kind.NOT_SUPPORTED,
             "Identifiers do not belong in addresses; use POST Patient/_search.",

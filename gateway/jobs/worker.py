@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, upkeep
+from gateway.exchange import filing, scanning, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -21,6 +21,7 @@ BATCH = 16
 IDLE = 0.2
 SEQUENCE_EVERY = 0.5
 UPKEEP_EVERY = 30.0
+QUALITY_EVERY = 60.0
 ATTEMPTS = 6
 
 
@@ -42,6 +43,7 @@ class Worker:
             self._every(0.0, self.file_some),
             self._every(SEQUENCE_EVERY, self.sequence_some),
             self._every(UPKEEP_EVERY, self.keep_up),
+            self._every(QUALITY_EVERY, self.look_at_quality),
         )
 
     async def _every(self, pause: float, work: Callable[[], Awaitable[int]]) -> None:
@@ -96,6 +98,10 @@ class Worker:
     async def keep_up(self) -> int:
         """Merge scattered segments."""
         return await upkeep.merge_segments(self._services)
+
+    async def look_at_quality(self) -> int:
+        """Scan the sources whose night it is."""
+        return await scanning.tonight(self._services)
 
     async def drain(self) -> None:
         """File everything that is due, then sequence: for commands and tests."""
