@@ -13,7 +13,7 @@ from gateway.errors import Kind, Problem
 from gateway.exchange import quality, scanning
 from gateway.services import Services
 from gateway.store import inbox
-from mappings.quality import DETECTORS
+from mappings.quality import DETECTORS, told
 
 app = typer.Typer(
     help="The quality of what sources send: show, scan, expect.", no_args_is_help=True
@@ -61,7 +61,10 @@ def _print(of: quality.Quality, english: bool) -> None:
         if one.crossed:
             says = DETECTORS[one.detector]
             means, do = (says.means_en, says.do_en) if english else (says.means_zh, says.do_zh)
-            places = ", ".join(f"{place}: {n}" for place, n in list(one.detail.items())[:5])
+            places = ", ".join(
+                f"{told(place, 'en' if english else 'zh')}: {n}"
+                for place, n in list(one.detail.items())[:5]
+            )
             for text in (
                 f"! {says.en if english else says.zh} ({places})",
                 f"  {means}",

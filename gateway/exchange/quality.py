@@ -24,6 +24,7 @@ from gateway.store.engine import Tx
 from mappings.quality import DETECTORS
 
 DAYS = 14
+ALARM = "quality-"  # with the detector's name: the kind of its alarm
 GATEWAY = "gateway"  # whom what strikes our own log is counted for
 SCANNED, EXPECTED = "scanned", "expected"  # rows that are no detector's
 REASONS = {
@@ -212,6 +213,6 @@ def _count(tx: Tx, who: str, day: str, detector: str, times: int, at: int) -> No
 
 def alarm(tx: Tx, source: str, detector: str, at: int) -> None:
     """Raise an alarm, once for each source and detector until it is settled."""
-    kind = f"quality-{detector}"
+    kind = ALARM + detector
     if tx.one(rows.UNSETTLED, kind, source) is None:
         tx.run(inbox.ADD_ALARM, kind, source, "", at)

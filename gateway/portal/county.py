@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Literal, cast
 
 from consent.model import Reason
 from consent.model import Tier as Category
 from gateway.errors import Kind, Problem
-from gateway.exchange import decide, desk, feeds, issued, oversight, residents, results, staff
+from gateway.exchange import (
+    decide,
+    desk,
+    feeds,
+    issued,
+    oversight,
+    quality,
+    residents,
+    results,
+    staff,
+)
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
-from gateway.portal.shown import CATEGORIES, ORGANIZATION, PERSON, Shown, fours, issue, sex, status
+from gateway.portal.shown import (
+    CATEGORIES,
+    ORGANIZATION,
+    PERSON,
+    Shown,
+    detected,
+    fours,
+    issue,
+    quality_alarm,
+    sex,
+    status,
+)
 from gateway.portal.stories import (
     Access,
     Accesses,
@@ -33,6 +54,7 @@ from gateway.portal.stories import (
     Resident,
     Results,
     Said,
+    SourceQuality,
     SourceRow,
     Stories,
     Target,
@@ -248,6 +270,7 @@ class _County:
                 person=one.person,
                 words=one.words,
                 settled=self._shown.at(one.settled),
+                says=quality_alarm(one.kind),
             )
             for one in await oversight.alarms(caller, self._services)
         )
@@ -315,4 +338,17 @@ class _County:
                 last=moment(one.last),
             )
             for one in await feeds.issues(caller, self._services)
+        )
+
+    async def quality(self, caller: Caller) -> tuple[SourceQuality, ...]:
+        return tuple(
+            SourceQuality(
+                source=one.source,
+                organization=self._shown.organization(one.organization),
+                detected=tuple(map(detected, one.found)),
+                messages=one.scanned,
+                unreadable=one.unreadable,
+                last=date.fromisoformat(one.last) if one.last else None,
+            )
+            for one in await quality.overview(caller, self._services)
         )

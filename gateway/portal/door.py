@@ -58,6 +58,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         get("/quarantine", office.quarantine, "it"),
         post("/quarantine", office.replay, "it"),
         get("/issues", office.issues, "it"),
+        get("/quality", office.quality, "it"),
         get("/alarms", office.alarms, "it"),
         Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),
     ]

@@ -34,5 +34,21 @@ async def issues(desk: Desk) -> Response:
     return await desk.page("issues.html", issues=await desk.portal.stories.issues(desk.who.caller))
 
 
+async def quality(desk: Desk) -> Response:
+    """Detectors by source; `?source=` chooses whose are told in full, else the one most in need."""
+    found = await desk.portal.stories.quality(desk.who.caller)
+    asked = desk.request.query_params.get("source", "")
+    chosen = next((one for one in found if one.source == asked), None)
+    if chosen is None and found:
+        chosen = max(found, key=lambda one: (one.crossed, one.messages))
+    numbers = {one.number: one for source in found for one in source.detected}
+    return await desk.page(
+        "quality.html",
+        quality=found,
+        chosen=chosen,
+        detectors=[numbers[number] for number in sorted(numbers)],
+    )
+
+
 async def alarms(desk: Desk) -> Response:
     return await desk.page("alarms.html", alarms=await desk.portal.stories.alarms(desk.who.caller))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Literal, cast
 
-from gateway.exchange import desk, issued, residents, staff
+from gateway.exchange import desk, issued, quality, residents, staff
 from gateway.exchange import results as told
 from gateway.exchange.recognise import Decided, Judged
 from gateway.identity import resident_id
@@ -14,6 +14,7 @@ from gateway.portal.stories import (
     Age,
     Consent,
     Decision,
+    Detected,
     Flag,
     Issue,
     Recognition,
@@ -22,11 +23,14 @@ from gateway.portal.stories import (
     Result,
     ResultStatus,
     Said,
+    Struck,
 )
 from gateway.recognition.decisions import Choice as Recognised
 from gateway.records.instant import micros, moment
 from gateway.services import Services
 from mappings.engine import Issue as MapIssue
+from mappings.quality import DETECTORS
+from mappings.quality import told as place_told
 
 FINGERPRINT = 12  # hexadecimal digits shown, in fours
 PERSON = "Practitioner/"
@@ -219,3 +223,29 @@ def issue(one: MapIssue) -> Issue:
     """The sentence without its place, which a page shows beside it."""
     bare = MapIssue(one.severity, one.code, "")
     return Issue(one.severity, one.place, one.code, Said(bare.text("zh"), bare.text("en")))
+
+
+def detected(one: quality.Found) -> Detected:
+    """A detector's counts with its sentences."""
+    says = DETECTORS[one.detector]
+    return Detected(
+        name=one.detector,
+        number=says.number,
+        says=Said(says.zh, says.en),
+        means=Said(says.means_zh, says.means_en),
+        do=Said(says.do_zh, says.do_en),
+        seen=one.seen,
+        struck=one.struck,
+        crossed=one.crossed,
+        days=tuple((date.fromisoformat(day), seen, struck) for day, seen, struck in one.days),
+        places=tuple(
+            Struck(Said(place_told(place), place_told(place, "en")), n)
+            for place, n in one.detail.items()
+        ),
+    )
+
+
+def quality_alarm(kind: str) -> Said | None:
+    """The sentence of an alarm that a detector raised; None for every other."""
+    says = DETECTORS.get(kind.removeprefix(quality.ALARM))
+    return Said(says.zh, says.en) if says and kind.startswith(quality.ALARM) else None

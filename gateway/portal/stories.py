@@ -400,6 +400,7 @@ class Alarm:
     person: str = ""
     words: str = ""
     settled: datetime | None = None
+    says: Said | None = None  # what it is, when `kind` is not enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +477,52 @@ class IssueCount:
     last: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """How often at one place: a field of the sender's, a kind of examination, a reason."""
+
+    place: Said
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """How often one defect was found among what could have shown it; never a value."""
+
+    name: str
+    number: int
+    says: Said
+    means: Said
+    do: Said
+    seen: int
+    struck: int
+    crossed: bool  # more than its threshold lets pass
+    days: tuple[tuple[date, int, int], ...]  # seen and struck, oldest first
+    places: tuple[Struck, ...]
+
+    @property
+    def share(self) -> float:
+        """Strikes among what could have been struck."""
+        return self.struck / self.seen if self.seen else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceQuality:
+    """One source's data quality over the last days; `messages` is how many were read for it."""
+
+    source: str
+    organization: str
+    detected: tuple[Detected, ...]
+    messages: int
+    unreadable: int
+    last: date | None
+
+    @property
+    def crossed(self) -> int:
+        """How many detectors ask for a look."""
+        return sum(one.crossed for one in self.detected)
+
+
 class Stories(Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
@@ -526,6 +573,9 @@ class Stories(Protocol):
 
     async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
         """Issues by place, most frequent first."""
+
+    async def quality(self, caller: Caller) -> tuple[SourceQuality, ...]:
+        """What the detectors counted of the caller's sources in the last days."""
 
 
 class Surroundings(Protocol):

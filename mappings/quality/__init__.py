@@ -12,5 +12,6 @@ two halves, gives the same results.
 from mappings.quality.detectors import DETECTORS, Detector, Threshold
 from mappings.quality.sighting import Sighting, sighting
 from mappings.quality.tally import Result, Tally
+from mappings.quality.wording import told
 
-__all__ = ["DETECTORS", "Detector", "Result", "Sighting", "Tally", "Threshold", "sighting"]
+__all__ = ["DETECTORS", "Detector", "Result", "Sighting", "Tally", "Threshold", "sighting", "told"]

@@ -42,7 +42,7 @@ def lengths_spike(days: Days) -> Judged:
                 None,
             )
             if hit is not None:
-                struck[f"{place} = {lengths[hit]}{(' 字', ' 字节')[hit]}"] += n
+                struck[f"{place} = {lengths[hit]}{(' characters', ' bytes')[hit]}"] += n
         judged[day] = (counted.total(), struck)
     return judged
 

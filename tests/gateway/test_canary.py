@@ -17,7 +17,7 @@ import structlog
 
 from consent.fhir import Choice
 from gateway.demo.residents import resident_number
-from gateway.exchange import ask, consents, filing, patients, receive, residents, upkeep
+from gateway.exchange import ask, consents, filing, patients, receive, residents, scanning, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.identity.systems import RESIDENT_ID
 from gateway.jobs.worker import Worker
@@ -230,6 +230,8 @@ async def plant(services: Services, texts: list[str]) -> None:
     clock.forward(60)
     await sequence(services, "c")
     await upkeep.merge_segments(services)
+    for source in ("people-his", "mch-fhir"):
+        assert (await scanning.scan(source, services)).messages >= 3
     await services.db.do(lambda tx: tx.run(inbox.ADD_ALARM, VISIBLE, "", "", 1))
 
 

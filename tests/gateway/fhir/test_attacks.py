@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
+from gateway.exchange import quality
 from gateway.identity.systems import RESIDENT_ID
 from tests.gateway.fhir.conftest import SHEN, Door
 from tests.gateway.fhir.test_offered import outcome
@@ -132,6 +133,9 @@ async def test_no_resident_number_in_an_address_however_it_is_sent(full: Door) -
         told = outcome(answer, 400)
         assert SHEN.number not in answer.text
         assert told.issue
+    # Who does so is counted, and told to the authority's IT office.
+    counted = await quality.of_sources({"people-his": "people"}, 14, full.house.services)
+    assert [(one.detector, one.struck) for one in counted[0].found] == [("identifiers-in-urls", 3)]
     found = await full.web.post(
         "/fhir/Patient/_search", data={"identifier": number}, headers=headers
     )

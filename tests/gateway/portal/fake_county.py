@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from gateway.errors import Kind, Problem
+from gateway.exchange import quality
+from gateway.portal.shown import detected, quality_alarm
 from gateway.portal.stories import (
     Access,
     Accesses,
@@ -24,6 +26,7 @@ from gateway.portal.stories import (
     Contribution,
     Decision,
     DemoAccount,
+    Detected,
     Evidence,
     Flag,
     Held,
@@ -41,6 +44,7 @@ from gateway.portal.stories import (
     Results,
     Said,
     Session,
+    SourceQuality,
     SourceRow,
     Target,
     Verdict,
@@ -492,6 +496,7 @@ class FakeStories:
         return (
             Alarm("self-claim", days(0.05), MCH, actor="许帆（演示）", person="居民 19c0", words="急诊抢救室接诊，尚未建档"),
             Alarm("control-id-reused", days(1), PEOPLE, source="people-his"),
+            Alarm("quality-equal-times", days(1.2), PEOPLE, source="people-his", says=quality_alarm("quality-equal-times")),
             Alarm("wrong-patient", days(2), TCM, source="tcm-lis", settled=days(1.5)),
         )  # fmt: skip
 
@@ -544,6 +549,38 @@ class FakeStories:
         return (
             IssueCount("tcm-lis", TCM, code, 214, days(0.02)),
             IssueCount("people-his", PEOPLE, unit, 87, days(0.3)),
+        )
+
+    async def quality(self, caller: Caller) -> tuple[SourceQuality, ...]:
+        def one(name: str, seen: int, struck: int, *places: tuple[str, int]) -> Detected:
+            per_day = [(seen // 14, struck // 14 + n % 3 if struck else 0) for n in range(14)]
+            found = quality.Found(
+                "people-his", name, seen, struck,
+                tuple((f"2026-02-{15 + n}", *counts) for n, counts in enumerate(per_day)),
+                dict(places),
+            )  # fmt: skip
+            return detected(found)
+
+        people = (
+            one("equal-times", 2210, 2203, ("LAB", 1804), ("CT", 399)),
+            one("share-of-other", 2210, 12, ("RAD", 12)),
+            one("gender-unknown", 4102, 0),
+            one("reconcile", 2300, 90, ("not received", 90), ("not sent: no-resident-id", 41)),
+            one("truncated-text", 640, 38, ("OBX-5 = 255 characters", 38)),
+            one("time-formats", 31240, 2, ("OBX-14", 2)),
+            one("clock-source", 18330, 40, ("report time", 40)),
+        )
+        tcm = (
+            one("equal-times", 1100, 2),
+            one("default-values", 9120, 2280, ("MZ = 01", 1140), ("GJ = CN", 1140)),
+            one("encounter-class", 1100, 1100, ("no class", 1100)),
+        )
+        today = NOON.date()
+        return (
+            SourceQuality("people-his", PEOPLE, people, 4102, 3, today),
+            SourceQuality("tcm-lis", TCM, tcm, 1260, 0, today),
+            SourceQuality("mch-fhir", MCH, (), 0, 0, None),
+            SourceQuality("township-csv", TOWN, (), 90, 0, today),
         )
 
 

@@ -62,7 +62,13 @@ def every_page(eyes: Eyes) -> Iterator[str]:
     eyes.sign_out()
     eyes.sign_in("he")
     yield "sources"
-    for path in ("/quarantine", "/issues"):
+    for path in (
+        "/quarantine",
+        "/issues",
+        "/quality",
+        "/quality?source=tcm-lis",
+        "/quality?source=mch-fhir",
+    ):
         eyes.go(path)
         yield path
 
@@ -325,7 +331,7 @@ def poison(county: County, text: str) -> None:
     """Every story answers with hostile text in all its fields."""
     stories: Any = county.stories
     for name in ("open_resident", "results", "report", "consents", "accesses", "alarms", "verify",
-                 "sources", "quarantine", "issues"):  # fmt: skip
+                 "sources", "quarantine", "issues", "quality"):  # fmt: skip
         told = getattr(stories, name)
 
         async def answer(*args: Any, _told: Any = told) -> Any:
