@@ -106,15 +106,21 @@ def _specimen(row: dict[str, str], more: Set[str]) -> Iterator[_Said]:
         )
 
 
+def modality_differs(name: str, term: Term) -> str:
+    """The word of an examination's name that says another modality than the term; empty if none."""
+    named = _MODALITY.search(name.upper())
+    if named is None or not term.modality or term.modality in _MODALITIES[named[0]]:
+        return ""
+    return named[0]
+
+
 def _modality(row: dict[str, str], more: Set[str]) -> Iterator[_Said]:
-    term: Term | None = terms.licensed().get(row["loinc"])
-    named = _MODALITY.search(row.get("name", "").upper())
-    if term is None or not term.modality or named is None:
-        return
-    if term.modality not in _MODALITIES[named[0]]:
+    term = terms.licensed().get(row["loinc"])
+    named = modality_differs(row.get("name", ""), term) if term is not None else ""
+    if term is not None and named:
         yield _Said(
-            f"名称说是 {named[0]}，而 {term.loinc} 是 {term.name}（{term.modality}）",
-            f"the name says {named[0]}, but {term.loinc} is {term.code} ({term.modality})",
+            f"名称说是 {named}，而 {term.loinc} 是 {term.name}（{term.modality}）",
+            f"the name says {named}, but {term.loinc} is {term.code} ({term.modality})",
             "loinc",
         )
 

@@ -128,9 +128,10 @@ class Read(NamedTuple):
 
 
 class ReadRow(NamedTuple):
-    """One row: where it begins in the file, and its cells by column name."""
+    """One row: the lines of the file it takes, where its cells begin, and they by column name."""
 
     number: int
+    last: int
     starts: tuple[int, ...]
     row: dict[str, str]
 
@@ -156,7 +157,7 @@ def read(shown: str, raw: bytes) -> tuple[Read, list[Finding]]:
     comments: list[str] = []
     header: tuple[str, ...] = ()
     rows: list[ReadRow] = []
-    lines = text.splitlines()
+    lines = lines_of(text)
     reader = csv.reader(lines)
     before = 0
     try:
@@ -179,12 +180,18 @@ def read(shown: str, raw: bytes) -> tuple[Read, list[Finding]]:
                 )
                 continue
             named = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-            rows.append(ReadRow(number, _starts(lines[number - 1]), named))
+            rows.append(ReadRow(number, before, _starts(lines[number - 1]), named))
     except csv.Error:
         find(before + 1, "这一行不是 CSV（引号没有配对？）", "not a CSV line (an open quote?)")
     if not header and not findings:
         find(1, "码表没有表头", "the table has no heading")
     return Read(tuple(comments), header, tuple(rows)), findings
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a CSV text: only CR and LF end one, whatever else a cell may hold."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    return lines if lines[-1] else lines[:-1]
 
 
 def _heading(header: Sequence[str], line: str, number: int, find: _Find) -> None:
