@@ -137,8 +137,7 @@ class ReadRow(NamedTuple):
 
     def column(self, header: Sequence[str], name: str) -> int:
         """Where a cell begins in its line, counted from 1."""
-        at = header.index(name) if name in header else 0
-        return self.starts[at] if at < len(self.starts) else 1
+        return _start(self.starts, header.index(name) if name in header else 0)
 
 
 def read(shown: str, raw: bytes) -> tuple[Read, list[Finding]]:
@@ -205,10 +204,15 @@ def _heading(header: Sequence[str], line: str, number: int, find: _Find) -> None
                 number,
                 f"不认识的列 {column!r}；可用：{'、'.join(sorted(COLUMNS))}",
                 f"unknown column {column!r}; known: {', '.join(sorted(COLUMNS))}",
-                starts[at],
+                _start(starts, at),
             )
         elif column in header[:at]:
-            find(number, f"列 {column} 出现两次", f"the column {column} stands twice", starts[at])
+            find(
+                number,
+                f"列 {column} 出现两次",
+                f"the column {column} stands twice",
+                _start(starts, at),
+            )
 
 
 def _starts(line: str) -> tuple[int, ...]:
@@ -220,6 +224,11 @@ def _starts(line: str) -> tuple[int, ...]:
         elif sign == "," and not quoted:
             starts.append(at + 1)
     return tuple(starts)
+
+
+def _start(starts: Sequence[int], at: int) -> int:
+    """Where a cell begins; 1 where quotes inside cells make that unclear."""
+    return starts[at] if at < len(starts) else 1
 
 
 class _Find:
