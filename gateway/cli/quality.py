@@ -18,7 +18,7 @@ from mappings.quality import DETECTORS, told
 app = typer.Typer(
     help="The quality of what sources send: show, scan, expect.", no_args_is_help=True
 )
-Days = Annotated[int, typer.Option(min=1, max=366, help="how many days back, today included")]
+Days = Annotated[int, typer.Option(min=1, max=3660, help="how many days back, today included")]
 English = Annotated[bool, typer.Option("--english", help="sentences in English")]
 
 

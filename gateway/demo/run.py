@@ -11,7 +11,7 @@ from rich.progress import Progress
 from gateway.app import Application, http_server, running
 from gateway.demo import founding, story
 from gateway.errors import Problem
-from gateway.exchange import consents, patients
+from gateway.exchange import consents, patients, scanning
 from gateway.exchange.receive import Unit, receive
 from gateway.identity.systems import RESIDENT_ID
 from gateway.jobs.worker import Worker
@@ -87,6 +87,8 @@ async def build(services: Services, county: story.County, console: Console) -> N
             await _record(services, form)
             progress.advance(signing)
         await worker.drain()
+    for source in services.register.sources:
+        await scanning.scan(source.name, services)  # else the quality page waits for the night
 
 
 async def _record(services: Services, form: story.Form) -> None:

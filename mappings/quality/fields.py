@@ -81,12 +81,16 @@ DEFAULTS = frozenset(
 _SHARE = 0.995  # nine in ten people of a county may be 01; nearly all of them is a program's doing
 _ENOUGH = 200
 _SHORT = 8
+_ENVELOPE = (
+    "MSH-",
+    "EVN-",
+)  # CHN in MSH-17 says how a message is written, of nobody where he is from
 
 
 def default_values(seen: Sighting) -> Iterator[Label]:
     """Short fields: does one hold a declared default? Other values are not told apart."""
     for cell in seen.cells:
-        if len(cell.text) <= _SHORT:
+        if len(cell.text) <= _SHORT and not cell.place.startswith(_ENVELOPE):
             yield cell.place, cell.text if cell.text in DEFAULTS else "*"
 
 

@@ -92,6 +92,7 @@ SILENT: list[tuple[str, str, list[Sighting]]] = [
     ("truncated-text", "long ones exist", texts(*[255] * 6, 300, 400, 500)),
     ("truncated-text", "few", texts(*[255] * 4)),
     ("default-values", "mostly Han", column("MZ", *["01"] * 240, *["10"] * 10)),
+    ("default-values", "the envelope", [*column("MSH-17", *["CHN"] * 250), *column("MZ", "01")]),
     ("default-values", "few", column("MZ", *["01"] * 199)),
     ("code-meaning", "marks and methods are no other name", [*results_of(("ALT", "丙氨酸氨基转移酶")), *results_of(("ALT", "【全国HR】丙氨酸氨基转移酶(速率法)"))]),
     ("code-meaning", "a longer name of the same", [*results_of(("GLU", "葡萄糖")), *results_of(("GLU", "血清葡萄糖"))]),
