@@ -67,7 +67,7 @@ class _Tally:
         self.named = {part.file.id: set(_fields(part, site.dialect)) for part in site.parts}
 
     def delivery(self, dialect: Dialect, raw: bytes) -> None:
-        letters, _ = dialect.cut(raw, self.site.source)
+        letters, _ = self.site.letters(raw)
         for letter in letters:
             self.messages += 1
             part = self.site.part(letter)

@@ -164,7 +164,7 @@ def explain(site: Map, raw: bytes, ids: Ids, origin: str = "") -> Explained:
             ),
             reading.issues,
         )
-    letters, issues = dialect.cut(raw, site.source)
+    letters, issues = site.letters(raw)
     return Explained(
         site.release,
         tuple(_letter(site, dialect, letter, ids, origin) for letter in letters),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -14,7 +14,17 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from mappings.engine import binding, coverage, explain, interpret, rules, table_review, tables
+from mappings.engine import (
+    binding,
+    coverage,
+    envelope,
+    explain,
+    interpret,
+    rules,
+    streams,
+    table_review,
+    tables,
+)
 from mappings.engine.bound import BoundBlock, Setup
 from mappings.engine.coverage import Coverage
 from mappings.engine.er7 import CODECS
@@ -90,14 +100,28 @@ class Map:
         `origin` names the received bytes in the Provenance (the caller's digest of them).
         """
         whole = getattr(self._module, "read", None)
-        if whole is not None:
-            reading: Reading = whole(self, raw, ids, origin)
-            return reading
-        letters, issues = self._module.DIALECT.cut(raw, self.source)
+        if whole is None:
+            letters, issues = self.letters(raw)
+            messages = tuple(self.map_letter(letter, ids, origin) for letter in letters)
+            return Reading(messages, tuple(issues))
+        found: list[Issue] = []
+        readings: list[Reading] = [
+            whole(self, inner, ids, origin) for inner in envelope.peel(raw, self.source, found)
+        ]
         return Reading(
-            messages=tuple(self.map_letter(letter, ids, origin) for letter in letters),
-            issues=tuple(issues),
+            tuple(message for reading in readings for message in reading.messages),
+            (*found, *(issue for reading in readings for issue in reading.issues)),
         )
+
+    def letters(self, raw: bytes) -> tuple[list[Letter], list[Issue]]:
+        """A delivery out of its envelope and cut, for the inputs that are read by rules."""
+        letters: list[Letter] = []
+        issues: list[Issue] = []
+        for inner in envelope.peel(raw, self.source, issues):
+            cut, found = self._module.DIALECT.cut(inner, self.source)
+            letters += cut
+            issues += found
+        return letters, issues
 
     def units(self, raw: bytes) -> list[Unit]:
         """A delivery cut into what is kept apart, because each chart owns the copies of its messages.
@@ -116,8 +140,25 @@ class Map:
 
         Raises `TooLarge` when a single unit is larger than the source may send.
         """
-        found: Iterator[Unit] = self._module.units(file, self.source, issues)
-        return found
+        units: Callable[[BinaryIO, Source, list[Issue]], Iterator[Unit]] = self._module.units
+        if not envelope.declared(self.source):
+            return units(file, self.source, issues)
+        return self._unwrapped(file, units, issues)
+
+    def _unwrapped(
+        self,
+        file: BinaryIO,
+        units: Callable[[BinaryIO, Source, list[Issue]], Iterator[Unit]],
+        issues: list[Issue],
+    ) -> Iterator[Unit]:
+        """The envelope as it came around a single unit; the messages by themselves when it holds several."""
+        raw = streams.whole(file, self.source.limits.bytes)
+        inner = envelope.peel(raw, self.source, [])
+        found = [unit for one in inner for unit in units(io.BytesIO(one), self.source, issues)]
+        if len(found) < 2:
+            yield Unit(raw, found[0].control_id if found else "")
+        else:
+            yield from found
 
     def map_letter(self, letter: Letter, ids: Ids, origin: str = "") -> Message:
         """Map one letter with the part that accepts its kind; a kind without map is a stop issue."""
@@ -333,6 +374,8 @@ def _load(site: Path | Mapping[str, bytes], base_url: str) -> tuple[Map | None, 
         lines |= file.source_lines
     first = files[0].line
     source = loader.source(settings, lines, first)
+    for zh, en in envelope.lint(source) if source is not None else ():
+        loader.find(lines.get("envelope", first), zh, en)
     inputs = {file.input or "er7" for file in maps}
     if len(inputs) != 1 or not inputs <= set(DIALECTS):
         known = ", ".join(DIALECTS)

@@ -130,7 +130,10 @@ def decoded(raw: bytes, charset: str, repairs: Collection[str], issues: list[Iss
             raise XmlStop("")
         return _recoded(data, "gb18030")
     if codec == "gb18030" and _looks_utf8(data):
-        if not xmlrepair.tell("encoding-utf8", repairs, "line 1", issues, otherwise="stop"):
+        # Without a declaration UTF-8 is what XML says; the charset of a source is for the rest it sends.
+        if named is not None and not xmlrepair.tell(
+            "encoding-utf8", repairs, "line 1", issues, otherwise="stop"
+        ):
             raise XmlStop("")
         return data
     return _recoded(data, codec)

@@ -75,6 +75,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "the XML has too many elements or attributes",
     ),
     "xml-attribute-too-long": ("XML 的属性值太长", "an attribute of the XML is too long"),
-    "too-many-scopes": ("重复的条目太多，其余没有读取", "too many entries; the rest was not read"),
+    "envelope-not-found": (
+        "信封里没有找到声明的这一层，请核对 [source] envelope",
+        "this layer of the envelope is not there; check [source] envelope",
+    ),
+    "envelope-base64": ("信封里的内容不是有效的 base64", "the wrapped content is not valid base64"),
+    "envelope-gzip": ("信封里的压缩内容损坏", "the wrapped content is not valid gzip"),
     **_defect_sentences(),
 }
