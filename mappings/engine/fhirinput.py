@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import date
 from hashlib import blake2b
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -54,6 +55,7 @@ from mappings.engine.model import (
 from mappings.engine.reader import Source
 from mappings.engine.rules import Line, Rule, RuleFile
 from mappings.engine.tables import Table
+from mappings.engine.validation import Validation
 from mappings.r4 import check
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ class FhirMap:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
 
-    def read(self, raw: bytes, ids: Ids) -> Reading:
-        """Everything one delivery says, in the order it was written."""
+    def read(self, raw: bytes, ids: Ids, day: date | None = None) -> Reading:
+        """Everything one delivery says, in the order it was written; `day` is when it arrived."""
         limits = self.rules.source.limits
         if len(raw) > limits.bytes:
             return _stopped("too-many-bytes")
@@ -85,11 +87,11 @@ class FhirMap:
             root = jsontext.parse(raw)
         except JsonFault as fault:
             if fault.code == "trailing" or _looks_like_lines(raw):
-                return self._lines(raw, ids, fault)
+                return self._lines(raw, ids, day, fault)
             return Reading(issues=(_json_issue(fault),))
-        return Reading(messages=tuple(_Delivery(raw, root, self.rules, ids).messages()))
+        return Reading(messages=tuple(_Delivery(raw, root, self.rules, ids, day).messages()))
 
-    def _lines(self, raw: bytes, ids: Ids, fault: JsonFault) -> Reading:
+    def _lines(self, raw: bytes, ids: Ids, day: date | None, fault: JsonFault) -> Reading:
         """NDJSON: each line is one delivery of its own. `fault` is what it is as one JSON text."""
         lines = [line for line in enumerate(_NEWLINE.split(raw), 1) if line[1].strip()]
         if len(lines) < 2:
@@ -105,7 +107,7 @@ class FhirMap:
                 issue = Issue("stop", f"json-{fault.code}", place)
                 messages.append(Message(_digest(line), "", issues=(issue,)))
                 continue
-            messages += _Delivery(line, root, self.rules, ids, f"line {number} ").messages()
+            messages += _Delivery(line, root, self.rules, ids, day, f"line {number} ").messages()
         return Reading(messages=tuple(messages))
 
 
@@ -113,6 +115,7 @@ def compile_map(
     file: RuleFile,
     source: Source,
     tables: Mapping[str, Table],
+    validation: Validation,
 ) -> FhirMap:
     """A map of `input = "fhir"` made ready; raises `FhirMapFault` for a rule FHIR input does not know."""
     clocks: dict[str, tuple[str, ...]] = {}
@@ -134,7 +137,7 @@ def compile_map(
         codings[block.type] = tuple(rule for rule in bound if isinstance(rule, CodingRule))
         units[block.type] = tuple(rule for rule in bound if isinstance(rule, UnitRule))
     stable = source.options.get("resource_ids", "stable") != "message"
-    return FhirMap(Rules(source, stable, spaces, clocks, modes, codings, units))
+    return FhirMap(Rules(source, stable, spaces, clocks, modes, codings, units, validation))
 
 
 def lint(file: RuleFile, tables: Mapping[str, Table]) -> list[Finding]:
@@ -154,7 +157,7 @@ _COMPILED: dict[tuple[str, str], FhirMap] = {}
 _KEPT = 64
 
 
-def read(site: Map, raw: bytes, ids: Ids, origin: str = "") -> Reading:
+def read(site: Map, raw: bytes, ids: Ids, origin: str = "", day: date | None = None) -> Reading:
     """Read one delivery by a loaded site (`release.Map.read` comes here); compiled once per release."""
     known = (site.organization, site.release)
     ready = _COMPILED.get(known)
@@ -162,8 +165,8 @@ def read(site: Map, raw: bytes, ids: Ids, origin: str = "") -> Reading:
         if len(_COMPILED) >= _KEPT:
             _COMPILED.clear()
         part = site.parts[0]
-        ready = _COMPILED[known] = compile_map(part.file, site.source, part.tables)
-    return ready.read(raw, ids)
+        ready = _COMPILED[known] = compile_map(part.file, site.source, part.tables, site.validation)
+    return ready.read(raw, ids, day)
 
 
 def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]:
@@ -229,11 +232,20 @@ def _bind(rule: Rule, tables: Mapping[str, Table]) -> CodingRule | UnitRule:
 class _Delivery:
     """One JSON value on its way to messages."""
 
-    def __init__(self, raw: bytes, root: Value, rules: Rules, ids: Ids, prefix: str = "") -> None:
+    def __init__(
+        self,
+        raw: bytes,
+        root: Value,
+        rules: Rules,
+        ids: Ids,
+        day: date | None,
+        prefix: str = "",
+    ) -> None:
         self.raw = raw
         self.root = root
         self.rules = rules
         self.ids = ids
+        self.day = day
         self.prefix = prefix
         self.digest = _digest(raw)
 
@@ -362,7 +374,12 @@ class _Delivery:
                     arrival.node, self.rules.source, arrival.place
                 )
                 found += noted
-            faults = check.resource(self.raw, arrival.node, arrival.place)
+            faults = self.rules.validation.judged(
+                check.resource(self.raw, arrival.node, arrival.place),
+                arrival.place,
+                arrival.type,
+                self.day,
+            )
             found += faults
             if any(fault.severity == "hold" for fault in faults):
                 continue

@@ -28,6 +28,7 @@ from mappings.engine.jsontext import Value
 from mappings.engine.model import Edit, Identifier, Ids, Issue, LocalId, Mapped, Mode, Unmapped
 from mappings.engine.reader import SYSTEMS, Source
 from mappings.engine.tables import SAME, Table
+from mappings.engine.validation import STRICT, Validation
 
 T = TypeVar("T")
 
@@ -107,6 +108,7 @@ class Rules:
     modes: Mapping[str, Mode] = field(default_factory=dict)
     codings: Mapping[str, tuple[CodingRule, ...]] = field(default_factory=dict)
     units: Mapping[str, tuple[UnitRule, ...]] = field(default_factory=dict)
+    validation: Validation = STRICT
 
     def of(self, table: Mapping[str, T], kind: str) -> T | None:
         """The entry for a resource type, else the one for every type (`Resource`)."""

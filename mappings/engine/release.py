@@ -7,9 +7,10 @@ import importlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,6 +25,7 @@ from mappings.engine import (
     streams,
     table_review,
     tables,
+    validation,
 )
 from mappings.engine.bound import BoundBlock, Setup
 from mappings.engine.coverage import Coverage
@@ -35,6 +37,11 @@ from mappings.engine.reader import Dialect, Letter, Limits, Source
 from mappings.engine.rules import Line, RuleFile, TableRef
 from mappings.engine.streams import TooLarge
 from mappings.engine.tables import Table
+from mappings.engine.validation import STRICT, Validation
+from mappings.r4 import gate as gates
+
+if TYPE_CHECKING:
+    from mappings.r4.gate import Gate
 
 ENGINE = "1"
 """Part of every release hash: raise it when the engine maps the same rules to other bytes."""
@@ -93,25 +100,48 @@ class Map:
     files: tuple[str, ...] = ()
     _module: Any = field(default=None, repr=False)
     contents: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    validation: Validation = STRICT
 
-    def read(self, raw: bytes, ids: Ids, origin: str = "") -> Reading:
+    def read(
+        self,
+        raw: bytes,
+        ids: Ids,
+        origin: str = "",
+        gate: Gate | None = None,
+        day: date | None = None,
+    ) -> Reading:
         """Read one delivery. Never raises on bad input: trouble is an issue with its place.
 
-        `origin` names the received bytes in the Provenance (the caller's digest of them).
+        `origin` names the received bytes in the Provenance (the caller's digest of them). `day` is when
+        they arrived: it decides which tier of `[validation]` is in force. What is mapped is validated by
+        the `gate` of this map (`gate()` makes one; its counters decide how much is looked at); what
+        comes as FHIR is always validated.
         """
         whole = getattr(self._module, "read", None)
         if whole is None:
             letters, issues = self.letters(raw)
             messages = tuple(self.map_letter(letter, ids, origin) for letter in letters)
-            return Reading(messages, tuple(issues))
+            read = Reading(messages, tuple(issues))
+            return read if gate is None else gate.reading(read, day)
         found: list[Issue] = []
         readings: list[Reading] = [
-            whole(self, inner, ids, origin) for inner in envelope.peel(raw, self.source, found)
+            whole(self, inner, ids, origin, day) for inner in envelope.peel(raw, self.source, found)
         ]
         return Reading(
             tuple(message for reading in readings for message in reading.messages),
             (*found, *(issue for reading in readings for issue in reading.issues)),
         )
+
+    def gate(self, everything: bool = False) -> Gate:
+        """A fresh gate for `read`: keep it as long as this release runs, or check `everything`."""
+        lines: dict[tuple[str, str], str] = {}
+        for part in self.parts:
+            for block in part.blocks:
+                for rule in block.rules:
+                    where = (block.name, rule.element)
+                    # Two files with a block of one name: which of them spoke is not known here.
+                    lines[where] = rule.line if lines.get(where, rule.line) == rule.line else ""
+        return gates.Gate(self.validation, lines, everything)
 
     def letters(self, raw: bytes) -> tuple[list[Letter], list[Issue]]:
         """A delivery out of its envelope and cut, for the inputs that are read by rules."""
@@ -404,10 +434,22 @@ def _load(site: Path | Mapping[str, bytes], base_url: str) -> tuple[Map | None, 
         else:
             loader.findings.extend(module.lint(file, bound_tables))
         parts.append(Part(file, blocks, bound_tables, dialect))
+    judged, findings = validation.read([*(file for file in common if file not in maps), *maps])
+    loader.findings.extend(findings)
     layers = [layer for file in files for layer in file.layers]
     release = _release([*layers, *loader.hashed], loader.base_url)
     names = tuple(map(read.shown, paths))
-    made = Map(source.org, release, source, input_, tuple(parts), names, module, loader.contents)
+    made = Map(
+        source.org,
+        release,
+        source,
+        input_,
+        tuple(parts),
+        names,
+        module,
+        loader.contents,
+        judged,
+    )
     return made, _once(loader.findings)
 
 

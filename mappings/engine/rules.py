@@ -26,7 +26,7 @@ AtomKind = Literal["address", "literal", "reference", "fact"]
 
 BLOCK_WORDS = frozenset({"key", "clock", "each", "mode", "when", "space", "unite"})
 MODES = ("full", "patch", "reference")
-TOP_WORDS = frozenset({"map", "source", "tables", "let", "each"})
+TOP_WORDS = frozenset({"map", "source", "tables", "let", "each", "validation"})
 MAP_WORDS = frozenset({"id", "version", "base", "input", "accept"})
 
 
@@ -372,6 +372,7 @@ class _FileReader:
                 "let": document.get("let", {}),
                 "each": document.get("each", {}),
                 "accept": accept if isinstance(accept, dict) else {},
+                "validation": document.get("validation", {}),
                 "lines": self.extra_lines(document),
             },
             layers=(self.raw,),
@@ -379,11 +380,15 @@ class _FileReader:
         )
 
     def extra_lines(self, document: Mapping[str, Any]) -> dict[str, Line]:
-        """Where the entries of `[let]` and `[each.NAME]` stand, as ``let.NAME`` and ``each.NAME.KEY``."""
+        """Where entries of `[let]`, `[validation]` and `[each.NAME]` stand: ``let.NAME``, ``each.NAME.KEY``."""
         lines = {f"let.{name}": self.at("let", name) for name in document.get("let", {})}
         for name, content in document.get("each", {}).items():
             for key in content if isinstance(content, dict) else ():
                 lines[f"each.{name}.{key}"] = self.at(f"each.{name}", key)
+        lines["validation"] = self.at("validation")
+        for table in ("validation", "validation.allow"):
+            named = (name for section, name in self.lines if section == table and name)
+            lines |= {f"{table}.{name}": self.at(table, name) for name in named}
         return lines
 
     def unknown(self, line: Line, name: str, known: Sequence[str]) -> None:
