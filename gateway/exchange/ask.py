@@ -28,7 +28,7 @@ from gateway.exchange.shelf import (
     shows_patient,
 )
 from gateway.records.entry import unpack_head
-from gateway.records.query import Key, Query, keys, sort_key
+from gateway.records.query import INCLUDED, Key, Query, keys, sort_key
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Leaf, Moved
@@ -208,7 +208,7 @@ async def _search(
             raise refused(person.gate)
         return Page((), (), 0, leaf=leaf)
     highs = dict(cursor.highs) if cursor else {row.id: row.seq for row in person.charts}
-    types = {query.type, "Observation"} if query.includes else {query.type} - {""}
+    types = {query.type, *(INCLUDED[element] for element in query.includes)} - {""}
     shown: list[Shown] = []
     for row in person.charts:
         if row.id in highs:

@@ -31,6 +31,7 @@ CLINICAL = (
     "Condition",
     "DiagnosticReport",
     "Encounter",
+    "ImagingStudy",
     "Observation",
     "Provenance",
     "ServiceRequest",
@@ -165,7 +166,8 @@ async def search(request: Request, caller: Caller) -> Answer:
 
 def _may_include(query: queries.Query, caller: Caller) -> None:
     """What comes along needs a scope of its own: an include is no way around one."""
-    if query.includes and not allows(caller.scopes, "Observation", "read"):
+    types = {queries.INCLUDED[element] for element in query.includes}
+    if not all(allows(caller.scopes, type, "read") for type in types):
         raise Problem(Kind.REFUSED, "The token's scopes do not allow this.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,7 @@ _LINKS = {
     "basedOn": "based-on",
     "hasMember": "has-member",
     "derivedFrom": "derived-from",
+    "imagingStudy": "imaging-study",
     "focus": "focus",
     "target": "target",
     "diagnosticReport": "report",
@@ -99,6 +101,10 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
             case {"reference": str(target)}:
                 subjects.append(target)
     texts, codings = _texts(resource, [], [])
+    links = list(_links(resource))
+    if kind == "ImagingStudy":
+        code, category = _imaged(resource)
+        links += [("identifier", digest) for digest in _numbers(resource)]
     return Said(
         type=kind,
         codes=tuple(dict.fromkeys(f"{s}|{c}" for s, c in _codings(code))),
@@ -106,7 +112,7 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         status=str(status) if isinstance(status, str) else "",
         start=start,
         end=end,
-        links=tuple(dict.fromkeys(_links(resource))),
+        links=tuple(dict.fromkeys(links)),
         authors=tuple(dict.fromkeys(_references(resource, _AUTHORS))),
         texts=tuple(texts),
         codings=tuple(dict.fromkeys(codings)),
@@ -131,6 +137,27 @@ def _codings(concept: Any) -> Iterator[tuple[str, str]]:
             for coding in _listed(one.get("coding")):
                 if type(coding) is dict and type(coding.get("code")) is str:
                     yield str(coding.get("system", "")), coding["code"]
+
+
+def _imaged(study: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """What was imaged (body sites, procedures) and with what (modalities), of a study and its series."""
+    series = [one for one in _listed(study.get("series")) if type(one) is dict]
+    sites = [{"coding": one.get("bodySite")} for one in series]
+    kinds = [{"coding": one.get("modality")} for one in (study, *series)]
+    return [*sites, *_listed(study.get("procedureCode"))], kinds
+
+
+def _numbers(resource: Mapping[str, Any]) -> Iterator[bytes]:
+    for one in _listed(resource.get("identifier")):
+        match one:
+            case {"value": str(value), **rest}:
+                yield number_digest(f"{rest.get('system', '')}|{value}")
+                yield number_digest(value)
+
+
+def number_digest(token: str) -> bytes:
+    """What an entry holds of an identifier, ``system|value`` or ``value``, so that it can be searched for."""
+    return blake2b(token.encode(), digest_size=16).digest()
 
 
 def _when(

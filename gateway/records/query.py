@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.errors import Kind, Problem
 from gateway.records.entry import EARLIEST, LATEST, Entry, Links, Nature, Segment
+from gateway.records.extract import number_digest
 from gateway.records.instant import interval
 
 Pair = tuple[Nature, Entry]
@@ -57,16 +58,37 @@ PARAMETERS: Final[dict[str, dict[str, str]]] = {
     "Encounter": {"date": DATE, "status": TOKEN},
     "ServiceRequest": {"code": TOKEN, "authored": DATE, "status": TOKEN},
     "Specimen": {"type": TOKEN, "collected": DATE},
+    "ImagingStudy": {
+        "identifier": TOKEN,
+        "started": DATE,
+        "modality": TOKEN,
+        "bodysite": TOKEN,
+        "status": TOKEN,
+        "basedon": REFERENCE,
+    },
     "Consent": {"status": TOKEN, "date": DATE},
     "Task": {"code": TOKEN, "status": TOKEN, "authored-on": DATE, "focus": REFERENCE},
     "Provenance": {"target": REFERENCE, "recorded": DATE},
 }
-_SORTS: Final = {"date", "onset-date", "authored", "authored-on", "collected", "recorded"}
+_LINK_OF: Final = {"basedon": "based-on"}  # where a parameter has another name than its link
+_SORTS: Final = {
+    "date",
+    "started",
+    "onset-date",
+    "authored",
+    "authored-on",
+    "collected",
+    "recorded",
+}
 INCLUDES: Final[dict[str, dict[str, str]]] = {
     "DiagnosticReport": {"DiagnosticReport:result": "result"},
+    "ImagingStudy": {"ImagingStudy:basedon": "based-on"},
 }
+INCLUDED: Final = {"result": "Observation", "based-on": "ServiceRequest"}
+"""The type that an included link leads to."""
 NOBODY: Final = "-"
 """A well-formed id that no resource has."""
+_CATEGORIES: Final = {"category", "modality"}
 _NOT_IMPLEMENTED: Final = "This search parameter is not offered; see /fhir/metadata."
 
 
@@ -167,12 +189,14 @@ def parse(kind: str, given: Sequence[tuple[str, str]], zone: ZoneInfo, *, lenien
                 sort.append((bare if bare.startswith("_") else "date", key.startswith("-")))
         elif name == "_include" and value in INCLUDES.get(kind, {}):
             includes.append(INCLUDES[kind][value])
+        elif name == "identifier" and name in offered:
+            links.append(_number(name, value))
         elif base in offered and modifier in {"", "not"} and offered[base] == TOKEN:
             natures.append(_token(kind, base, value, negated=modifier == "not"))
         elif name in offered and offered[name] == DATE:
             times.append(_date(name, value, zone))
         elif name in offered and offered[name] == REFERENCE:
-            links.append(_reference(name, value))
+            links.append(_reference(_LINK_OF.get(name, name), value))
         elif name == "_format" and value in _JSON_NAMES:
             continue
         elif lenient:
@@ -216,7 +240,7 @@ def _token(kind: str, name: str, value: str, *, negated: bool) -> NatureTest:
     if name in {"status", "clinical-status"}:
         codes = frozenset(part.rpartition("|")[2] for part in wanted)
         return partial(_has_status, codes, negated)
-    return partial(_has_token, name == "category", tuple(wanted), negated)
+    return partial(_has_token, name in _CATEGORIES, tuple(wanted), negated)
 
 
 def _has_status(codes: frozenset[str], negated: bool, nature: Nature) -> bool:
@@ -287,6 +311,14 @@ def _reference(name: str, value: str) -> LinksTest:
             raise Problem(Kind.MALFORMED, "This is not a reference.", name)
         wanted.add(bare)
     return partial(_links_to, name, frozenset(wanted))
+
+
+def _number(name: str, value: str) -> LinksTest:
+    """An identifier as ``system|value``, ``|value`` (without a system) or ``value``; commas are OR."""
+    wanted = [part for part in value.split(",") if part and not part.endswith("|")]
+    if not wanted:
+        raise Problem(Kind.MALFORMED, "An identifier has a value.", name)
+    return partial(_links_to, name, frozenset(number_digest(part).hex() for part in wanted))
 
 
 def _links_to(name: str, wanted: frozenset[str], links: Links) -> bool:

@@ -28,6 +28,7 @@ from gateway.services import open_services
 from gateway.settings import Settings
 from gateway.store import clients
 from gateway.vault import KeyFile
+from tests.dicom_objects import image, part10
 from tests.gateway.exchange.house import Clock, House, clinician, person
 
 KEY = ECKey.generate_key("P-384", {"kid": "1"})
@@ -151,6 +152,12 @@ async def fill(door: Door) -> None:
         ),
         house.adt(SHEN, visit="V9", clinic=closed, diagnosis="F32.100^中度抑郁发作"),
         house.oru(SHEN, mrn, ("HAMD", "21", "F"), report="R9", visit="V9", clinic=closed),
+    )
+    await house.send(
+        part10(
+            image(PatientID=mrn, PatientName=SHEN.name, PatientBirthDate="19800101", PatientSex="M")
+        ),
+        source="people-pacs",
     )
     await house.work()
 
