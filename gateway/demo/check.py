@@ -172,6 +172,11 @@ async def rows(road: Road) -> str:
     return f"{await _post(road, {'http-rows'}, 'tcm-lis')} deliveries of rows kept"
 
 
+async def images(road: Road) -> str:
+    """The people's hospital's archive posts image headers and the manifest of a study."""
+    return f"{await _post(road, {'http-dicom'}, 'people-pacs')} deliveries of headers kept"
+
+
 async def messages(road: Road) -> str:
     """The maternal-child hospital posts FHIR message Bundles."""
     return f"{await _post(road, {'fhir'}, 'mch-fhir')} message Bundles answered ok"
@@ -421,6 +426,7 @@ async def office(road: Road) -> str:
 STATIONS: dict[str, Callable[[Road], Awaitable[str]]] = {
     "mllp": mllp,
     "rows": rows,
+    "images": images,
     "messages": messages,
     "files": files,
     "filing": filing,
@@ -457,7 +463,12 @@ def switched_off(services: Services, station: str) -> Services:
 
 async def sabotage(services: Services, station: str) -> None:
     """Put a station out of order just before somebody comes to it."""
-    source = {"rows": "tcm-lis", "messages": "mch-fhir", "files": "township-csv"}
+    source = {
+        "rows": "tcm-lis",
+        "images": "people-pacs",
+        "messages": "mch-fhir",
+        "files": "township-csv",
+    }
     person = {
         "desk": "registrar",
         "look-up": "dr-li",

@@ -16,7 +16,7 @@ from typing import Literal
 
 from consent import fhir as consent
 from consent.fhir import write_consent
-from gateway.demo import mch, people, tcm, township
+from gateway.demo import mch, pacs, people, tcm, township
 from gateway.demo.delivery import Delivery, moment
 from gateway.demo.panels import LIPIDS, LIVER
 from gateway.demo.residents import Resident, residents
@@ -121,6 +121,7 @@ PUSH = "system/*.c"
 READ = "system/*.rs"
 CLIENTS = (
     Client("people-his", "人民医院 HIS", "people", f"{PUSH} {READ}", "people-his", "clinician"),
+    Client("people-pacs", "人民医院 PACS", "people", PUSH, "people-pacs"),
     Client("tcm-lis", "中医医院 LIS", "tcm", PUSH, "tcm-lis"),
     Client("tcm-his", "中医医院 HIS", "tcm", READ, "", "clinician"),
     Client("mch-fhir", "妇幼保健院 HIS", "mch", f"{PUSH} {READ}", "mch-fhir", "clinician"),
@@ -166,7 +167,7 @@ REGISTER = Path(__file__).parent / "county.toml"
 
 
 def _messages(folk: tuple[Resident, ...], today: date) -> Iterator[Delivery]:
-    for hospital in (people, tcm, mch, township):
+    for hospital in (people, pacs, tcm, mch, township):
         yield from hospital.deliveries(folk, today)
 
 

@@ -1,6 +1,6 @@
 """The HTTP door for raw messages: `POST /intake/{source}`, answered in the sender's own terms.
 
-HL7 v2 gets an HL7 acknowledgment, rows get JSON. A body is taken only from the client that the source
+HL7 v2 gets an HL7 acknowledgment, rows and DICOM headers get JSON. A body is taken only from the client that the source
 names, and never grows past the limit in memory.
 """
 
@@ -30,6 +30,7 @@ from mappings.engine.jsontext import JsonFault, check
 ER7 = frozenset({"x-application/hl7-v2+er7", "application/hl7-v2"})
 JSON = frozenset({"application/json", "application/x-ndjson", "application/ndjson"})
 CSV = frozenset({"text/csv"})
+DICOM = frozenset({"application/dicom", "application/dicom+json"})
 _HL7_STATUS = {
     Fault.NOT_HL7: 400,
     Fault.UNKNOWN_SENDER: 404,
@@ -51,8 +52,10 @@ def routes(services: Services) -> list[Route]:
         hl7 = kind in ER7
         try:
             source = await _admitted(request, services)
-            if kind not in ER7 | JSON | CSV:
-                raise Problem(Kind.MEDIA_TYPE, f"Send {', '.join(sorted(ER7 | JSON | CSV))}.")
+            if kind not in ER7 | JSON | CSV | DICOM:
+                raise Problem(
+                    Kind.MEDIA_TYPE, f"Send {', '.join(sorted(ER7 | JSON | CSV | DICOM))}."
+                )
             if request.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Problem(Kind.MEDIA_TYPE, "Send the body without content-encoding.")
             raw = await body.whole()
@@ -153,13 +156,16 @@ def _headers(status: int) -> dict[str, str]:
 async def _rows(raw: bytes, kind: str, source: SourceRow, services: Services) -> Response:
     if not raw.strip():
         raise Problem(Kind.MALFORMED, "The body is empty.")
-    if kind in JSON:
-        lines = kind != "application/json"
+    site = services.maps.get(source.map)
+    if kind in DICOM and site.input != "dicom":
+        # Another map would keep the pixels with the rest.
+        raise Problem(Kind.MEDIA_TYPE, "This source does not send DICOM.")
+    if kind in JSON | {"application/dicom+json"}:
+        lines = kind in JSON and kind != "application/json"
         if len(raw) > _OFF_THE_LOOP:
             await asyncio.to_thread(_check_json, raw, lines)
         else:
             _check_json(raw, lines)
-    site = services.maps.get(source.map)
     if len(raw) > _OFF_THE_LOOP:
         units = await asyncio.to_thread(site.units, raw)
     else:

@@ -21,7 +21,13 @@ from mappings.engine import load
 ZONE = ZoneInfo("Asia/Shanghai")
 SITES = Path(mappings.__file__).parent / "sites"
 COUNTY = county(date(2026, 11, 20))
-SITE_OF = {"people-his": "people", "tcm-lis": "tcm", "mch-fhir": "mch", "township-csv": "township"}
+SITE_OF = {
+    "people-his": "people",
+    "people-pacs": "people-pacs",
+    "tcm-lis": "tcm",
+    "mch-fhir": "mch",
+    "township-csv": "township",
+}
 
 
 def ids(space: str, kind: str, key: Sequence[str]) -> str:
