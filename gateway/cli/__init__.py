@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli import audit, county, intake, keys, maps, people, quality, serving
+from gateway.cli import audit, county, intake, keys, maps, people, quality, serving, tables
 from gateway.errors import Kind, Problem
 from gateway.services.register import RegisterFault
 from gateway.settings import SettingsFault
@@ -28,6 +28,7 @@ app.add_typer(intake.source, name="source")
 app.add_typer(people.client, name="client")
 app.add_typer(people.user, name="user")
 app.add_typer(maps.app, name="mappings")
+maps.app.add_typer(tables.app, name="tables")
 app.add_typer(quality.app, name="quality")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -100,6 +100,7 @@ def _rounded(value: Decimal, digits: int) -> Decimal:
 def listed() -> dict[tuple[str, str], Sequence[Conversion]]:
     """The listed conversions by (LOINC, unit) of what they begin with."""
     name = "conversions.csv"
+    # It is no table of codes: its columns are its own, which `read` remarks.
     found, _ = tables.read(name, (HOME / "tables" / name).read_bytes())
     made: dict[tuple[str, str], list[Conversion]] = {}
     for line in found.lines:

@@ -10,6 +10,7 @@ what the function that reads the table says; `COLUMNS` lists them all.
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -185,6 +186,17 @@ def read(shown: str, raw: bytes) -> tuple[Read, list[Finding]]:
     if not header and not findings:
         find(1, "码表没有表头", "the table has no heading")
     return Read(tuple(comments), header, tuple(rows)), findings
+
+
+def write(found: Read) -> bytes:
+    """The table as a CSV file: comments, heading, rows; `read` gives them again."""
+    out = io.StringIO()
+    for comment in found.comments:
+        out.write(f"{comment}\n")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(found.header)
+    writer.writerows([line.row[column] for column in found.header] for line in found.lines)
+    return out.getvalue().encode()
 
 
 def lines_of(text: str) -> list[str]:

@@ -99,9 +99,14 @@ def test_every_command_is_listed_and_no_other():
     listed: set[tuple[str, ...]] = set()
     for row in rows("Commands"):
         for token in re.findall(r"`([^`]+)`", row[0]):
-            first, *rest = token.removeprefix("health-gateway ").split()
-            group = hasattr(COMMANDS.commands.get(first), "commands")
-            listed |= {(first, word) for word in rest[0].split("|")} if group else {(first,)}
+            group: object = COMMANDS
+            paths: list[tuple[str, ...]] = [()]
+            for words in token.removeprefix("health-gateway ").split():
+                if not hasattr(group, "commands"):
+                    break  # arguments
+                paths = [(*path, word) for path in paths for word in words.split("|")]
+                group = group.commands.get(words.split("|")[0])
+            listed |= set(paths)
 
     assert listed == set(tree(COMMANDS))
 
