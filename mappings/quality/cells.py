@@ -17,11 +17,15 @@ from lxml import etree
 
 from mappings.engine.er7 import CODECS
 from mappings.engine.reader import Source
+from mappings.engine.rows import Contract
 
 MOST = 50_000
 """Cells looked at in one message; what stands behind them is not counted."""
 _SEGMENT = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}\Z")
+_NAME = re.compile(r"(?!.*\d{5})[A-Za-z_][A-Za-z0-9_.-]{0,39}\Z")
+_CODE = re.compile(r"[A-Z0-9][A-Z0-9.-]{2,20}\Z")
+_DECLARATION = re.compile(r"\A<\?xml[^>]*\?>")
+_NESTED = 3
 _CODED = {"", "NULL", "null", '""', "\\N"}
 
 
@@ -40,7 +44,7 @@ def cells(raw: bytes, input: str, source: Source) -> list[Cell]:
             case "er7":
                 found = _er7(text)
             case "rows":
-                found = _rows(text, str(source.options.get("delimiter", ",")))
+                found = _rows(text, Contract(source))
             case "fhir":
                 found = _json(orjson.loads(raw), "")
             case "xml":
@@ -72,7 +76,7 @@ def _er7(text: str) -> Iterator[Cell]:
                         yield Cell(f"{name}-{number}.{at}" if at > 1 else f"{name}-{number}", part)
 
 
-def _rows(text: str, delimiter: str) -> Iterator[Cell]:
+def _rows(text: str, contract: Contract) -> Iterator[Cell]:
     if text.lstrip()[:1] in "[{":
         try:
             nodes = orjson.loads(text)
@@ -80,13 +84,15 @@ def _rows(text: str, delimiter: str) -> Iterator[Cell]:
             nodes = [orjson.loads(line) for line in text.splitlines() if line.strip()]
         for row in nodes if isinstance(nodes, list) else [nodes]:
             if isinstance(row, dict):
-                yield from (Cell(k, str(v)) for k, v in row.items() if v is not None)
+                declared = (name for name in contract.columns if row.get(name) is not None)
+                yield from (Cell(name, str(row[name])) for name in declared)
         return
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter[:1] or ",")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=contract.delimiter)
     heading = [name.strip() for name in next(lines, [])]
     for line in lines:
         for name, cell in zip(heading, line, strict=False):
-            if (cell := cell.strip()) not in _CODED:
+            # A heading that nobody declared may be a patient's row.
+            if (cell := cell.strip()) not in _CODED and name in contract.index:
                 yield Cell(name, cell)
 
 
@@ -108,17 +114,36 @@ def _json(node: Any, path: str) -> Iterator[Cell]:
             yield Cell(path, str(node))
 
 
-def _xml(raw: bytes) -> Iterator[Cell]:
+def _xml(raw: bytes, depth: int = 0) -> Iterator[Cell]:
+    """Attributes and texts by parent and name; a document inside a text (SOAP, CDATA) is opened."""
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=True
     )
     root = etree.fromstring(raw, parser)
-    for element in root.iter(etree.Element):
-        name = etree.QName(element).localname
+    for element in root.iter(etree.Element) if root is not None else ():
         above = element.getparent()
-        path = f"{etree.QName(above).localname}/{name}" if above is not None else name
+        name = _local(element)
+        path = f"{_called(above)}/{name}" if above is not None else name
         for attribute, value in element.attrib.items():
             if value:
-                yield Cell(f"{path}/@{etree.QName(attribute).localname}", value)
-        if element.text and (text := element.text.strip()):
+                yield Cell(f"{path}/@{_local(attribute)}", value)
+        text = (element.text or "").strip()
+        if text.startswith("<") and depth < _NESTED:
+            yield from _xml(_DECLARATION.sub("", text).encode(), depth + 1)
+        elif text:
             yield Cell(path, text)
+
+
+def _called(element: Any) -> str:
+    """An element's name, with the code that says what a CDA entry is: `observation[DE04.30.019.00]`."""
+    name = _local(element)
+    for child in element.iterchildren("{*}code"):
+        code = child.get("code", "")
+        return f"{name}[{code}]" if _CODE.match(code) else name
+    return name
+
+
+def _local(named: Any) -> str:
+    """A name without its namespace; what is no plain name of a schema is not told."""
+    name = str(etree.QName(named).localname)
+    return name if _NAME.match(name) else "?"

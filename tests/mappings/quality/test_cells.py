@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,8 +20,11 @@ CASES = Path(__file__).parents[1] / "cases" / "people"
 PEOPLE, TCM = load(SITES / "people"), load(SITES / "tcm")
 
 
+AB = msgspec.structs.replace(PEOPLE.source, charset="gb18030", options={"columns": "A,B"})
+
+
 def told(raw: bytes, input: str) -> list[tuple[str, str]]:
-    return [tuple(one) for one in cells(raw, input, PEOPLE.source)]
+    return [tuple(one) for one in cells(raw, input, AB)]
 
 
 def test_hl7_fields_by_segment_field_and_component() -> None:
@@ -59,10 +63,31 @@ def test_fhir_by_element_and_xml_by_parent_and_attribute() -> None:
     assert told(xml, "xml") == [("d/t/@value", "20260302"), ("x/y", "z")]
 
 
-def test_a_name_that_is_no_element_name_is_no_place() -> None:
-    assert told('{"resourceType":"Patient","王珅 330421":{"a":"1"},"b":"2"}'.encode(), "fhir") == [
-        ("Patient.b", "2")
+def test_an_entry_of_a_clinical_document_is_told_by_its_code() -> None:
+    entry = b'<observation><code code="DE06.00.182.00"/><value>62.4</value></observation>'
+    assert told(entry, "xml") == [
+        ("observation[DE06.00.182.00]/code/@code", "DE06.00.182.00"),
+        ("observation[DE06.00.182.00]/value", "62.4"),
     ]
+    named = '<observation><code code="王珅"/><value>62.4</value></observation>'.encode()
+    assert [place for place, _ in told(named, "xml")] == [
+        "observation/code/@code",
+        "observation/value",
+    ]
+
+
+def test_a_document_inside_an_envelope_is_opened_and_a_broken_one_read_as_far_as_it_goes() -> None:
+    inner = "<![CDATA[<?xml version='1.0' encoding='gbk'?><r><t>20260302</t></r>]]>"
+    assert told(f"<e><b>{inner}</b></e>".encode(), "xml") == [("r/t", "20260302")]
+    assert told(b"<e><a>1</a><b>2", "xml") == [("e/a", "1"), ("e/b", "2")]
+
+
+def test_a_name_that_is_no_element_name_is_no_place() -> None:
+    patient = '{"resourceType":"Patient","王珅":{"a":"1"},"n330421198001010005":"3","b":"2"}'
+    assert told(patient.encode(), "fhir") == [("Patient.b", "2")]
+    assert told("<e><王珅>1</王珅></e>".encode(), "xml") == [("e/?", "1")]
+    assert told("A,王珅\n1,2\n".encode("gb18030"), "rows") == [("A", "1")]
+    assert told('[{"A":"1","王珅":"2"}]'.encode(), "rows") == [("A", "1")]
 
 
 @settings(max_examples=150, deadline=None)
