@@ -79,8 +79,8 @@ def superseded(days: Days) -> Judged:
     for (group, result), day in first.items():
         if (group, result) not in gone:
             standing.setdefault(group, []).append(day)
-    for arrivals in standing.values():
-        for day in sorted(arrivals)[1:]:
+    for arrivals in standing.values():  # in the order of days, as `first` is
+        for day in arrivals[1:]:
             struck[day] = struck.get(day, 0) + 1
     return {day: (came[day], {"Observation": struck[day]} if day in struck else {}) for day in days}
 

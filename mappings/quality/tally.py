@@ -35,28 +35,25 @@ class Result(NamedTuple):
 class _Counts:
     """The labels of one detector by day, cut to the groups with the smallest hashes."""
 
-    __slots__ = ("ceiling", "days", "groups", "most")
+    __slots__ = ("days", "groups", "most")
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.ceiling = 1 << 64
         self.groups: set[str] = set()
         self.days: dict[str, Counter[Label]] = {}
 
     def add(self, day: str, counted: Mapping[Label, int]) -> None:
         kept = self.days.setdefault(day, Counter())
-        for label, count in counted.items():
-            if _hash(label[0]) < self.ceiling:
-                kept[label] += count
-                self.groups.add(label[0])
+        kept.update(counted)
+        self.groups.update(label[0] for label in counted)
         if len(self.groups) > 2 * self.most:
             self.cut()
 
     def cut(self) -> None:
+        """Keep the smallest. A group among them at the end was among them at every cut before."""
         if len(self.groups) <= self.most:
             return
         self.groups = set(nsmallest(self.most, self.groups, key=_hash))
-        self.ceiling = max(map(_hash, self.groups)) + 1
         for day, counted in self.days.items():
             self.days[day] = Counter(
                 {label: count for label, count in counted.items() if label[0] in self.groups}
@@ -86,10 +83,8 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Take over what another tally of the same source counted."""
         for name, counts in other._counts.items():
-            mine = self._counts[name]
-            mine.ceiling = min(mine.ceiling, counts.ceiling)
             for day, counted in counts.days.items():
-                mine.add(day, counted)
+                self._counts[name].add(day, counted)
 
     def results(self) -> list[Result]:
         """What every detector found on every day it saw something, by detector and day."""

@@ -159,9 +159,12 @@ async def test_performed_and_received_are_compared_by_day_and_reason(house: Hous
     }
     assert (second.seen, second.struck) == (7, 7)
 
-    await quality.expect("people-his", [("2026-02-20", "performed", 4)], house.services)
+    again = [("2026-02-20", "performed", 4), (DAY, "performed", 9)]
+    await quality.expect("people-his", again, house.services)
     await scanning.scan("people-his", house.services, days=20)
-    assert (await stored(house))["2026-02-20", "reconcile"][3:5] == (4, 0)
+    found = await stored(house)
+    assert found["2026-02-20", "reconcile"][3:5] == (4, 0)
+    assert (DAY, "reconcile") not in found, "today is not over"
 
 
 @pytest.mark.parametrize(
