@@ -43,14 +43,20 @@ def test_the_example_map_has_nothing_to_complain_about(tmp_path):
 
 
 def test_the_example_overlay_with_reasons_has_nothing_to_complain_about(tmp_path):
-    rules, overlay = blocks("toml")
+    rules, overlay, _ = blocks("toml")
     head, _, _ = rules.partition("[Observation]")
 
     assert lint(site(tmp_path, head + overlay)) == []
 
 
+def test_the_example_of_validation_has_nothing_to_complain_about(tmp_path):
+    rules, _, validation = blocks("toml")
+
+    assert lint(site(tmp_path, rules + validation)) == []
+
+
 def test_loosening_a_must_without_a_reason_is_found(tmp_path):
-    rules, overlay = blocks("toml")
+    rules, overlay, _ = blocks("toml")
     head, _, _ = rules.partition("[Observation]")
     bare = re.sub(r" \| optional\('[^']*'\)", "", overlay)
 
