@@ -56,7 +56,7 @@ from mappings.engine.reader import Source
 from mappings.engine.rules import Line, Rule, RuleFile
 from mappings.engine.tables import Table
 from mappings.engine.validation import Validation
-from mappings.r4 import check
+from mappings.r4 import check, definitions
 
 if TYPE_CHECKING:
     from mappings.engine.release import Map
@@ -147,10 +147,20 @@ def lint(file: RuleFile, tables: Mapping[str, Table]) -> list[Finding]:
         for rule in block.rules.values():
             try:
                 _bind(rule, tables)
+                _exists(rule, block.type)
             except FhirMapFault as fault:
                 line = fault.line
                 findings.append(Finding(line.file, line.number, line.column, fault.zh, fault.en))
     return findings
+
+
+def _exists(rule: Rule, type_: str) -> None:
+    if type_ != "Resource" and definitions.at(f"{type_}.{rule.path}") is None:
+        raise FhirMapFault(
+            rule.line,
+            f"FHIR R4 的 {type_} 没有 {rule.path}",
+            f"{type_} has no {rule.path} in FHIR R4",
+        )
 
 
 _COMPILED: dict[tuple[str, str], FhirMap] = {}

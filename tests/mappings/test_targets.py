@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mappings.engine import lint
+from mappings.engine import fhirinput, lint, rules
+from mappings.engine.tables import from_pairs
 
 MAP = """
 [map]
@@ -105,3 +106,14 @@ def test_a_block_of_no_resource_type_is_refused_once(tmp_path: Path) -> None:
 def test_every_resource_type_of_r4_may_be_mapped(tmp_path: Path) -> None:
     rule = '[Media]\nkey = ["A"]\n"status" = "\'completed\'"\n"content.title" = "A"'
     assert findings(rule, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"), [("code", False), ("component.code", False), ("cod", True)]
+)
+def test_a_fhir_map_names_elements_that_exist(path: str, wrong: bool) -> None:
+    text = f'[map]\nid = "x"\nversion = "1"\ninput = "fhir"\n\n[Observation]\n"{path}" = "{path} | add_coding(items)"\n'
+    file, _ = rules.read_file(text.encode(), "x.toml", Path())
+    assert file is not None
+    found = fhirinput.lint(file, {"items": from_pairs("items", "https://x.example", {})})
+    assert [one.en for one in found] == (["Observation has no cod in FHIR R4"] if wrong else [])
