@@ -90,6 +90,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "r4-number": ("FHIR 的数值不允许这种写法", "FHIR does not allow a number in this form"),
     "r4-rule": ("不符合 FHIR 对该资源的约束", "a constraint of FHIR on this resource is not met"),
     "r4-reference": ("引用的资源类型不对", "the reference points at a wrong type of resource"),
+    "r4-second-opinion": (
+        "另一套校验程序（fhir.resources）认为这里有问题，请核对",
+        "another validator (fhir.resources) sees a fault here; check it",
+    ),
     "r4-type-unknown": ("FHIR R4 没有这种资源", "FHIR R4 has no such resource type"),
 } | {
     f"json-{code}": (zh, en[0].lower() + en[1:].rstrip("."))

@@ -6,7 +6,7 @@ The table is `definitions.json`, written by `generate.py` from HL7's own package
     "status":  "1..1 code = observation-status"
 
 Types are named as in FHIR (`Observation`, `CodeableConcept`), parts of a type by their path
-(`Observation.component`). Loaded on first use (about 3 ms, 1 MB); a type is read when it is asked for.
+(`Observation.component`). Loaded on first use (about 5 ms, 1 MB); a type is read when it is asked for.
 """
 
 from __future__ import annotations

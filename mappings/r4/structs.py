@@ -10,8 +10,8 @@ literals, formats as patterns, numbers only as numbers, one variant of a choice,
 invariants. They only look: nothing is ever written from them, so digits stay as they were sent.
 The text must be strict JSON (`jsontext`): msgspec alone would let a doubled member pass.
 
-A class is built when a resource first needs it: about 20 ms and 3 MB for the types that nearly all share,
-under 1 ms for each further resource type.
+A class is built when a resource first needs it: about 20 ms for the types that nearly all share, 4 ms for
+each further resource type; all 146 take half a second and 12 MB.
 """
 
 from __future__ import annotations

@@ -353,7 +353,36 @@ def test_try_shows_resources_and_a_chinese_sentence_for_each_issue_and_stores_no
     shown = desk("mappings", "try", "people", raw, "--json").json
     assert {one["resourceType"] for one in shown["resources"]} >= {"Patient", "Observation"}
     assert shown["issues"][0].keys() == {"severity", "code", "place", "rule"}
+    assert shown["validation"] == "strict"
     assert {row["received"] for row in desk("source", "list", "--json").json} == {0}
+
+
+def test_try_says_which_tier_is_in_force_on_a_day_and_what_it_would_hold(desk, tmp_path):
+    site = tmp_path / "sites" / "view"
+    site.mkdir(parents=True)
+    (site / "view.toml").write_text(
+        '[map]\nid = "x"\nversion = "1"\ninput = "rows"\n'
+        '[source]\norg = "x"\ntimezone = "Asia/Shanghai"\nids = { "" = "mrn" }\n'
+        'columns = "A,B"\ngroup = "A"\n'
+        '[Patient]\n"identifier(mrn)" = "A"\n"birthDate" = "B"\n'
+        '[validation]\ntier = "report"\nstrict_from = "2027-01-01"\n'
+        '[validation.allow]\n"Patient.gender" = "until 2026-06-30: HIS upgrade"\n'
+    )
+    rows = tmp_path / "rows.csv"
+    rows.write_text("A,B\n1,1976-5-2\n")
+
+    def tried(day):
+        arguments = ("--day", day, "--english")
+        return desk("mappings", "try", "view", rows, *arguments, sites=str(site.parent))
+
+    before, after = tried("2026-12-31"), tried("2027-01-01")
+    assert (before.code, after.code) == (0, 1)
+    assert "note: row 2 → Patient.birthDate" in before.out
+    assert "validation: report (faults are notes), strict from 2027-01-01" in before.out
+    assert "this exception is over and may go: Patient.gender" in before.out
+    assert "hold: row 2 → Patient.birthDate" in after.out
+    assert "validation: strict" in after.out
+    assert "1976-5-2" not in after.out
 
 
 def test_try_ends_with_1_when_something_would_wait(desk, messages):
