@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from mappings.engine import elements, targets
 from mappings.engine.bound import Apply, Bound, BoundBlock, BoundRule, Setup
 from mappings.engine.functions import FUNCTIONS
@@ -127,6 +129,7 @@ class _Binder:
             shared=self.shared(rule.expression, block),
             line=str(rule.line),
             address=first.text if first.kind == "address" else rule.path,
+            expression=rule.expression,
         )
 
     def shared(self, expression: Expression, block: Block) -> bool:
@@ -297,7 +300,8 @@ class _Binder:
             bound.texts[name] = first.text
         elif name in function.sources:
             finds = [self.atom(atom, line, block) for atom in atoms]
-            bound.sources[name] = finds[0] if len(finds) == 1 else _first_of(finds)
+            find = finds[0] if len(finds) == 1 else _first_of(finds)
+            bound.sources[name] = _seldom(find) if name in function.seldom else find
         else:
             known = ", ".join((*function.order, *function.sources))
             self.find(
@@ -314,6 +318,14 @@ def bind(
     """Turn a merged rule file into blocks of closures, with everything that is wrong in it."""
     binder = _Binder(file, dialect, setup, watch)
     return binder.bind(), binder.findings
+
+
+def _seldom(find: Find) -> Find:
+    def asked(at: Instance) -> Sequence[Value]:
+        at.rare = True
+        return find(at)
+
+    return asked
 
 
 def _nowhere(body: dict[str, Any], node: Any, at: Instance) -> None:
@@ -353,7 +365,8 @@ def _composite(finds: Sequence[Find]) -> Find:
 
 
 def _reference(made: Made) -> dict[str, str]:
-    return {"reference": f"{made.type}/{made.id}"}
+    node: dict[str, str] = orjson.loads(made.reference)
+    return node
 
 
 def _nearest(name: str) -> Find:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mappings.engine.reader import Source, Value
+from mappings.engine.rules import Expression
 from mappings.engine.tables import Table
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Bound:
 class Function:
     """One function of the language. `order` names positional arguments; `empty` runs it without a value too.
 
-    `own` says that it touches its resource beside the answer, so that siblings cannot share it.
+    `own` says that it touches its resource beside the answer, so that siblings cannot share it; `seldom`
+    names sources it hardly ever asks, `timed` says that it compares its answer with the time of the message.
     """
 
     make: Callable[[Setup, Bound], Apply]
@@ -82,6 +84,8 @@ class Function:
     variadic: bool = False
     empty: bool = False
     own: bool = False
+    seldom: tuple[str, ...] = ()
+    timed: bool = False
 
 
 class BoundRule(msgspec.Struct, frozen=True):
@@ -96,6 +100,7 @@ class BoundRule(msgspec.Struct, frozen=True):
     shared: bool
     line: str
     address: str
+    expression: Expression
 
 
 class BoundBlock(msgspec.Struct, frozen=True):

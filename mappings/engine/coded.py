@@ -320,6 +320,7 @@ FUNCTIONS = {
         tables=("table", "report_table"),
         needs=("table", "report_table"),
         sources=("report", "value"),
+        seldom=("value",),
         empty=True,
     ),
     "encounter_status": Function(

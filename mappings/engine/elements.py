@@ -221,7 +221,7 @@ def settle(body: dict[str, Any], offered: Mapping[str, Any], at: Instance) -> No
             body[element] = node
         elif element in ("extension", "note"):
             body[element] = [*body[element], *node]
-        elif element == "interpretation" and _disagree(_codes(body[element]), _codes(node)):
+        elif element == "interpretation" and disagree(codes(body[element]), codes(node)):
             at.issue("note", "flag-disagrees")
 
 
@@ -230,12 +230,14 @@ _WITHIN = {"NEG": "N", "ND": "N", "POS": "A", "WR": "A", "DET": "A", "H": "A", "
            "HH": "A", "LL": "A"}  # fmt: skip
 
 
-def _disagree(said: list[str], found: list[str]) -> bool:
+def disagree(said: list[str], found: list[str]) -> bool:
+    """Whether the sender's own flag says otherwise than a word inside the result."""
     return said != found and not (
         len(said) == len(found) == 1
         and (said[0] == _WITHIN.get(found[0]) or found[0] == _WITHIN.get(said[0]))
     )
 
 
-def _codes(nodes: Any) -> list[str]:
+def codes(nodes: Any) -> list[str]:
+    """The codes of a list of CodeableConcepts."""
     return [coding["code"] for node in nodes for coding in node.get("coding", ())]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
-from mappings.engine.reader import AddressFault, Getter, Value
+from mappings.engine.reader import AddressFault, Getter, Unusual, Value
 
 # FHIR strings hold no control characters but tab, line feed and carriage return.
 CONTROL = dict.fromkeys([*range(0x20), 0x7F], None)
@@ -66,18 +67,18 @@ class Wire(msgspec.Struct, frozen=True):
         return _FIXED.get(name[0]) if name else None
 
 
-class Segment:
-    """One segment: its split fields, where it stands, and how often its kind came before it."""
+class Segment(msgspec.Struct, eq=False, gc=False):
+    """One segment: its split fields, where it stands, and how often its kind came before it.
 
-    __slots__ = ("fields", "line", "name", "ordinal", "plain", "wire")
+    `plain` says that no field repeats or holds an escape: true of most segments, and much is skipped then.
+    """
 
-    def __init__(
-        self, name: str, fields: list[str], line: int, ordinal: int, wire: Wire, plain: bool
-    ) -> None:
-        self.name, self.fields, self.line = name, fields, line
-        self.ordinal, self.wire = ordinal, wire
-        # Whether no field repeats or holds an escape: true of most segments, and much is skipped then.
-        self.plain = plain
+    name: str
+    fields: list[str]
+    line: int
+    ordinal: int
+    wire: Wire
+    plain: bool
 
     def where(self, address: str = "") -> str:
         ordinal = f"[{self.ordinal}]" if self.ordinal > 1 or self.name in _NUMBERED else ""
@@ -147,6 +148,11 @@ class Group:
             group = group.parent
         return []
 
+    def record(self, name: str) -> Sequence[str]:
+        """The fields of the nearest segment of a name; none when there is no such segment."""
+        found = self.own.get(name) or self.segments(name)
+        return found[0].fields if found else ()
+
     def add(self, segment: Segment) -> None:
         self.own.setdefault(segment.name, []).append(segment)
 
@@ -162,27 +168,61 @@ _ADDRESS = re.compile(
 )
 
 
-def compile_address(text: str) -> Getter:
-    """``PID-5``, ``PID-3[5=NI].1``, ``OBX-5[*]``, ``OBX[3.1=IMP]-5[*]``, ``NTE[*]-3`` as a getter."""
+class Address(msgspec.Struct, frozen=True):
+    """A parsed address. `every` and `rep` are the brackets behind segment and field, "" when there are none."""
+
+    segment: str
+    every: str
+    by: str
+    equals: str
+    field: int
+    rep: str
+    filter: str
+    want: str
+    component: int
+    sub: int
+
+    @property
+    def plain(self) -> bool:
+        """Whether it means one repetition of one field of one segment: by far the most frequent."""
+        return not self.every and not self.rep
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> Address:
+    """``PID-5``, ``PID-3[5=NI].1``, ``OBX-5[*]``, ``OBX[3.1=IMP]-5[*]``, ``NTE[*]-3``, or `AddressFault`."""
     match = _ADDRESS.fullmatch(text)
     if match is None:
         raise AddressFault(
             f"地址 {text} 写法不对，例如 PID-5、PID-3[5=NI].1、OBX-5[*]",
             f"the address {text} is not valid; for example PID-5, PID-3[5=NI].1, OBX-5[*]",
         )
-    name, field = match["segment"], int(match["field"])
-    if field == 0 or match["component"] == "0":
+    if match["field"].strip("0") == "" or match["component"] == "0":
         raise AddressFault("字段和组件从 1 数起", "fields and components count from 1")
-    component = int(match["component"] or 0)
-    sub = int(match["sub"] or 0)
-    leaf = _leaf(name, field, component, sub)
-    pick = _repetitions(match["rep"], match["filter"], match["want"])
-    if match["every"] is None and pick is None:
-        return _simple(name, field, component, sub, leaf)
-    choose = _chooser(match["every"], match["by"], match["equals"])
-    picked = pick or _first_repetition
-    single = _simple(name, field, component, sub, leaf)
-    one_or_all = match["every"] is None and match["rep"] == "*"
+    return Address(
+        segment=match["segment"],
+        every=match["every"] or "",
+        by=match["by"] or "",
+        equals=match["equals"] or "",
+        field=int(match["field"]),
+        rep=match["rep"] or "",
+        filter=match["filter"] or "",
+        want=match["want"] or "",
+        component=int(match["component"] or 0),
+        sub=int(match["sub"] or 0),
+    )
+
+
+def compile_address(text: str) -> Getter:
+    """An address as a getter."""
+    address = parse_address(text)
+    single = _simple(address)
+    if address.plain:
+        return single
+    name, field, leaf = address.segment, address.field, _leaf(address)
+    choose = _chooser(address.every, address.by, address.equals)
+    picked = _repetitions(address.rep, address.filter, address.want)
+    one_or_all = not address.every and address.rep == "*"
 
     def get(scope: Group) -> Sequence[Value]:
         if one_or_all and scope.head.name == name and scope.head.plain:
@@ -201,12 +241,44 @@ def compile_address(text: str) -> Getter:
     return get
 
 
-def _simple(
-    name: str, field: int, component: int, sub: int, leaf: Callable[[str, Segment], Value | None]
-) -> Getter:
-    """The getter of one field's first repetition, by far the most frequent; kept quick."""
-    address = f"-{field}.{component}" if component else f"-{field}"
-    index = component - 1
+def compile_text(text: str) -> Callable[[str, Wire], str | None] | None:
+    """(field as received, delimiters) -> the text of a plain address's value; None for other addresses."""
+    address = parse_address(text)
+    if not address.plain:
+        return None
+    read, verbatim, component = _parts(address), _verbatim(address), address.component
+    if address.sub or verbatim:
+        component = -1
+
+    def found(raw: str, wire: Wire) -> str | None:
+        if component >= 0 and wire.escape not in raw and wire.repetition not in raw:
+            # The frequent case, without the detours of the others.
+            if component:
+                pieces = raw.split(wire.component)
+                if component > len(pieces):
+                    return None
+                raw = pieces[component - 1]
+            if component or wire.component not in raw:
+                text = raw.strip()
+                if text == '""':
+                    raise Unusual
+                return text or None
+        if wire.repetition in raw and not verbatim:
+            raw = _first_repetition(raw, wire)[0]
+        parts = read(raw, wire)
+        if parts is None:
+            return None
+        if parts is _NULL:
+            raise Unusual
+        return parts[0]
+
+    return found
+
+
+def _simple(address: Address) -> Getter:
+    """The getter of one field's first repetition."""
+    name, field, spot = address.segment, address.field, _spot(address)
+    read, verbatim = _parts(address), _verbatim(address)
 
     def get(scope: Group) -> Sequence[Value]:
         segment = scope.head
@@ -219,22 +291,12 @@ def _simple(
         if field >= len(fields) or not (raw := fields[field]):
             return ()
         wire = segment.wire
-        if not segment.plain:
-            if wire.repetition in raw and not (name == "MSH" and field < 3):
-                raw = _first_repetition(raw, wire)[0]
-        elif not sub and raw != '""':
-            if component:
-                parts = raw.split(wire.component)
-                if component > len(parts):
-                    return ()
-                raw = parts[index]
-            if component or wire.component not in raw:
-                text = raw.strip()
-                if text == '""':
-                    return (Value("", Spot(segment, address), ("",), True),)
-                return (Value(text, Spot(segment, address), (text,)),) if text else ()
-        value = leaf(raw, segment)
-        return () if value is None else (value,)
+        if not segment.plain and wire.repetition in raw and not verbatim:
+            raw = _first_repetition(raw, wire)[0]
+        parts = read(raw, wire)
+        if parts is None:
+            return ()
+        return (Value(parts[0], Spot(segment, spot), parts, parts is _NULL),)
 
     return get
 
@@ -247,14 +309,12 @@ def _first_repetition(raw: str, wire: Wire) -> list[str]:
     return [""]
 
 
-def _repetitions(
-    rep: str | None, filter_: str | None, want: str | None
-) -> Callable[[str, Wire], list[str]] | None:
-    if rep is None:
-        return None
+def _repetitions(rep: str, filter_: str, want: str) -> Callable[[str, Wire], list[str]]:
+    if not rep:
+        return _first_repetition
     if rep == "*":
         return lambda raw, wire: raw.split(wire.repetition)
-    if filter_ is not None:
+    if filter_:
         number = int(filter_) - 1
 
         def matching(raw: str, wire: Wire) -> list[str]:
@@ -274,12 +334,10 @@ def _repetitions(
     return at_index
 
 
-def _chooser(
-    every: str | None, by: str | None, equals: str | None
-) -> Callable[[list[Segment]], list[Segment]]:
-    if every is None:
+def _chooser(every: str, by: str, equals: str) -> Callable[[list[Segment]], list[Segment]]:
+    if not every:
         return lambda segments: segments[:1]
-    if by is None:
+    if not by:
         return lambda segments: segments
     field, _, component = by.partition(".")
     number, part = int(field), int(component or 1) - 1
@@ -287,24 +345,39 @@ def _chooser(
     def choose(segments: list[Segment]) -> list[Segment]:
         found = []
         for segment in segments:
-            parts = segment.field(number).split(segment.wire.component)
-            if part < len(parts) and parts[part] == equals:
-                found.append(segment)
+            raw = segment.field(number)
+            if equals in raw:
+                parts = raw.split(segment.wire.component)
+                if part < len(parts) and parts[part] == equals:
+                    found.append(segment)
         return found
 
     return choose
 
 
-def _leaf(
-    name: str, field: int, component: int, sub: int
-) -> Callable[[str, Segment], Value | None]:
-    address = f"-{field}" + (f".{component}" if component else "") + (f".{sub}" if sub else "")
-    verbatim = name == "MSH" and field <= 2
+_NULL = ("",)
+"""What `_parts` says of an explicit null; told from an empty text by identity."""
 
-    def leaf(raw: str, segment: Segment) -> Value | None:
-        wire = segment.wire
+
+def _verbatim(address: Address) -> bool:
+    return address.segment == "MSH" and address.field <= 2
+
+
+def _spot(address: Address) -> str:
+    shown = f"-{address.field}"
+    if address.component:
+        shown += f".{address.component}"
+    return f"{shown}.{address.sub}" if address.sub else shown
+
+
+def _parts(address: Address) -> Callable[[str, Wire], tuple[str, ...] | None]:
+    """What one repetition says at an address: its components, `_NULL`, or None when it holds nothing."""
+    component, sub, verbatim = address.component, address.sub, _verbatim(address)
+
+    def read(raw: str, wire: Wire) -> tuple[str, ...] | None:
         if verbatim:
-            return Value(raw, Spot(segment, address), (raw,))
+            return (raw,)
+        escaped = wire.escape in raw
         if component:
             parts = raw.split(wire.component)
             if component > len(parts):
@@ -314,19 +387,28 @@ def _leaf(
                 subs = raw.split(wire.subcomponent)
                 raw = subs[sub - 1] if sub <= len(subs) else ""
         elif wire.component in raw:
-            escaped = wire.escape in raw
-            leaves = tuple(
-                [
-                    (wire.unescape(part) if escaped else part).strip()
-                    for part in raw.split(wire.component)
-                ]
-            )
-            if not any(leaves):
-                return None
-            return Value(leaves[0], Spot(segment, address), leaves)
-        if raw == '""':
-            return Value("", Spot(segment, address), ("",), True)
-        text = (wire.unescape(raw) if wire.escape in raw else raw).strip()
-        return Value(text, Spot(segment, address), (text,)) if text else None
+            pieces = raw.split(wire.component)
+            if escaped:
+                pieces = [wire.unescape(piece) for piece in pieces]
+            leaves = tuple([piece.strip() for piece in pieces])
+            return leaves if any(leaves) else None
+        text = raw.strip()
+        if text == '""':
+            return _NULL
+        if escaped:
+            text = wire.unescape(text).strip()
+        return (text,) if text else None
+
+    return read
+
+
+def _leaf(address: Address) -> Callable[[str, Segment], Value | None]:
+    read, spot = _parts(address), _spot(address)
+
+    def leaf(raw: str, segment: Segment) -> Value | None:
+        parts = read(raw, segment.wire)
+        if parts is None:
+            return None
+        return Value(parts[0], Spot(segment, spot), parts, parts is _NULL)
 
     return leaf

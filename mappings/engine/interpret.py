@@ -7,8 +7,8 @@ resource, together with those that reach it through a ``must`` reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 import orjson
@@ -29,13 +29,15 @@ from mappings.engine.model import (
 )
 from mappings.engine.reader import Letter, Scope, Source
 
+_NEVER = 2**63
+
 
 class Run:
     """One letter being mapped: what its blocks have made so far."""
 
     __slots__ = (
-        "built", "facts", "identifiers", "ids", "issues", "joined", "letter", "local", "patient",
-        "sent_us", "shared", "source", "taken", "unmapped",
+        "built", "facts", "form", "identifiers", "ids", "issues", "joined", "latest", "letter", "limit", "local",
+        "memos", "patient", "sent_us", "shared", "source", "taken", "unmapped",
     )  # fmt: skip
 
     def __init__(self, letter: Letter, ids: Ids, source: Source, facts: dict[str, str]) -> None:
@@ -51,26 +53,31 @@ class Run:
         self.patient: LocalId | None = None
         self.unmapped: list[Unmapped] = []
         # Numbers the sender says the letter's patient is one person with; True: not after all.
+        # For generated code: the latest time that was compared with the message's own, how raw
+        # texts are read here, and what is remembered of them.
+        self.latest = 0
+        self.form: Hashable = None
+        self.memos: Sequence[Sequence[dict[Any, Any]]] = ()
         self.joined: list[tuple[LocalId, bool]] = []
         moment = times.read(letter.sent, source.zone) if letter.sent else None
         self.sent_us = moment.us if isinstance(moment, times.Moment) else None
+        self.limit = _NEVER if self.sent_us is None else self.sent_us + times.DAY_US
 
 
 class Made(msgspec.Struct, frozen=True):
     """A resource that was built, or held, in a scope; what references find."""
 
-    scope: int
-    type: str
     id: str
     held: bool
+    reference: bytes
 
 
 class Instance:
     """One block evaluated in one scope; what a function may see and say while it runs."""
 
     __slots__ = (
-        "block", "body", "held", "made", "mode", "nulled", "nulls", "offered", "rule", "run", "scope",
-        "skipped",
+        "block", "body", "held", "made", "mode", "nulled", "nulls", "offered", "rare", "rule", "run",
+        "scope", "skipped",
     )  # fmt: skip
 
     def __init__(self, block: BoundBlock, scope: Scope, run: Run) -> None:
@@ -82,6 +89,8 @@ class Instance:
         self.held = False
         self.skipped = False
         self.nulled = False
+        # Whether a function asked for what it seldom needs.
+        self.rare = False
         self.rule: BoundRule | None = None
         # What became of it; for those who watch (`explain`).
         self.made: Mapped | None = None
@@ -101,6 +110,12 @@ class Instance:
         """Note a code or unit that no table knows, as sent, for the queue of unmapped codes."""
         if code:
             self.run.unmapped.append(Unmapped(table, code, name, specimen, unit))
+
+    def in_future(self, us: int) -> bool:
+        """Whether a time lies more than a day after the message's own."""
+        run = self.run
+        run.latest = max(run.latest, us)
+        return us > run.limit
 
     def offer(self, element: str, node: Any) -> None:
         """Give another element of the same resource; a rule for that element wins over the offer."""
@@ -122,22 +137,43 @@ class Instance:
             self.run.local.append(LocalId(space, value))
 
 
+class Program(Protocol):
+    """Generated functions for some of the blocks of a map (`compile`)."""
+
+    @property
+    def builds(
+        self,
+    ) -> Sequence[Callable[[Run, Iterable[Scope], Callable[[Mapped], None]], None] | None]: ...
+
+    def enter(self, run: Run) -> None: ...
+
+
 def interpret(
-    blocks: Sequence[BoundBlock], letter: Letter, ids: Ids, source: Source, facts: Mapping[str, str]
+    blocks: Sequence[BoundBlock],
+    letter: Letter,
+    ids: Ids,
+    source: Source,
+    facts: Mapping[str, str],
+    program: Program | None = None,
 ) -> Message:
-    """Map one letter. Same letter, same map, same ids: same bytes."""
+    """Map one letter, with the generated functions where there are some. Same letter, same map, same ids: same bytes."""
     own = {**facts, "digest": letter.digest, "kind": letter.kind, "sent": letter.sent}
     own["event"] = letter.kind.partition("^")[2]
     run = Run(letter, ids, source, own)
     run.issues.extend(letter.issues)
     resources: list[Mapped] = []
     if not any(issue.severity == "stop" for issue in letter.issues):
-        for block in blocks:
+        builds = (None,) * len(blocks) if program is None else program.builds
+        if program is not None:
+            program.enter(run)
+        for block, fast in zip(blocks, builds, strict=True):
             scopes = [letter.root] if block.each == "message" else letter.root.children(block.each)
-            for scope in scopes:
-                mapped = _build(block, scope, run)
-                if mapped is not None:
-                    resources.append(mapped)
+            if fast is not None:
+                fast(run, scopes, resources.append)
+            else:
+                resources += [
+                    made for scope in scopes if (made := build(block, scope, run)) is not None
+                ]
             if block.type == "Patient" and run.patient is None:
                 break  # Without a chart nothing can be filed; one issue says it once.
     moment = times.read(letter.sent, source.zone) if letter.sent else None
@@ -184,7 +220,8 @@ def _once_for_siblings(rule: BoundRule, at: Instance) -> Any:
     return node
 
 
-def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
+def build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
+    """Run one block in one scope, rule by rule."""
     at = Instance(block, scope, run)
     if block.when is not None and _evaluate(block.when, at) is None:
         return None
@@ -217,7 +254,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
     if key is None or at.held or not at.body:
         if key is not None and not at.held:
             at.issue("note", "nothing-mapped")
-        _remember(run, block, scope, "", held=True)
+        remember(run, block, scope, "", held=True)
         return None
     clock = _clock(block, at)
     id_ = run.ids(space, block.type, key)
@@ -225,7 +262,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
     ordinal = 1
     while id_ in run.taken:
         if run.taken[id_] == tail:
-            _remember(run, block, scope, id_, held=False)
+            remember(run, block, scope, id_, held=False)
             return None
         ordinal += 1
         if ordinal == 2:
@@ -235,7 +272,7 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
     if ordinal > 1:
         key = (*key, f"#{ordinal}")
     run.taken[id_] = tail
-    _remember(run, block, scope, id_, held=False)
+    remember(run, block, scope, id_, held=False)
     at.made = Mapped(
         type=block.type,
         id=id_,
@@ -253,8 +290,9 @@ def _build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
     return at.made
 
 
-def _remember(run: Run, block: BoundBlock, scope: Scope, id_: str, *, held: bool) -> None:
-    made = Made(id(scope), block.type, id_, held)
+def remember(run: Run, block: BoundBlock, scope: Scope, id_: str, *, held: bool) -> None:
+    """Note what was made, or held, for the references that come later."""
+    made = Made(id_, held, b'{"reference":"%s/%s"}' % (block.type.encode(), id_.encode()))
     names = {block.name, block.type}
     upward: Scope | None = scope
     while upward is not None:

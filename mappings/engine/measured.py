@@ -63,7 +63,7 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
         return known
 
     def lab_value(found: Sequence[Value], at: Instance) -> Any:
-        if at.body.get("status") == "cancelled" and "dataAbsentReason" in at.offered:
+        if "dataAbsentReason" in at.offered and at.body.get("status") == "cancelled":
             return None
         if not found:
             if at.mode != "patch" and "dataAbsentReason" not in at.offered:

@@ -173,8 +173,7 @@ def _moment(found: Sequence[Value], at: Instance, form: str, quiet: bool) -> tim
     if isinstance(moment, times.BadTime):
         at.issue("drop", moment.code, value.place)
         return None
-    sent = at.run.sent_us
-    if sent is not None and moment.us > sent + times.DAY_US:
+    if at.in_future(moment.us):
         at.issue("drop", "future-time", value.place)
         return None
     if not quiet:
@@ -256,9 +255,9 @@ FUNCTIONS = {
     "phone": Function(_make_telecom),
     "address": Function(_make_address),
     "practitioner": Function(_make_practitioner),
-    "time": Function(_make_time, order=("format",), texts=("format",)),
-    "instant": Function(_make_instant, order=("format",), texts=("format",)),
-    "date": Function(_make_date, order=("format",), texts=("format",)),
+    "time": Function(_make_time, order=("format",), texts=("format",), timed=True),
+    "instant": Function(_make_instant, order=("format",), texts=("format",), timed=True),
+    "date": Function(_make_date, order=("format",), texts=("format",), timed=True),
     "text": Function(_make_text),
     "note": Function(_make_note),
     "display": Function(_make_display),

@@ -10,8 +10,8 @@ it in `release.DIALECTS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -180,4 +180,54 @@ class Inventory(Protocol):
 
     def field(self, address: str) -> str:
         """The field an address of a rule reads from, as `filled` writes it."""
+        ...
+
+
+class Slot(NamedTuple):
+    """Where a raw text lies: the name of a record and the place in it.
+
+    -1 says that it takes more than one text, and that there is none without such a record.
+    """
+
+    record: str
+    number: int
+
+
+class Unusual(Exception):
+    """A raw text says something that generated code leaves to the interpreter (an explicit null)."""
+
+
+@runtime_checkable
+class Fields(Protocol):
+    """A dialect for which code can be generated: its values lie in records of raw texts.
+
+    Its scopes have ``record(name) -> Sequence[str]``: the raw texts of the nearest record of that name,
+    which may be shorter than the slots that are asked of it. Records for which ``outside(record, each)`` holds
+    are asked once for siblings.
+    """
+
+    def address(self, text: str, source: Source) -> Getter: ...
+
+    def slot(self, address: str, source: Source) -> Slot | None:
+        """Where the raw text lies that alone decides the values of an address, or None when it cannot be said.
+
+        An empty raw text has no values.
+        """
+        ...
+
+    def text(self, address: str, source: Source) -> Callable[[str, Any], str | None] | None:
+        """(raw text, form) -> the text of the address's only value, None when there is none; or None
+        when an address has no such short way. Raises `Unusual` for an explicit null."""
+        ...
+
+    def form(self, root: Any) -> Hashable:
+        """What else decides how the raw texts of a letter are read: its delimiters."""
+        ...
+
+    def relative(self, place: object, scope: Any) -> Hashable | None:
+        """A value's place as seen from a scope, to be found again from its like; None when it cannot be."""
+        ...
+
+    def absolute(self, place: Any, scope: Any) -> str:
+        """The place that `relative` was said of, in this scope."""
         ...

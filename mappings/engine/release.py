@@ -6,9 +6,10 @@ import hashlib
 import importlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ from mappings.engine import (
     validation,
 )
 from mappings.engine.bound import BoundBlock, Setup
+from mappings.engine.compile import Program, compile_blocks
 from mappings.engine.coverage import Coverage
 from mappings.engine.er7 import CODECS
 from mappings.engine.explain import Explained
@@ -69,12 +71,12 @@ class Part:
     blocks: tuple[BoundBlock, ...]
     tables: Mapping[str, Table]
     dialect: Any = None
+    program: Program | None = field(default=None, repr=False, compare=False)
 
     def accepts(self, letter: Letter) -> bool:
         if (by_form := getattr(self.dialect, "accepts", None)) is not None:
             return bool(by_form(self.file.extras.get("accept", {}), letter))
-        accept = self.file.accept
-        return not accept or any(fnmatchcase(letter.kind, pattern) for pattern in accept)
+        return _accepts(self.file.accept, letter.kind)
 
     def opened(self, letter: Letter) -> Letter:
         """The letter as this file's rules see it."""
@@ -200,7 +202,12 @@ class Map:
         if part is None:
             return interpret.interpret((), letter, ids, self.source, self.facts(origin))
         letter = part.opened(letter)
-        return interpret.interpret(part.blocks, letter, ids, self.source, self.facts(origin))
+        facts = self.facts(origin)
+        return interpret.interpret(part.blocks, letter, ids, self.source, facts, part.program)
+
+    def interpreted(self) -> Map:
+        """The same map without generated code: slower, and the meaning it is measured by."""
+        return replace(self, parts=tuple(replace(part, program=None) for part in self.parts))
 
     @property
     def dialect(self) -> Dialect | None:
@@ -228,6 +235,11 @@ class Map:
     def coverage(self, raws: Iterable[bytes]) -> Coverage:
         """Which rules fired how often over these deliveries, and which fields no rule reads."""
         return coverage.coverage(self, raws)
+
+
+@lru_cache(maxsize=1024)
+def _accepts(accept: tuple[str, ...], kind: str) -> bool:
+    return not accept or any(fnmatchcase(kind, pattern) for pattern in accept)
 
 
 def load(site: Path | Mapping[str, bytes], base_url: str = DEFAULT_BASE_URL) -> Map:
@@ -424,6 +436,7 @@ def _load(site: Path | Mapping[str, bytes], base_url: str) -> tuple[Map | None, 
     for file in maps:
         bound_tables = _bind_tables(loader, {**file.tables, **refs}, source.org)
         blocks: tuple[BoundBlock, ...] = ()
+        program: Program | None = None
         if (for_map := getattr(module, "for_map", None)) is not None:
             dialect, findings = for_map(file, source)
             loader.findings.extend(findings)
@@ -431,9 +444,10 @@ def _load(site: Path | Mapping[str, bytes], base_url: str) -> tuple[Map | None, 
             setup = Setup(source, bound_tables)
             blocks, findings = binding.bind(file, dialect, setup)
             loader.findings.extend(findings)
+            program = None if findings else compile_blocks(blocks, file, dialect, source)
         else:
             loader.findings.extend(module.lint(file, bound_tables))
-        parts.append(Part(file, blocks, bound_tables, dialect))
+        parts.append(Part(file, blocks, bound_tables, dialect, program))
     judged, findings = validation.read([*(file for file in common if file not in maps), *maps])
     loader.findings.extend(findings)
     layers = [layer for file in files for layer in file.layers]

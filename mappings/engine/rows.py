@@ -20,9 +20,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
@@ -30,7 +30,7 @@ from mappings.engine import jsontext, streams, times
 from mappings.engine.er7 import CODECS
 from mappings.engine.jsontext import JsonFault, Number
 from mappings.engine.model import Issue, Unit
-from mappings.engine.reader import AddressFault, Getter, Letter, Source, Value
+from mappings.engine.reader import AddressFault, Getter, Letter, Slot, Source, Value
 
 KIND = "*"
 _NO_VALUE = frozenset({"", "NULL", "\\N"})
@@ -72,6 +72,9 @@ class Row:
     def children(self, each: str) -> Iterable[Row]:
         return (self,)
 
+    def record(self, name: str) -> Sequence[str]:
+        return self._cells
+
     def cell(self, index: int) -> tuple[int, str] | None:
         """Row number and text of a column, or None when there is no value."""
         text = self._cells[index]
@@ -81,11 +84,12 @@ class Row:
 class Group:
     """The rows of one letter."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("_cells", "rows")
     parent = None
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self._cells: list[str] | None = None
 
     @property
     def place(self) -> Place:
@@ -97,9 +101,23 @@ class Group:
     def children(self, each: str) -> Iterable[Group | Row]:
         return self.rows if each == "row" else (self,)
 
+    def record(self, name: str) -> Sequence[str]:
+        """The first filled cell of each column."""
+        if self._cells is None:
+            rows = [row.record("") for row in self.rows]
+            self._cells = [
+                next((cell for cell in column if cell not in _NO_VALUE), "")
+                for column in zip(*rows, strict=True)
+            ]
+        return self._cells
+
     def cell(self, index: int) -> tuple[int, str] | None:
         """The first filled cell of a column."""
         return next((found for row in self.rows if (found := row.cell(index))), None)
+
+
+def _text(cell: str, form: object) -> str | None:
+    return None if cell in _NO_VALUE else cell
 
 
 class Contract:
@@ -142,6 +160,24 @@ class RowDialect:
 
     def eaches(self, source: Source) -> Callable[[str], bool]:
         return lambda each: each == "row"
+
+    def slot(self, address: str, source: Source) -> Slot | None:
+        index = Contract(source).index.get(address)
+        return None if index is None else Slot("", index)
+
+    def text(self, address: str, source: Source) -> Callable[[str, Any], str | None] | None:
+        return _text
+
+    def form(self, root: Group) -> Hashable:
+        return None
+
+    def relative(self, place: object, scope: Row | Group) -> Hashable | None:
+        if isinstance(place, Place) and isinstance(scope, Row) and place.row == scope.number:
+            return place.column
+        return None
+
+    def absolute(self, place: Any, scope: Row | Group) -> str:
+        return scope.locate(place)
 
     def filled(self, root: Group, source: Source) -> Iterator[tuple[str, str]]:
         """Every filled cell; one that repeats the first of its column in the group says nothing new."""
