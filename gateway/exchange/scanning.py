@@ -187,7 +187,8 @@ def _write(tx: Tx, name: str, since: str, results: Sequence[Result], at: int) ->
         if detector.threshold.crossed(sums[name_, "seen"], sums[name_, "struck"])
     )
     for detector in crossed:
-        quality.alarm(tx, name, detector, at)
+        if detector != "control-id-reused":  # each of them is an alarm of its own already
+            quality.alarm(tx, name, detector, at)
     return crossed
 
 
