@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import orjson
 import typer
 from rich.console import Console
@@ -59,5 +60,10 @@ def print_columns(lines: Sequence[Sequence[str]]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str) + b"\n")
+    """One JSON document on standard output; in an `orjson.Fragment` numbers keep their digits."""
+    sys.stdout.buffer.write(indented(orjson.dumps(value, default=str)) + b"\n")
+
+
+def indented(text: bytes) -> bytes:
+    """JSON on several lines, as written: reading and writing it again would turn 6.10 into 6.1."""
+    return msgspec.json.format(text, indent=2)

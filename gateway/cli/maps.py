@@ -9,9 +9,10 @@ from typing import Annotated
 
 import orjson
 import typer
+from rich.highlighter import JSONHighlighter
 
 import mappings
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, console, indented, print_json, with_services
 from gateway.exchange import receive
 from gateway.jobs.worker import Worker
 from gateway.services import Services
@@ -78,7 +79,7 @@ def try_(
     if as_json:
         print_json(
             {
-                "resources": [orjson.loads(one.text()) for one in resources],
+                "resources": [orjson.Fragment(one.text()) for one in resources],
                 "issues": [
                     {"severity": i.severity, "code": i.code, "place": i.place, "rule": i.rule}
                     for i in issues
@@ -89,8 +90,7 @@ def try_(
     else:
         for one in resources:
             console.rule(f"{one.type}  {one.place}")
-            text = orjson.dumps(orjson.Fragment(one.text()))
-            console.print_json(text.decode())
+            console.print(JSONHighlighter()(indented(one.text()).decode()))
         for issue in issues:
             console.print(
                 f"{issue.severity}: {issue.text('en' if english else 'zh')}",

@@ -357,6 +357,16 @@ def test_try_shows_resources_and_a_chinese_sentence_for_each_issue_and_stores_no
     assert {row["received"] for row in desk("source", "list", "--json").json} == {0}
 
 
+def test_try_shows_numbers_digit_by_digit_in_both_forms(desk, tmp_path, messages):
+    raw = tmp_path / "digits.hl7"
+    raw.write_bytes(messages(1).read_bytes().replace(b"|31.0|", b"|6.1000|"))
+
+    for form in ("", "--json"):
+        out = desk("mappings", "try", "people", raw, *([form] if form else [])).out
+        assert '"value": 6.1000' in out
+    assert "王珅1" in out
+
+
 def test_try_says_which_tier_is_in_force_on_a_day_and_what_it_would_hold(desk, tmp_path):
     site = tmp_path / "sites" / "view"
     site.mkdir(parents=True)
