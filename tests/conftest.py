@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import asyncpg
 import pytest
 
+import gateway.services.maps
+import mappings.engine
 from gateway.demo import story
 from gateway.services import Services, open_services
 from gateway.settings import Settings
@@ -41,6 +43,28 @@ def _postgres_binaries() -> Path | None:
         return found[-1].parent
     on_path = shutil.which("initdb")
     return Path(on_path).parent if on_path else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def maps_made_once() -> Iterator[None]:
+    """The shipped maps are loaded once for all tests: a map never changes, and loading takes 10 ms."""
+    shipped = Path(mappings.__path__[0])
+    made: dict[Any, Any] = {}
+
+    def load(site: Any, base_url: str) -> Any:
+        if isinstance(site, Path):
+            if not site.resolve().is_relative_to(shipped):
+                return mappings.engine.load(site, base_url)
+            key: Any = site, base_url
+        else:
+            key = frozenset(site.items()), base_url
+        if key not in made:
+            made[key] = mappings.engine.load(site, base_url)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gateway.services.maps, "load", load)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ def made(observations: int, services: Services) -> Pattern:
         keys[id] = (space, type, tuple(key))
         return id
 
-    site = services.maps.get(SITE)
+    site = services.maps.draft(SITE)
     found: dict[str, Mapped] = {}
     chart = ""
     for raw in _messages(observations):

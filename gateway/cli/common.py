@@ -13,14 +13,12 @@ import typer
 from rich.console import Console
 
 from gateway.services import Services, open_services
-from gateway.services.caller import Caller
 from gateway.settings import Settings, read
 from gateway.store.migrate import pending
 
 T = TypeVar("T")
 
 console = Console(soft_wrap=True)  # a key or an address broken in two lines cannot be copied
-OPERATOR = Caller(client="command-line", organization="county", role="operator", user="operator")
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 

@@ -11,8 +11,9 @@ import typer
 
 from gateway.cli.common import AsJson, console, print_json, with_services
 from gateway.errors import Kind, Problem
-from gateway.exchange import safety, sources
+from gateway.exchange import releases, safety, sources
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 from gateway.settings import Settings, describe, read
 from gateway.store import copies
 from gateway.store.migrate import Which
@@ -44,8 +45,17 @@ def init() -> None:
 
 
 def migrate() -> None:
-    """Bring both databases to the tables this version wants."""
-    _migrate(read())
+    """Bring both databases to the tables this version wants; maps not in force yet are adopted."""
+    settings = read()
+    _migrate(settings)
+    if settings.root_key.exists():
+
+        async def adopt(services: Services) -> None:
+            failed = await releases.adopt_all(OPERATOR, services)
+            for site in failed:
+                console.print(f"The map {site} has findings: see `mappings lint {site}`.")
+
+        with_services(adopt, settings)
 
 
 def _migrate(settings: Settings) -> None:

@@ -115,7 +115,6 @@ def add(
     """Declare a source."""
 
     async def run(services: Services) -> None:
-        services.maps.get(map)
         known = {one.id for one in services.register}
         if known and organization not in known:
             raise Problem(Kind.UNKNOWN, "The register has no such organisation.", "organization")

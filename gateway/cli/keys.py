@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.cli.common import OPERATOR, AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, console, print_json, with_services
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 from gateway.vault import KeyFile, Tier
 
 app = typer.Typer(help="Keys: where they are, renewing, destroying.", no_args_is_help=True)

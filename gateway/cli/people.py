@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from gateway.auth import people, registry
-from gateway.cli.common import OPERATOR, AsJson, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, print_columns, print_json, with_services
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 from gateway.store import clients
 
 client = typer.Typer(help="Systems that may ask for tokens.", no_args_is_help=True)

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import OPERATOR, AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality, scanning
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 from gateway.store import inbox
 from mappings.quality import DETECTORS, told
 

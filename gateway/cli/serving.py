@@ -13,9 +13,10 @@ import structlog
 import typer
 
 from gateway.cli.common import AsJson, console, refuse_unmigrated
-from gateway.exchange import safety
+from gateway.exchange import releases, safety
 from gateway.jobs.worker import Worker
 from gateway.services import open_services
+from gateway.services.caller import OPERATOR
 from gateway.services.scrub import Scrubbing, scrub
 from gateway.settings import Settings, read
 
@@ -83,6 +84,7 @@ async def _serve(settings: Settings) -> None:
     await refuse_unmigrated(settings)
     services = await open_services(settings)
     try:
+        await releases.adopt_all(OPERATOR, services)
         server = http_server(Application(services), settings)
         server.config.timeout_graceful_shutdown = PATIENCE
         # uvicorn ends well on these and then raises them again; the other doors and the worker must
@@ -103,6 +105,7 @@ def worker() -> None:
     async def run() -> None:
         await refuse_unmigrated(settings)
         services = await open_services(settings)
+        await releases.adopt_all(OPERATOR, services)
         working = Worker(services)
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):

@@ -71,7 +71,7 @@ async def build(services: Services, county: story.County, console: Console) -> N
         sending = progress.add_task("messages", total=len(county.messages))
         for one in county.messages:
             site = (await services.db.read(inbox.SOURCE, one.source))[0][2]
-            units = services.maps.get(site).units(one.raw)
+            units = (await services.maps.get(site)).units(one.raw)
             await receive(
                 one.source,
                 [Unit(unit.raw, one.control_id or unit.control_id) for unit in units],

@@ -71,15 +71,17 @@ async def feeds(caller: Caller, services: Services) -> tuple[Feed, ...]:
     known = await _mine(caller, services)
     maps = {row[0]: row[2] for row in await services.db.read(inbox.SOURCES)}
     return tuple(
-        Feed(tally, _speaks(maps[tally.name], tally.name, services))
-        for tally in await tallies(services)
-        if tally.name in known
+        [
+            Feed(tally, await _speaks(maps[tally.name], tally.name, services))
+            for tally in await tallies(services)
+            if tally.name in known
+        ]
     )
 
 
-def _speaks(map: str, name: str, services: Services) -> str:
+async def _speaks(map: str, name: str, services: Services) -> str:
     try:
-        form = services.maps.get(map).input
+        form = (await services.maps.get(map)).input
     except Problem:
         return ""  # the map cannot be loaded; `mappings lint` says why
     plain = {source for source, _ in services.settings.plain_ranges}

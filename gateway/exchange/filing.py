@@ -31,11 +31,12 @@ from gateway.records.instant import instant_text
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
+from gateway.services.maps import Release
 from gateway.store import charts as rows
 from gateway.store import inbox
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, ManifestKey, RecordName, Tier
-from mappings.engine import Issue, Mapped
+from mappings.engine import Issue, Mapped, Message, Reading, Unmapped
 
 T = TypeVar("T")
 
@@ -70,23 +71,51 @@ async def file_message(id: str, services: Services) -> Settled | None:
         return None
     known = await services.db.read(inbox.SOURCE, raw.source)
     source = inbox.SourceRow(*known[0])
-    site = services.maps.get(source.map)
+    release = await services.maps.in_force(source.map)
     owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
     text = await services.vault.open_raw(raw.source, raw.day, id, raw.sealed, raw.wrap, owner)
-    ids = services.ids(source.organization)
-    reading = await aside(len(text), partial(site.read, text, ids, origin=id))
+    read = await read_raw(text, id, source.organization, release, services)
+    end = await ending(raw, source, release.map.release, read, services)
+    return await with_neighbours(read.plans, services, _file, read.plans, end, services)
+
+
+class Read(NamedTuple):
+    """What a raw message says under a release, and what it wants written."""
+
+    reading: Reading
+    plans: list[Plan]
+    issues: tuple[Issue, ...]
+    unmapped: tuple[Unmapped, ...]
+
+
+async def read_raw(
+    text: bytes,
+    id: str,
+    organization: str,
+    release: Release,
+    services: Services,
+    retell: Callable[[Message], Message] | None = None,
+) -> Read:
+    """What a raw message wants written under a release, and what was not understood.
+
+    `retell` changes what a message says before it is planned: for one that was filed before.
+    """
+    ids = services.ids(organization)
+    reading = await aside(len(text), partial(release.map.read, text, ids, origin=id))
     issues = list(reading.issues)
     plans: list[Plan] = []
+    fresh: set[str] = set()
     for message in reading.messages:
         issues += message.issues
         if not any(issue.severity == "stop" for issue in message.issues):
-            plan, trouble = await plan_of(message, source.organization, id, services)
+            said = retell(message) if retell else message
+            plan, trouble = await plan_of(said, organization, id, services)
             issues += trouble
-            plans += [plan] if plan else []
-    unmapped = [one for message in reading.messages for one in message.unmapped]
-    end = await _ending(raw, source, site.release, plans, issues, services)
-    end = replace(end, unmapped=unmapped_queue.met(raw.source, unmapped, services))
-    return await with_neighbours(plans, services, _file, plans, end, services)
+            if plan is not None:
+                plan.release, plan.fresh = release.number, fresh
+                plans.append(plan)
+    unmapped = tuple(one for message in reading.messages for one in message.unmapped)
+    return Read(reading, plans, tuple(issues), unmapped)
 
 
 async def with_neighbours(
@@ -114,21 +143,20 @@ class Ending:
     draft: Draft
     issues: tuple[Issue, ...]
     at: int
-    unmapped: tuple[unmapped_queue.Met, ...] = ()
+    unmapped: tuple[unmapped_queue.Met, ...]
 
 
-async def _ending(
+async def ending(
     raw: inbox.RawRow,
     source: inbox.SourceRow,
     release: str,
-    plans: Sequence[Plan],
-    issues: Sequence[Issue],
+    read: Read,
     services: Services,
 ) -> Ending:
     """The raw message's new owner (the highest tier found) and its event, ready to append."""
     shelves = [
         ChartTier(plan.chart, max((p.tier for p in plan.resources), default=Tier.GENERAL))
-        for plan in plans
+        for plan in read.plans
     ]
     owner = max(shelves, key=lambda shelf: shelf.tier, default=None)
     was = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
@@ -153,13 +181,16 @@ async def _ending(
         owner.chart if owner else "",
         int(owner.tier) if owner else 0,
         draft,
-        tuple(issues),
+        read.issues,
         at,
+        unmapped_queue.met(raw.source, read.unmapped, services),
     )
 
 
 def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Settled:
     """Everything of one raw message in one transaction: records, its event, its state, its job."""
+    for plan in plans:
+        plan.fresh.clear()
     versions = sum(write_plan(tx, plan, services) for plan in plans)
     issues = (*end.issues, *(issue for plan in plans for issue in plan.issues))
     held = not plans or any(issue.severity in {"stop", "hold"} for issue in issues)
@@ -175,7 +206,7 @@ def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Set
         end.wrap,
         end.owner,
         end.tier,
-        _as_text(issues),
+        issues_text(issues),
         end.release,
         end.at,
     )
@@ -186,7 +217,7 @@ def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Set
     return Settled(state, versions, issues)
 
 
-def _as_text(issues: Sequence[Issue]) -> str:
+def issues_text(issues: Sequence[Issue]) -> str:
     """Issues as the inbox keeps them: severity, code, place, rule."""
     if not issues:
         return ""
@@ -213,6 +244,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     Part of a `work` that is run by `with_neighbours`.
     """
     plan.issues.clear()
+    plan.written.clear()
     chart = plan.chart
     tx.run(
         rows.ADD_CHART,
@@ -230,6 +262,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     added: list[tuple[object, ...]] = []
     for one in plan.resources:
         seq += 1
+        if one.mapped.id in plan.telling and not versions:
+            continue  # nothing was read otherwise, so there is nothing to tell of
         before = standing.get(one.mapped.id)
         if before is not None and before.seq > high - count and added:
             tx.many(rows.ADD_RECORD, added)  # said twice in one message: the first must stand
@@ -249,10 +283,12 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 continue
             if changes == "additions":
                 one = _late(one, old)
-        planned = _merged(plan, one, before, services, changes)
+        under = _stood_before(tx, plan, one, before)
+        planned = _merged(plan, one, under, services, changes)
         if before is not None and old is not None:
             if planned.digest == old.entry.digest:
-                _heard_again(tx, plan, before, old, one.mapped.clock)
+                if not plan.again or _own(plan, before):
+                    _heard_again(tx, plan, before, old, one.mapped.clock)
                 continue
             # Labels only rise: what was closely kept stays so.
             planned = _raised(planned, old.nature, Tier(before.tier))
@@ -266,7 +302,9 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         added.append(_as_written(row, plan))
         standing[row.id] = row
         written.setdefault(planned.tier, []).append((planned.nature, entry))
+        plan.fresh.add(row.id)
         versions += 1
+        plan.written.append(one.mapped.type)
         if one.mapped.type == "Encounter" and one.mapped.mode != "reference":
             relabelled += 1
             _write_relationship(tx, plan, planned, services)
@@ -304,6 +342,16 @@ def _shelf(plan: Plan, tier: int) -> ManifestKey:
 
 def _opened(plan: Plan, row: rows.RecordRow) -> Head:
     return unpack_head(_shelf(plan, row.tier).open(row.head, head_name(row.id, row.version)))
+
+
+def _stood_before(
+    tx: Tx, plan: Plan, one: Planned, before: rows.RecordRow | None
+) -> rows.RecordRow | None:
+    """What a patch is laid over: what stands, or what stood before this message when it wrote that."""
+    if before is None or one.mapped.mode != "patch" or not _own(plan, before):
+        return before
+    found = tx.one(rows.NOT_FROM, before.id, plan.inbox, before.version)
+    return rows.RecordRow(*found) if found else None
 
 
 def _merged(
@@ -351,25 +399,35 @@ Changes = Literal["all", "additions", "nothing"]
 
 
 def _changes(tx: Tx, plan: Plan, one: Planned, before: rows.RecordRow, old: Head) -> Changes:
-    """What may change what stands: by business clock, then by arrival (mapping 2.12)."""
+    """What may change what stands: by business clock, then by arrival (mapping 2.12).
+
+    The message that wrote what stands may say it anew, because its map may have changed. But nothing
+    comes back that was withdrawn, and a message read again never overrides a later one.
+    """
     place, clock, entry, nature = one.mapped.place, one.mapped.clock, old.entry, old.nature
+    own = _own(plan, before)
     united = one.mapped.unions and nature.status not in STICKY
     if one.mapped.mode == "reference":
-        return "additions" if united else "nothing"
+        anew = own and one.digest != entry.digest
+        return "additions" if united else "all" if anew else "nothing"
     if plan.joins and one.mapped.type == "Patient":
         return "all"  # said of the pair, and ordered with what else was said of it
     if entry.clock == 0 or (one.digest == entry.digest and one.mapped.mode != "patch"):
         return "all"  # a stub is filled; the same again is heard again
-    newer = clock is not None and clock > entry.clock
-    older = clock is not None and clock < entry.clock
-    if older or (not newer and _came_later(tx, before, plan)):
+    newer = clock is not None and clock > entry.clock and not own
+    # What was only added to keeps the clock of what it was added to.
+    older = clock is not None and clock < entry.clock and (not own or bool(united))
+    late = not own and (plan.again or not newer) and _came_later(tx, before, plan)
+    if older or late:
         if united:
             return "additions"
         plan.issues.append(Issue("note", "older-than-stored", place))
         return "nothing"
-    if not newer and nature.status in STICKY:
+    if not newer and nature.status in STICKY and not (own and one.said.status in STICKY):
         plan.issues.append(Issue("note", "withdrawn-stays", place))
         return "nothing"
+    if own:
+        return "all"
     if nature.status in FINISHED and one.said.status in UNFINISHED:
         plan.issues.append(Issue("hold", "status-goes-back", place))
         return "nothing"
@@ -385,6 +443,11 @@ def _late(one: Planned, old: Head) -> Planned:
         one.mapped, clock=old.entry.clock or None, mode="reference" if stub else "patch", deletes=()
     )
     return replace(one, mapped=mapped)
+
+
+def _own(plan: Plan, before: rows.RecordRow) -> bool:
+    """Did an earlier filing of this very message write what stands?"""
+    return before.inbox == plan.inbox != "" and before.id not in plan.fresh
 
 
 def _came_later(tx: Tx, before: rows.RecordRow, plan: Plan) -> bool:
@@ -457,7 +520,9 @@ def _file_one(
     body = plan.bodies[ChartTier(plan.chart, one.tier)].seal(
         text, RecordName(mapped.type, mapped.id, version)
     )
-    return entry, rows.RecordRow(plan.chart, seq, mapped.id, version, one.tier, head, body, plan.at)
+    return entry, rows.RecordRow(
+        plan.chart, seq, mapped.id, version, one.tier, head, body, plan.at, plan.inbox, plan.release
+    )
 
 
 def _as_written(row: rows.RecordRow, plan: Plan) -> tuple[object, ...]:

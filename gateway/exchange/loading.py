@@ -31,7 +31,7 @@ async def load(
     the gateway cannot keep more now; what was given before is kept.
     """
     source = await source_named(source_name, services)
-    reading = _File(file, services.maps.get(source.map))
+    reading = _File(file, await services.maps.get(source.map))
     done = 0
     async for receipts in in_batches(source.name, reading.units(), services, "file"):
         yield [receipt.outcome for receipt in receipts], reading.position - done

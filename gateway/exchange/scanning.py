@@ -75,7 +75,7 @@ async def scan(
     whose key was destroyed is counted as unreadable.
     """
     source = await source_named(name, services)
-    site = services.maps.get(source.map)
+    site = await services.maps.get(source.map)
     since = quality.since(days, services)
     found = await services.db.read(rows.TO_SCAN, name, since, most + 1)
     whole = len(found) <= most

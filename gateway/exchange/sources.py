@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from gateway.errors import Kind, Problem
+from gateway.exchange import releases
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 from gateway.store import inbox
 from gateway.store.engine import Tx
 
@@ -34,7 +36,10 @@ async def add(
     client: str = "",
     again: bool = False,
 ) -> None:
-    """Declare a source; Problem CONFLICT when the name is taken (unless `again`)."""
+    """Declare a source; Problem CONFLICT when the name is taken (unless `again`).
+
+    The map in the sites folder is put in force when none is; Problem UNPROCESSABLE when it has findings.
+    """
     if keep != "content":
         raise Problem(
             Kind.NOT_SUPPORTED, "Only sources whose content is kept here are offered yet."
@@ -54,6 +59,7 @@ async def add(
         0,
         services.now(),
     )
+    await releases.adopt(map, OPERATOR, services)
     if not await services.db.do(_add, row) and not again:
         raise Problem(Kind.CONFLICT, "There is a source of that name.", "name")
 

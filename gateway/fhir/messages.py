@@ -17,7 +17,8 @@ from gateway.fhir.answers import Answer
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
-from mappings.engine import jsontext
+from gateway.store.inbox import SourceRow
+from mappings.engine import Ids, Map, jsontext
 
 if TYPE_CHECKING:
     from gateway.fhir.door import Request
@@ -54,9 +55,7 @@ async def process(request: Request, caller: Caller) -> Answer:
     except Problem as found:
         problem = found
     if problem is None:
-        problem = await aside(
-            len(raw), _unreadable, raw, source.map, source.organization, request.services
-        )
+        problem = await _told_at_once(raw, source, services)
     answer = response.response(
         header,
         problem,
@@ -83,9 +82,17 @@ def _header(bundle: Any) -> Mapping[str, Any]:
     return header
 
 
-def _unreadable(raw: bytes, site: str, organization: str, services: Services) -> Problem | None:
-    """What stops the whole message, told at once; the rest is found when it is filed."""
-    reading = services.maps.get(site).read(raw, services.ids(organization))
+async def _told_at_once(raw: bytes, source: SourceRow, services: Services) -> Problem | None:
+    """What stops the whole message; the rest is found when it is filed."""
+    try:
+        site = await services.maps.get(source.map)
+    except Problem:
+        return None  # the message is kept and waits for a map
+    return await aside(len(raw), _unreadable, raw, site, services.ids(source.organization))
+
+
+def _unreadable(raw: bytes, site: Map, ids: Ids) -> Problem | None:
+    reading = site.read(raw, ids)
     stops = [
         issue
         for issue in (*reading.issues, *(i for m in reading.messages for i in m.issues))

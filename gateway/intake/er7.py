@@ -52,10 +52,10 @@ class Answer:
     faults: tuple[Fault, ...]
 
 
-def charset_of(source: SourceRow, services: Services) -> str:
+async def charset_of(source: SourceRow, services: Services) -> str:
     """The character set of a source's messages, "" when its map cannot be read now."""
     try:
-        return services.maps.get(source.map).source.charset
+        return (await services.maps.get(source.map)).source.charset
     except Problem:
         return ""
 
@@ -76,7 +76,7 @@ async def deliver(
     each answer. If it fails, all of them are answered AE. So is whatever nobody foresaw: no message
     is left without an answer.
     """
-    cuts = [_messages(delivery, sender, services) for delivery in deliveries]
+    cuts = [await _messages(delivery, sender, services) for delivery in deliveries]
     waiting: dict[str, list[_Message]] = {}
     for delivered in cuts:
         for message, source in delivered:
@@ -125,10 +125,11 @@ def _runs(messages: Sequence[_Message], limit: int) -> Iterator[list[_Message]]:
         yield run
 
 
-def _messages(
+async def _messages(
     delivery: bytes, sender: Sender, services: Services
 ) -> list[tuple[_Message, SourceRow | None]]:
     listed: list[tuple[_Message, SourceRow | None]] = []
+    charsets: dict[str, str] = {}
     for raw in hl7ack.cut(delivery):
         header = hl7ack.peek(raw)
         source = sender(header) if header is not None else None
@@ -137,8 +138,9 @@ def _messages(
         elif source is None:
             listed.append((_Message(raw, header, Fault.UNKNOWN_SENDER), None))
         else:
-            charset = charset_of(source, services)
-            listed.append((_Message(raw, hl7ack.peek(raw, charset)), source))
+            if source.map not in charsets:
+                charsets[source.map] = await charset_of(source, services)
+            listed.append((_Message(raw, hl7ack.peek(raw, charsets[source.map])), source))
     return listed or [(_Message(delivery, None, Fault.NOT_HL7), None)]
 
 

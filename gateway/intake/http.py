@@ -156,7 +156,7 @@ def _headers(status: int) -> dict[str, str]:
 async def _rows(raw: bytes, kind: str, source: SourceRow, services: Services) -> Response:
     if not raw.strip():
         raise Problem(Kind.MALFORMED, "The body is empty.")
-    site = services.maps.get(source.map)
+    site = await services.maps.get(source.map)
     if kind in DICOM and site.input != "dicom":
         # Another map would keep the pixels with the rest.
         raise Problem(Kind.MEDIA_TYPE, "This source does not send DICOM.")

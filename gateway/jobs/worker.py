@@ -1,4 +1,4 @@
-"""The worker: files kept messages, gives events their place, merges segments; stops cleanly."""
+"""The worker: files kept messages, reads some again, orders events, merges segments; stops cleanly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, scanning, upkeep
+from gateway.exchange import filing, replays, scanning, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -22,6 +22,7 @@ IDLE = 0.2
 SEQUENCE_EVERY = 0.5
 UPKEEP_EVERY = 30.0
 QUALITY_EVERY = 60.0
+REPLAY_EVERY = 0.05  # between two steps of a replay: a few hundred messages a second at most
 ATTEMPTS = 6
 
 
@@ -44,6 +45,7 @@ class Worker:
             self._every(SEQUENCE_EVERY, self.sequence_some),
             self._every(UPKEEP_EVERY, self.keep_up),
             self._every(QUALITY_EVERY, self.look_at_quality),
+            self._every(REPLAY_EVERY, self.replay_some),
         )
 
     async def _every(self, pause: float, work: Callable[[], Awaitable[int]]) -> None:
@@ -102,6 +104,10 @@ class Worker:
     async def look_at_quality(self) -> int:
         """Scan the sources whose night it is."""
         return await scanning.tonight(self._services)
+
+    async def replay_some(self) -> int:
+        """Take a replay a step further, when no message waits; returns how many were read again."""
+        return await replays.work(self._holder, self._services)
 
     async def drain(self) -> None:
         """File everything that is due, then sequence: for commands and tests."""

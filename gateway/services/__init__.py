@@ -88,7 +88,7 @@ async def open_services(settings: Settings) -> Services:
         register=(
             load_register(settings.county_file) if settings.county_file != Path() else Register({})
         ),
-        maps=Maps(sites, settings.canonical),
+        maps=Maps(sites, settings.canonical, db, wall_clock),
         catalogue=load_catalogue(
             *([SHIPPED] if settings.catalogue == Path() else [SHIPPED, settings.catalogue]),
             zone=settings.zone,

@@ -23,3 +23,7 @@ class Caller:
     strength: int = 1
     session: str = ""  # names the session or token in the log; never the secret itself
     address: str = ""
+
+
+OPERATOR = Caller(client="command-line", organization="county", role="operator", user="operator")
+"""Who runs the program's commands and starts it."""

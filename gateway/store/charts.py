@@ -167,6 +167,8 @@ class RecordRow(NamedTuple):
     head: bytes
     sealed: bytes | None
     filed: int
+    inbox: str = ""  # the raw message it came from
+    release: int = 0  # of the map that made it; 0 when no map did
 
 
 _RECORD = (
@@ -178,6 +180,8 @@ _RECORD = (
     _record.c.head,
     _record.c.sealed,
     _record.c.filed,
+    _record.c.inbox,
+    _record.c.release,
 )
 
 CURRENT = Statement(
@@ -187,6 +191,20 @@ VERSIONS = Statement(
     select(*_RECORD).where(_record.c.id == bindparam("id")).order_by(_record.c.version.desc()),
     "id",
 )
+NOT_FROM = Statement(
+    select(*_RECORD)
+    .where(
+        _record.c.id == bindparam("id"),
+        _record.c.inbox != bindparam("inbox"),
+        _record.c.version < bindparam("version"),
+    )
+    .order_by(_record.c.version.desc())
+    .limit(1),
+    "id",
+    "inbox",
+    "version",
+)
+"""What stood before a message wrote its versions."""
 BODIES = Statement(
     select(_record.c.id, _record.c.version, _record.c.tier, _record.c.sealed).where(
         _record.c.bucket == bindparam("bucket"),

@@ -40,6 +40,9 @@ SOURCE_OF_CLIENT = Statement(
     "client",
 )
 SOURCES = Statement(select(*_SOURCE).order_by(_source.c.name))
+SOURCES_OF_MAP = Statement(
+    select(*_SOURCE).where(_source.c.map == bindparam("map")).order_by(_source.c.name), "map"
+)
 PUT_SOURCE = Statement(insert(_source).values(**binds(_source)), *(c.name for c in _source.columns))
 SET_SOURCE_STATE = Statement(
     update(_source).where(_source.c.name == bindparam("name_")).values(state=bindparam("state_")),
@@ -284,4 +287,15 @@ ALARMS = Statement(
     .order_by(_alarm.c.at.desc(), _alarm.c.id.desc())
     .limit(bindparam("most")),
     "most",
+)
+ALARM_STANDS = Statement(
+    select(_alarm.c.id)
+    .where(
+        _alarm.c.kind == bindparam("kind"),
+        _alarm.c.about == bindparam("about"),
+        _alarm.c.settled == 0,
+    )
+    .limit(1),
+    "kind",
+    "about",
 )

@@ -328,7 +328,10 @@ class Replay(Base, table=True):
     from_at: int = Field(default=0, sa_type=BigInteger)  # arrivals chosen
     until_at: int = Field(default=0, sa_type=BigInteger)
     unmapped: int = 0  # only messages that met this line of the queue; 0 is all
+    kind: str = ""  # only messages of this kind, such as ORU^R01
+    issue: str = ""  # only messages that had this issue
     position: int = Field(default=0, sa_type=BigInteger)  # arrival of the last message done
+    last: str = ""  # which it was, should several have arrived at once
     total: int = 0
     done: int = 0
     changed: int = 0  # new versions written

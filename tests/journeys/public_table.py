@@ -137,7 +137,7 @@ async def sent(services: Services, id: str) -> tuple[str, bytes, dict[str, Mappe
     raw = RawRow(*(await services.db.read(RAW, id))[0])
     owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
     text = await services.vault.open_raw(raw.source, raw.day, id, raw.sealed, raw.wrap, owner)
-    site = services.maps.get(FOLDERS[raw.source])
+    site = services.maps.draft(FOLDERS[raw.source])
     reading = site.read(text, services.ids(raw.source), origin=id)
     return raw.source, text, {one.id: one for m in reading.messages for one in m.resources}
 

@@ -141,7 +141,7 @@ async def _prepared(settings: Settings, folder: Path) -> tuple[Life, list[str]]:
     keys = founding.Keys.in_folder(folder / "clients")
     services = await founding.found(settings, keys)
     ids = services.ids("people")
-    reading = services.maps.get("people")
+    reading = services.maps.draft("people")
     charts = []
     for delivery in volume(PERSONS, 20, seed="crash"):
         (message,) = reading.read(delivery.raw, ids, origin="x").messages

@@ -129,7 +129,7 @@ async def test_deep_json_is_refused_and_the_process_lives(doors):
 
 
 async def test_the_reports_of_a_delivery_are_kept_apart_and_found_again(doors):
-    site = doors.services.maps.get("tcm")
+    site = doors.services.maps.draft("tcm")
     columns = site.source.options["columns"].split(",")
     rows = [dict.fromkeys(columns, "") | {"BRID": f"T{n}", "BGDH": f"B{n}"} for n in range(3)]
     body = orjson.dumps(rows)

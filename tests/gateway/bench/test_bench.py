@@ -88,7 +88,7 @@ async def test_a_person_of_the_county_has_the_ids_and_shape_their_own_messages_w
     services = await county.opened(tmp_path, "sqlite")
     try:
         _, planned = made(40, services).resources(3, services)
-        site = services.maps.get(ORGANIZATION)
+        site = services.maps.draft(ORGANIZATION)
         mapped = {
             one.id: one
             for each in volume(4, 40, SEED)

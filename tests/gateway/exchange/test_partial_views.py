@@ -15,7 +15,7 @@ from gateway.services.caller import Caller
 
 def view(services: Services, *rows: tuple[str, str, str]) -> bytes:
     """Rows (item, value, changed at) of one report, as the TCM hospital's view shows them."""
-    columns = services.maps.get("tcm").source.options["columns"].split(",")
+    columns = services.maps.draft("tcm").source.options["columns"].split(",")
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
@@ -34,7 +34,7 @@ def view(services: Services, *rows: tuple[str, str, str]) -> bytes:
 
 
 async def filed(services: Services, raw: bytes) -> None:
-    await receive("tcm-lis", services.maps.get("tcm").units(raw), services)
+    await receive("tcm-lis", services.maps.draft("tcm").units(raw), services)
     await Worker(services).drain()
 
 

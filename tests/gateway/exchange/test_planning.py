@@ -25,7 +25,7 @@ RESULT = "OBX|1|NM|ZF^总分||21|分|||||F\r"
 
 def planned(raw: bytes, services: Services) -> dict[str, list[Planned]]:
     """What would be filed of a message of the people's hospital, by type."""
-    reading = services.maps.get("people").read(raw, services.ids("people"))
+    reading = services.maps.draft("people").read(raw, services.ids("people"))
     found: dict[str, list[Planned]] = {}
     for message in reading.messages:
         given = [planning.prepare(one, "people", services) for one in message.resources]
