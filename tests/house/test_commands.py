@@ -195,7 +195,7 @@ def test_sources_are_declared_listed_paused_and_resumed(desk, messages):
         "health-gateway: There is a source of that name. (name)\n",
     )
     assert desk("source", "add", "x", "--organization", "nobody", "--map", "people").code == 1
-    assert desk("source", "add", "x", "--organization", "people", "--map", "nobody").code == 2
+    assert desk("source", "add", "x", "--organization", "people", "--map", "nobody").code == 1
     assert desk("source", "add", "a/b", "--organization", "people", "--map", "people").code == 1
     assert (
         desk(
