@@ -1,4 +1,4 @@
-"""Commands on the hospitals' maps: lint, try, replay."""
+"""Commands on the hospitals' maps: lint, try; those on releases are in `releases`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ import typer
 from rich.highlighter import JSONHighlighter
 
 import mappings
-from gateway.cli.common import AsJson, console, indented, print_json, with_services
-from gateway.exchange import receive
-from gateway.jobs.worker import Worker
-from gateway.services import Services
+from gateway.cli import releases
+from gateway.cli.common import AsJson, console, indented, print_json
 from gateway.settings import read
-from gateway.store import inbox
 from mappings.engine import Issue, MapError, Mapped
 from mappings.engine import lint as lint_map
 from mappings.engine import load as load_map
@@ -26,7 +23,7 @@ from mappings.r4 import second
 
 OVER = {"zh": "例外已过期，可以删去", "en": "this exception is over and may go:"}
 
-app = typer.Typer(help="The hospitals' maps: lint, try, replay.", no_args_is_help=True)
+app = typer.Typer(help="The hospitals' maps and their releases.", no_args_is_help=True)
 
 
 def _site(name: str) -> Path:
@@ -123,19 +120,4 @@ def _plain_id(space: str, type: str, key: object) -> str:
     return blake2b(repr((space, type, tuple(key))).encode(), digest_size=16).hexdigest()  # type: ignore[arg-type]
 
 
-@app.command()
-def replay(
-    source: Annotated[str, typer.Argument(help="replay the quarantined messages of a source")],
-) -> None:
-    """Read a source's quarantined messages again with the map as it is now."""
-
-    async def run(services: Services) -> tuple[int, int]:
-        found = await services.db.read(inbox.INBOX_IDS, source, "quarantined")
-        for row in found:
-            await receive.replay(row[0], services)
-        await Worker(services).drain()
-        still = await services.db.read(inbox.INBOX_IDS, source, "quarantined")
-        return len(found), len(still)
-
-    before, after = with_services(run)
-    console.print(f"{before} replayed, {after} still in quarantine")
+releases.add_to(app)

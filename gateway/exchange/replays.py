@@ -150,6 +150,11 @@ async def set_state(id: int, state: str, services: Services) -> None:
     await services.db.do(_set_state, id, state)
 
 
+def tally_of(replay: ReplayRow) -> Tally:
+    """What a replay did so far."""
+    return msgspec.json.decode(replay.report or "{}", type=Tally)
+
+
 def _set_state(tx: Tx, id: int, state: str) -> None:
     tx.run(rows.SET_REPLAY_STATE, id, state)
 
@@ -217,7 +222,7 @@ class _Going:
     tally: Tally = field(init=False)
 
     def __post_init__(self) -> None:
-        self.tally = msgspec.json.decode(self.row.report or "{}", type=Tally)
+        self.tally = tally_of(self.row)
 
 
 class _Tried(Exception):
@@ -273,7 +278,7 @@ async def _file(kept: KeptRow, read: Read, going: _Going, services: Services) ->
         going.row = await services.db.do(
             _move_on, kept, going, _counted(going.tally, tried.written, tried.issues), services
         )
-    going.tally = msgspec.json.decode(going.row.report, type=Tally)
+    going.tally = tally_of(going.row)
 
 
 def _file_again(

@@ -413,11 +413,27 @@ def test_quarantined_messages_are_read_again_with_a_corrected_map(desk, messages
     copy_of_people(sites)
 
     as_it_is = desk("mappings", "replay", "people-his")
-    corrected = desk("mappings", "replay", "people-his", sites=str(sites))
+    edited = desk("mappings", "replay", "people-his", sites=str(sites))
+    propose = ("mappings", "propose", "people", "--note", "ZZ is a patient number")
+    proposed = desk(*propose, *signed(desk, "li"), "--json", sites=str(sites))
+    approved = desk("mappings", "approve", proposed.json["release"], *signed(desk, "wang"))
+    corrected = desk("mappings", "replay", "people-his")
 
+    assert edited.out == as_it_is.out, "a file that nobody approved changes nothing"
+    assert (proposed.code, approved.code) == (0, 0), (proposed.err, approved.err)
     assert as_it_is.out == "1 replayed, 1 still in quarantine\n"
     assert corrected.out == "1 replayed, 0 still in quarantine\n"
     assert desk("source", "list", "--json").json[1]["filed"] == 1
+
+
+def signed(desk, login: str) -> tuple[object, ...]:
+    """The words by which a person of the IT office says who they are; opens their account."""
+    word = desk.folder / f"{login}.password"
+    if not word.exists():
+        word.write_text("correct horse battery\n")
+        account = ("--name", login, "--organization", "people", "--roles", "it")
+        assert desk("user", "add", login, *account, "--password-file", word).code == 0
+    return "--as", login, "--password-file", word
 
 
 def copy_of_people(sites: Path) -> None:

@@ -220,10 +220,10 @@ async def test_a_scan_that_fails_waits_for_the_next_night(
 
     get = house.services.maps.get
 
-    def broken(site: str) -> object:
+    async def broken(site: str) -> object:
         if site == "mch":
             raise Problem(Kind.BUSY, "The map cannot be loaded.")
-        return get(site)
+        return await get(site)
 
     await house.file(*results(house, 1))
     monkeypatch.setattr(house.services.maps, "get", broken)

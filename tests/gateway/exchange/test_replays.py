@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import func, select
 
@@ -34,10 +33,6 @@ async def versions(here: Office) -> int:
     return int((await here.services.db.read(COUNT))[0][0])
 
 
-def tally(row: Any) -> replays.Tally:
-    return msgspec.json.decode(row.report, type=replays.Tally)
-
-
 async def observation(here: Office) -> Any:
     return (await here.house.only("Observation")).plain
 
@@ -58,7 +53,7 @@ async def test_a_changed_rule_makes_new_versions_of_the_same_ids_and_of_nothing_
     assert (seen.version, before[seen.id].version) == (2, 1)
     assert seen.plain["method"]["text"] == "by hand"
     assert (row.total, row.done, row.changed, row.state) == (2, 2, 2, "done")
-    assert tally(row).types == {"Observation": 1, "Provenance": 1}
+    assert replays.tally_of(row).types == {"Observation": 1, "Provenance": 1}
     kept = await here.services.db.read(
         Statement(select(RECORDS.c.id, RECORDS.c.version, RECORDS.c.release))
     )
@@ -93,7 +88,7 @@ async def test_a_second_replay_finds_nothing_to_write(here: Office):
 
     row = await here.replay()
 
-    assert (row.changed, tally(row).changed, await versions(here)) == (0, 0, before)
+    assert (row.changed, replays.tally_of(row).changed, await versions(here)) == (0, 0, before)
 
 
 async def test_a_replay_under_the_same_release_writes_nothing(here: Office):
@@ -120,7 +115,7 @@ async def test_a_dry_run_writes_nothing_and_says_what_would_be(here: Office):
     # Dry also under a release that is only proposed.
     row = await here.replay(dry=True, release=number)
 
-    assert tally(row).types == {"Observation": 1, "Provenance": 1}
+    assert replays.tally_of(row).types == {"Observation": 1, "Provenance": 1}
     assert (row.state, await versions(here)) == ("done", before)
     with pytest.raises(Problem) as caught:
         await here.replay(release=number)
@@ -212,8 +207,8 @@ async def test_only_the_chosen_messages_are_read_again(here: Office):
     by_issue = await here.replay(replays.Choice(issue="unmapped-code"))
     by_time = await here.replay(replays.Choice(until=1))
 
-    assert (by_kind.changed, tally(by_kind).passed) == (0, 2)
-    assert (tally(by_issue).changed, tally(by_issue).passed) == (1, 2)
+    assert (by_kind.changed, replays.tally_of(by_kind).passed) == (0, 2)
+    assert (replays.tally_of(by_issue).changed, replays.tally_of(by_issue).passed) == (1, 2)
     assert (by_time.total, by_time.done) == (0, 0)
 
 
@@ -235,7 +230,7 @@ async def test_only_messages_that_met_a_line_of_the_queue_are_read_again(here: O
 
     done = await here.replay(replays.Choice(unmapped=line))
 
-    assert (done.total, done.done, tally(done).types["Observation"]) == (1, 1, 1)
+    assert (done.total, done.done, replays.tally_of(done).types["Observation"]) == (1, 1, 1)
 
 
 async def test_a_message_in_quarantine_is_filed_by_a_replay(here: Office):
@@ -286,8 +281,8 @@ async def test_a_replay_that_was_cut_off_goes_on_where_it_was(here: Office, lost
 
     row = await here.finish(number)
 
-    assert (row.total, row.done, tally(row).changed, row.changed) == (4, 4, 3, 6)
-    assert tally(row).failed == 0
+    assert (row.total, row.done, replays.tally_of(row).changed, row.changed) == (4, 4, 3, 6)
+    assert replays.tally_of(row).failed == 0
     assert [one.version for one in await here.house.current("Observation")] == [2, 2, 2]
 
 
@@ -343,7 +338,7 @@ async def test_two_workers_share_a_replay_without_doing_it_twice(here: Office):
     await asyncio.gather(here.finish(number), here.finish(number))
 
     row = await replays.named(number, here.services)
-    assert (row.done, tally(row).types["Observation"]) == (5, 4)
+    assert (row.done, replays.tally_of(row).types["Observation"]) == (5, 4)
 
 
 async def test_another_hospital_does_not_replay(here: Office):
