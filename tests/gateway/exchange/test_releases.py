@@ -21,6 +21,7 @@ from tests.gateway.exchange.house import House, person
 from tests.gateway.exchange.map_office import (
     AUTHORITY,
     LI,
+    SHIPPED,
     WANG,
     ZHOU,
     FlakyDatabase,
@@ -291,9 +292,9 @@ async def test_a_new_version_of_the_program_gives_the_same_files_a_number_of_the
 
 
 async def test_a_source_whose_map_has_findings_is_alarmed_and_the_others_are_served(here: Office):
-    for name in ("tcm", "mch", "township"):
-        shutil.copytree(Path(releases.__file__).parents[2] / "mappings/sites" / name,
-                        here.folder / name, dirs_exist_ok=True)  # fmt: skip
+    for folder in SHIPPED.iterdir():
+        if folder.name != "people":
+            shutil.copytree(folder, here.folder / folder.name)
     await here.services.db.do(
         lambda tx: tx.run(Statement(RELEASES.delete()))  # as before there were releases
     )
