@@ -18,6 +18,12 @@ INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpreta
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 _NARRATIVE = frozenset({"TX", "FT"})
+_CODED = frozenset({"CD", "CE", "CV", "CO", "CWE", "CNE"})
+_SYSTEMS = {
+    "LN": "http://loinc.org",
+    "SCT": "http://snomed.info/sct",
+    "2.16.840.1.113883.6.96": "http://snomed.info/sct",
+}
 _MEMO = 8192
 
 
@@ -51,6 +57,7 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
     words = bound.tables.get("words")
     unit_tables = _unit_tables(bound)
     ordinal_system = setup.code_system("ordinal")
+    answers = setup.code_system(f"{setup.source.org}-answers")
     memo: dict[tuple[str, str], _Made] = {}
 
     def made(text: str, unit: str) -> _Made:
@@ -70,7 +77,13 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
                 at.offer("dataAbsentReason", absent("unknown"))
             return None
         first = found[0]
-        if bound.text("type", at) in _NARRATIVE:
+        kind = bound.text("type", at)
+        if kind in _CODED and len(first.parts) > 1 and len(found) == 1:
+            named = made(first.part(2) or first.part(1), "")
+            for element, node in named.offers:
+                at.offer(element, node)
+            return Choice("CodeableConcept", _answer(first, answers))
+        if kind in _NARRATIVE:
             return Choice("String", "\n".join(value.whole for value in found))
         unit_value = bound.first("unit", at)
         unit = ""
@@ -186,6 +199,18 @@ def _word(row: Row, text: str, system: str) -> dict[str, Any]:
     if row.get("ordinal"):
         node["coding"] = [{"system": system, "code": row["ordinal"]}]
     node["text"] = text
+    return node
+
+
+def _answer(value: Value, local: str) -> dict[str, Any]:
+    """A result that was sent as a code: in its own dictionary, an OID or this sender's."""
+    code, name, dictionary = value.part(1), value.part(2), value.part(3)
+    node: dict[str, Any] = {}
+    if code:
+        oid = f"urn:oid:{dictionary}" if dictionary.startswith(("1.", "2.")) else local
+        coding = {"system": _SYSTEMS.get(dictionary, oid), "code": code}
+        node["coding"] = [coding | ({"display": name} if name else {})]
+    node["text"] = name or code
     return node
 
 

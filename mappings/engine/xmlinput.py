@@ -250,6 +250,9 @@ class XmlDialect:
             return (), issues
         if any(sign in data for sign in _MOJIBAKE):
             issues.append(Issue("alarm", "charset-mojibake", ""))
+        body = root.find(f"{{{CDA}}}component/{{{CDA}}}nonXMLBody")
+        if body is not None:
+            issues.append(Issue("note", "unstructured-body", str(Place(body))))
         digest = blake2b(raw, digest_size=16).hexdigest()
         number = root.find(f"{{{CDA}}}id")
         found = None if number is None else xmlvalue.read(number, lambda name: "")

@@ -204,7 +204,9 @@ def _name(element: Any, place: Place) -> Value | None:
     family = "".join(_texts(element, "family"))
     given = _texts(element, "given")
     parts = (family, *given[:1], " ".join(given[1:])) if given else (family,)
-    shown = family + "".join(given)
+    # Chinese names are written family first and without a space.
+    latin = (family + "".join(given)).isascii()
+    shown = " ".join((*given, family)).strip() if latin else family + "".join(given)
     return Value(shown, place, parts) if shown else None
 
 

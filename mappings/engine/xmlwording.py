@@ -75,6 +75,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "the XML has too many elements or attributes",
     ),
     "xml-attribute-too-long": ("XML 的属性值太长", "an attribute of the XML is too long"),
+    "unstructured-body": (
+        "文档正文是附件，没有可读取的条目",
+        "the body of the document is an attachment; it holds no entries to read",
+    ),
     "envelope-not-found": (
         "信封里没有找到声明的这一层，请核对 [source] envelope",
         "this layer of the envelope is not there; check [source] envelope",
