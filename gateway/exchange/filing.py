@@ -370,7 +370,9 @@ def _merged(
         if changes == "additions":
             head, tail = merge.added(body, coming.text(), coming.unions)
         else:
-            head, tail = merge.patched(body, coming.text(), coming.deletes, coming.unions)
+            head, tail = merge.patched(
+                body, coming.text(), coming.deletes, coming.unions, coming.fills
+            )
     merged = msgspec.structs.replace(coming, head=head, tail=tail)
     return _raised(prepare(merged, plan.organization, services), one.nature, one.tier)
 

@@ -143,7 +143,8 @@ def facet_class(nature: Nature, chart: str) -> FacetClass:
 @lru_cache(maxsize=4096)
 def _anywhere(nature: Nature) -> FacetClass:
     return FacetClass(
-        type=nature.type,
+        # A Binary is a document's content, and decided as the document is.
+        type="DocumentReference" if nature.type == "Binary" else nature.type,
         source=nature.source,
         subjects=(),
         tier=Category(nature.tier),

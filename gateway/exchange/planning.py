@@ -131,6 +131,8 @@ def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:
     said = extract.said(resource, services.settings.zone)
     kept = mapped.kept_meta
     given = orjson.loads(b"{" + kept + b"}").get("security", []) if kept else []
+    if said.type == "DocumentReference":
+        given = [*given, *(g for one in resource.get("securityLabel", ()) for g in one["coding"])]
     labels = label(
         LabelFacts(
             type=said.type,
@@ -172,9 +174,14 @@ def _shelf(category: Category) -> Tier:
     )
 
 
-_INHERITS = (("encounter", "Encounter"), ("based-on", "ServiceRequest"), ("target", ""))
-"""What belongs to a protected visit (its department) or order (its name) is protected as it is; who
-tells of a protected record, as Provenance does, tells that there is one."""
+_INHERITS = (
+    ("attachment", "Binary"),
+    ("encounter", "Encounter"),
+    ("based-on", "ServiceRequest"),
+    ("related", "ServiceRequest"),
+)
+"""What belongs to a protected visit (its department) or order (its name) is protected as it is, and
+a document as what it says; who tells of a protected record, as Provenance does, tells that there is one."""
 
 
 def inherited(planned: Sequence[Planned], services: Services) -> tuple[Planned, ...]:
@@ -184,9 +191,25 @@ def inherited(planned: Sequence[Planned], services: Services) -> tuple[Planned, 
         for id, one in known.items():
             for name, target in one.said.links:
                 above = known.get(target)
-                if name == link and above is not None and type in ("", above.said.type):
+                if name == link and above is not None and type == above.said.type:
                     known[id] = one = _under(one, above.nature, services)
+    for one in list(known.values()):
+        for name, target in one.said.links:
+            content = known.get(target)
+            if name == "attachment" and content is not None:
+                known[target] = _content_of(content, one, services)
+    for id, one in known.items():
+        for name, target in one.said.links:
+            if name == "target" and target in known:
+                known[id] = one = _under(one, known[target].nature, services)
     return tuple(known.get(bytes.fromhex(one.mapped.id), one) for one in planned)
+
+
+def _content_of(content: Planned, document: Planned, services: Services) -> Planned:
+    """A document's content is what its document is: a consent on the one is a consent on the other."""
+    raised = _under(content, document.nature, services)
+    codes = tuple(dict.fromkeys((*raised.nature.codes, *document.nature.codes)))
+    return replace(raised, nature=msgspec.structs.replace(raised.nature, codes=codes))
 
 
 def _under(one: Planned, above: Nature, services: Services) -> Planned:

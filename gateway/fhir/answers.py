@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from email.utils import format_datetime
 from typing import NamedTuple
 
 import orjson
 
-from gateway.errors import Problem
+from gateway.errors import Kind, Problem
 from gateway.exchange.ask import Opened, Page
 from gateway.records.instant import moment
 from gateway.services.log import Leaf
@@ -24,6 +25,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     headers: Headers = ()
+    type: bytes = JSON
 
 
 def outcome(problem: Problem) -> bytes:
@@ -68,6 +70,29 @@ def resource(opened: Opened, text: bytes | None = None) -> Answer:
             receipt(opened.leaf),
         ),
     )
+
+
+def content(opened: Opened, accept: str) -> Answer:
+    """A Binary as FHIR, or the bytes it holds where `accept` asks for their media type and not for JSON.
+
+    Problem NOT_ACCEPTABLE for any other type. What a sender put in never runs here: it is sent as a
+    download, without scripts and without a guess at its type.
+    """
+    as_fhir = resource(opened)
+    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    if any(one in ("*/*", "application/*") or "json" in one for one in wanted):
+        return as_fhir
+    binary = orjson.loads(opened.text)
+    type_ = str(binary["contentType"])
+    bare = type_.partition(";")[0]
+    if not {bare, f"{bare.partition('/')[0]}/*"} & set(wanted):
+        raise Problem(Kind.NOT_ACCEPTABLE, "This content is of another media type.")
+    headers = (
+        *as_fhir.headers,
+        (b"content-disposition", b"attachment"),
+        (b"content-security-policy", b"default-src 'none'; sandbox"),
+    )
+    return Answer(200, base64.b64decode(binary["data"]), headers, type_.encode("ascii", "replace"))
 
 
 def receipt(leaf: Leaf) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from gateway.exchange import ask, patients, quality
 from gateway.fhir import answers, metadata
 from gateway.fhir.answers import Answer
 from gateway.records import query as queries
+from gateway.records.entry import Nature
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 CLINICAL = (
     "Condition",
     "DiagnosticReport",
+    "DocumentReference",
     "Encounter",
     "ImagingStudy",
     "Observation",
@@ -38,6 +40,7 @@ CLINICAL = (
     "Specimen",
 )
 READABLE = ("Patient", *CLINICAL)
+VERSIONED = ("Binary", *READABLE)
 FORM = "application/x-www-form-urlencoded"
 LONGEST_FORM = 64_000
 _SEGMENT = re.compile(r"[A-Za-z0-9$_.\-]{1,64}")
@@ -137,6 +140,14 @@ async def read(request: Request, caller: Caller) -> Answer:
     return answers.resource(opened)
 
 
+async def content(request: Request, caller: Caller) -> Answer:
+    """GET Binary/[id]: the resource, or what it holds when the caller asks for its media type (R4 2.36.2)."""
+    _only_format(request)
+    kind, id = request.parts
+    opened = await ask.read(kind, id, caller, request.services)
+    return answers.content(opened, request.headers.get("accept", "*/*"))
+
+
 async def vread(request: Request, caller: Caller) -> Answer:
     """GET [type]/[id]/_history/[vid]"""
     kind, id, _, version = request.parts
@@ -195,7 +206,14 @@ def everything_query(
             count = max(1, min(int(value), 1_000))
         elif name != "_format" and not lenient:
             raise Problem(Kind.NOT_SUPPORTED, "This parameter is not offered.", name[:32])
-    return queries.Query("", patient=chart, count=count, self_link=tuple(given))
+    # Contents of documents are fetched one by one: they are large, and of no patient compartment (R4).
+    return queries.Query(
+        "", patient=chart, natures=(_no_content,), count=count, self_link=tuple(given)
+    )
+
+
+def _no_content(nature: Nature) -> bool:
+    return nature.type != "Binary"
 
 
 async def _find(request: Request, caller: Caller, given: list[tuple[str, str]]) -> Answer:
@@ -295,9 +313,10 @@ def table() -> list[Route]:
 
     return [
         Route("GET", ("type", "id"), READABLE, "read", read),
+        Route("GET", ("type", "id"), ("Binary",), "read", content),
         Route("GET", ("type",), READABLE, "search-type", search),
         Route("POST", ("type", "_search"), READABLE, "search-type", search),
-        Route("GET", ("type", "id", "_history", "version"), READABLE, "vread", vread),
+        Route("GET", ("type", "id", "_history", "version"), VERSIONED, "vread", vread),
         Route("GET", ("type", "id", "$everything"), ("Patient",), "", everything, "everything"),
         Route("GET", ("type", "id"), ("Consent",), "read", consents.read),
         Route("POST", ("type",), ("Consent",), "create", consents.create),
@@ -353,7 +372,7 @@ class FhirDoor:
                 "type": "http.response.start",
                 "status": answer.status,
                 "headers": [
-                    (b"content-type", answers.JSON),
+                    (b"content-type", answer.type),
                     (b"content-length", b"%d" % len(answer.body)),
                     (b"cache-control", b"no-store"),
                     (b"x-content-type-options", b"nosniff"),
@@ -385,7 +404,8 @@ class FhirDoor:
         )
         if parts == ("metadata",) and method == "GET":
             return Answer(200, self._statement)
-        _acceptable(request)
+        if parts[:1] != ("Binary",):
+            _acceptable(request)
         route = self._route(method, parts)
         caller = await request.caller()
         if route.interaction and not allows(caller.scopes, parts[0], route.interaction):

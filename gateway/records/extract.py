@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ _CODE = {
     "MedicationRequest": "medicationCodeableConcept",
     "Encounter": "type",
     "Specimen": "type",
+    "DocumentReference": "type",
 }
+_BINARY = re.compile(r"Binary/([0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
     if kind == "ImagingStudy":
         code, category = _imaged(resource)
         links += [("identifier", digest) for digest in _numbers(resource)]
+    if kind == "Binary":
+        texts += _written(resource)
     return Said(
         type=kind,
         codes=tuple(dict.fromkeys(f"{s}|{c}" for s, c in _codings(code))),
@@ -120,6 +125,15 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         labels=tuple(_codings([{"coding": _listed(_meta(resource).get("security"))}])),
         departments=tuple(_departments(resource)),
     )
+
+
+def _written(binary: Mapping[str, Any]) -> Iterator[str]:
+    """What a Binary that holds plain text says."""
+    if str(binary.get("contentType", "")).startswith("text/plain"):
+        try:
+            yield base64.b64decode(str(binary.get("data", "")), validate=True).decode()
+        except ValueError:  # of bytes that are no text the labels of its document speak
+            return
 
 
 def _meta(resource: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -193,10 +207,26 @@ def _links(resource: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     for name, said_as in _LINKS.items():
         if name not in resource:
             continue
-        for one in _listed(resource[name]):
-            target = one.get("reference") if type(one) is dict else None
-            if type(target) is str and (match := _LINK.fullmatch(target.partition("/_history")[0])):
-                yield said_as, bytes.fromhex(match[1])
+        yield from _targets(resource[name], said_as)
+    if "context" in resource and type(context := resource["context"]) is dict:
+        yield from _targets(context.get("encounter"), "encounter")
+        yield from _targets(context.get("related"), "related")
+    for one in _listed(resource.get("relatesTo")):
+        if type(one) is dict:
+            yield from _targets(one.get("target"), "relatesto")
+    forms = _listed(resource.get("presentedForm"))
+    forms += [c.get("attachment") for c in _listed(resource.get("content")) if type(c) is dict]
+    for one in forms:
+        url = one.get("url") if type(one) is dict else None
+        if type(url) is str and (match := _BINARY.fullmatch(url)):
+            yield "attachment", bytes.fromhex(match[1])
+
+
+def _targets(value: Any, said_as: str) -> Iterator[tuple[str, bytes]]:
+    for one in _listed(value):
+        target = one.get("reference") if type(one) is dict else None
+        if type(target) is str and (match := _LINK.fullmatch(target.partition("/_history")[0])):
+            yield said_as, bytes.fromhex(match[1])
 
 
 _WORDS = frozenset({"display", "text", "conclusion", "valueString", "title", "comment"})

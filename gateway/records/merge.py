@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from mappings.engine import jsontext
+from mappings.engine.elements import JOINED
 
 
 def split_meta(text: bytes) -> tuple[bytes, bytes]:
@@ -19,18 +20,60 @@ def split_meta(text: bytes) -> tuple[bytes, bytes]:
 
 
 def patched(
-    old: bytes, new: bytes, deletes: Iterable[str], unions: Collection[str] = ()
+    old: bytes,
+    new: bytes,
+    deletes: Iterable[str],
+    unions: Collection[str] = (),
+    fills: Collection[str] = (),
 ) -> tuple[bytes, bytes]:
     """`old` with the top-level members of `new` in place of its own, and `deletes` taken out.
 
     Both are JSON objects; meta is left out. Members keep the order they had; new ones follow. The
     arrays named in `unions` are not replaced: elements that are not there yet are added, and of one
     that is there the members that came are taken. ``series.instance`` unites the arrays in them too.
+    Members named in `fills` are left alone where `old` has them, and so are extensions of a url that
+    `new` does not bring. Of the objects in `JOINED` (a period) the members are changed one by one, and
+    `deletes` may name one of them (``period.end``).
     """
     standing, coming = jsontext.parse(old), jsontext.parse(new)
     gone = set(deletes) | {"meta"}
-    members = _members(old, standing, new, coming, _tree(unions), newer=True)
-    return _joined([(name, text) for name, text in members if name not in gone])
+    members = dict(_members(old, standing, new, coming, _tree(unions), newer=True))
+    for name in fills:
+        if (stands := standing.get(name)) is not None:
+            members[name] = old[stands.key : stands.end]
+    before, after = standing.get("extension"), coming.get("extension")
+    if before is not None and after is not None:
+        members["extension"] = _extensions(old, before, new, after)
+    for name in JOINED:
+        if (stands := standing.get(name)) is not None and old[stands.start :].startswith(b"{"):
+            lost = {path.partition(".")[2] for path in gone if path.startswith(f"{name}.")}
+            inner = _inner(old, stands, new, coming.get(name), lost)
+            members[name] = b'"%s":{%s}' % (name.encode(), inner)
+            gone |= set() if inner else {name}
+    return _joined([(name, text) for name, text in members.items() if name not in gone])
+
+
+def _extensions(old: bytes, before: jsontext.Value, new: bytes, after: jsontext.Value) -> bytes:
+    """One extension for each url, the newer one; each says one thing."""
+    elements = {}
+    for text, array in ((old, before), (new, after)):
+        for one in array.items():
+            elements[one.string("url")] = text[one.start : one.end]
+    return b'"extension":[%s]' % b",".join(elements.values())
+
+
+def _inner(
+    old: bytes,
+    before: jsontext.Value,
+    new: bytes,
+    after: jsontext.Value | None,
+    lost: Collection[str],
+) -> bytes:
+    """The members of one object, those of `after` in place of the ones that stood."""
+    members = {name: old[value.key : value.end] for name, value in before.members().items()}
+    if after is not None:
+        members |= {name: new[value.key : value.end] for name, value in after.members().items()}
+    return b",".join(text for name, text in members.items() if name not in lost)
 
 
 def added(old: bytes, new: bytes, unions: Collection[str]) -> tuple[bytes, bytes]:

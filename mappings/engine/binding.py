@@ -89,21 +89,23 @@ class _Binder:
             when=self.rule(block.when, block, "") if block.when else None,
             rules=rules,
             line=str(block.line),
-            unions=self.unions(block),
+            unions=self.named(block, "unite", block.unite),
+            fills=self.named(block, "fill", block.fill),
         )
 
-    def unions(self, block: Block) -> tuple[str, ...]:
-        """The lists of ``unite = "result, series.instance"``; each must be one that a rule of the block writes.
+    def named(self, block: Block, word: str, listed: str | None) -> tuple[str, ...]:
+        """The elements of ``unite = "result, series.instance"``; each must be one that a rule of the block writes.
 
         A dot leads into the elements of a list: with a patch, or with a reference, which adds to them only.
         """
-        names = tuple(name.strip() for name in (block.unite or "").split(",") if name.strip())
+        names = tuple(name.strip() for name in (listed or "").split(",") if name.strip())
+        written = {re.split(r"[.(\[]", path, maxsplit=1)[0] for path in block.rules}
         for name in names:
-            if name.partition(".")[0] not in block.rules or block.mode in (None, "full"):
+            if name.partition(".")[0] not in written or block.mode in (None, "full"):
                 self.find(
                     block.line,
-                    f"unite 里的 {name} 要有自己的规则，并且 mode 是 patch 或 reference",
-                    f"unite names {name}: it needs a rule of its own, and mode patch or reference",
+                    f"{word} 里的 {name} 要有自己的规则，并且 mode 是 patch 或 reference",
+                    f"{word} names {name}: it needs a rule of its own, and mode patch or reference",
                 )
         return names
 
@@ -374,7 +376,9 @@ def _nearest(name: str) -> Find:
         built = at.run.built
         scope: Scope | None = at.scope
         while scope is not None:
-            for made in built.get((name, id(scope)), ()):
+            # What hangs on a neighbour, below the message itself, belongs to the neighbour alone.
+            here = scope.parent is not None or scope is at.scope
+            for made in built.get((name if here else f"={name}", id(scope)), ()):
                 if made.held:
                     at.issue("note", "reference-held")
                     return ()

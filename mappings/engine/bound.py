@@ -118,3 +118,4 @@ class BoundBlock(msgspec.Struct, frozen=True):
     rules: tuple[BoundRule, ...]
     line: str
     unions: tuple[str, ...] = ()
+    fills: tuple[str, ...] = ()

@@ -21,6 +21,29 @@ _MEMO = 8192
 _ICD_BASE = re.compile(r"([A-Z]\d\d)(?:\.(\d))?(?![A-Za-z])")
 
 
+_SAID = {
+    "LN": LOINC, "SCT": "http://snomed.info/sct", "I10": ICD10, "UCUM": units.UCUM,
+    "ISO639": "urn:ietf:bcp:47",
+}  # fmt: skip
+_HL7_TABLE = re.compile(r"HL7(\d{4})\Z")
+
+
+def _said_system(name: str, local: str) -> str:
+    """The code system a sender names in CWE.3 or CWE.6, where the name says it; else the local one."""
+    if match := _HL7_TABLE.match(name):
+        return f"http://terminology.hl7.org/CodeSystem/v2-{match[1]}"
+    return _SAID.get(name, local)
+
+
+def _alternate(parts: tuple[str, ...], local: str) -> list[dict[str, Any]]:
+    """The second coding of a CWE (components 4 to 6), as sent."""
+    code, name, system = (*parts[3:6], "", "", "")[:3]
+    if not code or len(parts) < 5:
+        return []
+    coding = {"system": _said_system(system, f"{local}-alternate"), "code": code}
+    return [{**coding, "display": name} if name else coding]
+
+
 def _target(table: Table, text: str, pairs: dict[str, str]) -> str | None:
     if text in pairs:
         return pairs[text]
@@ -64,11 +87,12 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         bound.tables[name] for name in ("units", "county_units") if name in bound.tables
     )
     mark_url = setup.extension("hr-mark")
-    memo: dict[tuple[str, ...], tuple[Any, tuple[tuple[str, Any], ...], bool]] = {}
+    memo: dict[tuple[tuple[str, ...], str, str], tuple[Any, tuple[tuple[str, Any], ...], bool]] = {}
 
     def made(
-        code: str, name: str, system: str, specimen: str, kind: str
+        parts: tuple[str, ...], specimen: str, kind: str
     ) -> tuple[Any, tuple[tuple[str, Any], ...], bool]:
+        code, name, system = (*parts[:3], "", "")[:3]
         # Some sources send a name and no code, others a code and no name: then the table's own helps out.
         row = table.get(code or name, specimen, kind)
         name = name or (row or {}).get("name", "")
@@ -88,6 +112,8 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
             mapped = True
         elif code:
             codings.append(_coding(table, code, name))
+        if len(parts) > 3:
+            codings += _alternate(parts, table.system)
         node: dict[str, Any] = {"coding": codings} if codings else {}
         shown = item.name or name or code
         if shown:
@@ -106,7 +132,7 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
     def concept(found: Sequence[Value], at: Instance) -> Any:
         value = found[0]
         kind = unit_kinds.kind(units.ucum(unit_of(at), unit_tables)) if table.by_unit else ""
-        key = (value.part(1), value.part(2), value.part(3), bound.text("specimen", at), kind)
+        key = (value.parts, bound.text("specimen", at), kind)
         known = memo.get(key)
         if known is None:
             if len(memo) >= _MEMO:
@@ -115,7 +141,7 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         node, offers, mapped = known
         if not mapped:
             at.issue("note", "unmapped-code", value.place)
-            at.unmapped(table.name, key[0], key[1], key[3], unit_of(at))
+            at.unmapped(table.name, value.part(1), value.part(2), key[1], unit_of(at))
         if at.block.type == "Observation":
             for element, offered in offers:
                 at.offer(element, offered)
@@ -125,9 +151,10 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
 
 
 def _make_local(setup: Setup, bound: Bound) -> Apply:
-    """local(system): the sender's own code and name as a CodeableConcept.
+    """local(system): the sender's own code and name as a CodeableConcept, a second coding beside.
 
-    Nothing is claimed, but where the site has a table of that name its approved LOINC stands in front.
+    Nothing is claimed but what the sender says itself (LN, HL7 tables); where the site has a table of
+    that name its approved LOINC stands in front.
     """
     system = setup.code_system(f"{setup.source.org}-{bound.texts['system']}")
     table = setup.tables.get(bound.texts["system"])
@@ -137,10 +164,10 @@ def _make_local(setup: Setup, bound: Bound) -> Apply:
         code, name = value.part(1), value.part(2)
         node: dict[str, Any] = {}
         if code:
-            coding = {"system": LOINC if value.part(3) == "LN" else system, "code": code}
+            coding = {"system": _said_system(value.part(3), system), "code": code}
             if name:
                 coding["display"] = name
-            node["coding"] = [coding]
+            node["coding"] = [coding, *_alternate(value.parts, system)]
             row = table.get(code) if table is not None else None
             if row is not None and row.get("loinc") and row.get("relation", "") in SAME:
                 node["coding"].insert(0, {"system": LOINC, "code": row["loinc"]})
@@ -149,6 +176,45 @@ def _make_local(setup: Setup, bound: Bound) -> Apply:
         return node or None
 
     return local
+
+
+def _make_locals(setup: Setup, bound: Bound) -> Apply:
+    """locals(system): the same for each of several codes."""
+    local = _make_local(setup, bound)
+    return lambda found, at: [local((value,), at) for value in found if any(value.parts)] or None
+
+
+def _make_named(setup: Setup, bound: Bound) -> Apply:
+    """named(system): the same where the field may hold a bare name, which is text and no code."""
+    local = _make_local(setup, bound)
+
+    def named(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        return {"text": value.text} if len(value.parts) < 2 else local(found, at)
+
+    return named
+
+
+def _make_local_coding(setup: Setup, bound: Bound) -> Apply:
+    """local_coding(system): the same as one Coding, where FHIR has no room for more."""
+    local = _make_local(setup, bound)
+
+    def local_coding(found: Sequence[Value], at: Instance) -> Any:
+        node = local(found, at)
+        return node and node.get("coding", [None])[0]
+
+    return local_coding
+
+
+def _make_code_extension(setup: Setup, bound: Bound) -> Apply:
+    """code_extension(system): the same inside an extension's ``code`` (patient-citizenship and its like)."""
+    local = _make_local(setup, bound)
+
+    def code_extension(found: Sequence[Value], at: Instance) -> Any:
+        node = local(found, at)
+        return node and {"extension": [{"url": "code", "valueCodeableConcept": node}]}
+
+    return code_extension
 
 
 def _make_coded(setup: Setup, bound: Bound) -> Apply:
@@ -229,7 +295,9 @@ def _make_status(setup: Setup, bound: Bound) -> Apply:
 def _make_encounter_status(setup: Setup, bound: Bound) -> Apply:
     """encounter_status(events, ended=PV1-45): by the event; an end time means finished.
 
-    ``skip`` in the table: the event says nothing of a visit, so there is no Encounter.
+    ``skip`` in the table: the event says nothing of a visit, so there is no Encounter. ``fill``: the
+    event does not say where the visit stands, so a status that is known already stays. ``deletes``
+    names what the event takes back (a cancelled discharge, the end).
     """
     table = bound.tables["events"]
 
@@ -239,8 +307,12 @@ def _make_encounter_status(setup: Setup, bound: Bound) -> Apply:
         if target == "skip":
             at.skipped = True
             return None
-        if target in ("in-progress", "unknown") and bound.text("ended", at):
+        if row is not None and row.get("deletes"):
+            at.nulls.append(row["deletes"])
+        elif target in ("in-progress", "unknown") and bound.text("ended", at):
             return "finished"
+        if row is None or row.get("fill"):
+            at.fills.append("status")
         return target
 
     return status
@@ -300,6 +372,11 @@ def _make_not_among(setup: Setup, bound: Bound) -> Apply:
     return not_among
 
 
+def _make_unless(setup: Setup, bound: Bound) -> Apply:
+    """unless(other=SPM-4): the value, but nothing when the other source holds something; for `when`."""
+    return lambda found, at: None if bound.first("other", at) is not None else found[0].text
+
+
 FUNCTIONS = {
     "code": Function(_make_code, order=("table",), tables=("table",), needs=("table",), pairs=True),
     "concept": Function(
@@ -311,6 +388,10 @@ FUNCTIONS = {
         sources=("specimen", "unit"),
     ),
     "local": Function(_make_local, order=("system",), texts=("system",)),
+    "code_extension": Function(_make_code_extension, order=("system",), texts=("system",)),
+    "locals": Function(_make_locals, order=("system",), texts=("system",)),
+    "named": Function(_make_named, order=("system",), texts=("system",)),
+    "local_coding": Function(_make_local_coding, order=("system",), texts=("system",)),
     "coded": Function(_make_coded, order=("table",), tables=("table",), needs=("table",)),
     "coding": Function(_make_coding, order=("table",), tables=("table",), needs=("table",)),
     "observation_status": Function(
@@ -338,6 +419,7 @@ FUNCTIONS = {
         needs=("dictionaries",),
         sources=("dictionary", "name"),
     ),
+    "unless": Function(_make_unless, sources=("other",)),
     "among": Function(_make_among, variadic=True),
     "not_among": Function(_make_not_among, variadic=True, empty=True),
 }

@@ -694,7 +694,9 @@ class _Writer:
         opening = b'{"reference":"%s/' % block.type.encode()
         one = f"one = Made(id_, False, {opening!r} + id_.encode() + b'\"}}')"
         note = [one] if own or upward or all_ else []
-        note += [f"built.setdefault(({name!r}, id(scope)), []).append(one)" for name in own]
+        whole = [f"={name}" for name in own] if block.each == "message" else []
+        noted = (*own, *whole)
+        note += [f"built.setdefault(({name!r}, id(scope)), []).append(one)" for name in noted]
         if upward:
             note.append("for l in ls: l.append(one)")
         if all_:
@@ -715,7 +717,8 @@ class _Writer:
             "taken[id_] = tail",
             *note,
             f"add(Mapped({block.type!r}, id_, key, {head!r} + id_.encode() + b'\",', tail, b'', us, "
-            f"{block.mode!r}, (), str(scope.place), (), {tuple(block.unions)!r}, {block.name!r}, mask))",
+            f"{block.mode!r}, (), str(scope.place), (), {tuple(block.unions)!r}, {block.name!r}, mask, "
+            f"{tuple(block.fills)!r}))",
         ]
 
     def framed(self, above: list[str], here: list[str], all_: bool) -> list[str]:

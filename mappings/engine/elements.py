@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 NATIONAL = frozenset(SYSTEMS)
 
+PUBLISHED = "http://hl7.org/fhir"
+PUBLISHED_EXTENSIONS = frozenset(
+    {"patient-mothersMaidenName", "patient-religion", "patient-birthPlace", "patient-citizenship",
+     "patient-nationality", "patient-disability", "condition-assertedDate", "condition-dueTo",
+     "encounter-modeOfArrival", "event-statusReason", "observation-nature-of-abnormal-test"}
+)  # fmt: skip
+"""Extensions FHIR R4 itself publishes; any other name is the gateway's own."""
+JOINED = frozenset({"period", "hospitalization"})
+"""Elements whose members a patch changes one by one: an end that is sent leaves the start alone."""
+
 
 class PathFault(Exception):
     """A target path that cannot be written to."""
@@ -41,7 +51,12 @@ Put = Callable[[dict[str, Any], Any, "Instance"], None]
 
 
 def putter(type_: str, path: str, source: Source) -> Put:
-    """Compile a target path. Forms: ``a``, ``a[0].b``, ``value[x]``, ``identifier(space)``, ``extension(name)``."""
+    """Compile a target path.
+
+    Forms: ``a``, ``a[0].b``, ``value[x]``, ``identifier(space)``, ``extension(name)``, its value's type
+    behind it (``extension(name).valueCoding``), and ``participant(word)`` for more items of a list than
+    one rule gives: the word only tells the rules apart.
+    """
     if type_ not in definitions.resources():
         near = ", ".join(get_close_matches(type_, sorted(definitions.resources()), 3, 0.3))
         raise PathFault(
@@ -50,10 +65,15 @@ def putter(type_: str, path: str, source: Source) -> Put:
         )
     if match := re.fullmatch(r"identifier\(([a-z0-9\-]+)\)", path):
         return _identifier(match[1], source)
-    if match := re.fullmatch(r"extension\(([a-z0-9\-]+)\)", path):
-        return _extension(f"{source.base_url}/StructureDefinition/{match[1]}")
+    if match := re.fullmatch(r"extension\(([A-Za-z0-9\-]+)\)(?:\.(value[A-Z][A-Za-z]+))?", path):
+        base = PUBLISHED if match[1] in PUBLISHED_EXTENSIONS else source.base_url
+        return _extension(f"{base}/StructureDefinition/{match[1]}", match[2] or "valueString")
     if match := re.fullmatch(r"([a-z][A-Za-z]*)\[x\]", path):
         return _choice(match[1])
+    if match := re.fullmatch(r"([a-z][A-Za-z]*)\([a-z0-9\-]+\)", path):
+        listed = definitions.elements(type_).get(match[1])
+        if listed is not None and listed.many:
+            return _append(match[1])
     steps: list[tuple[str, int | None]] = []
     for part in path.split("."):
         found = _STEP.fullmatch(part)
@@ -167,9 +187,12 @@ def contradictions(number: str, birth: str, gender: object) -> list[str]:
     return found
 
 
-def _extension(url: str) -> Put:
+def _extension(url: str, value: str) -> Put:
     def put(body: dict[str, Any], node: Any, at: Instance) -> None:
-        made = {"url": url, "valueString": node} if isinstance(node, str) else {"url": url, **node}
+        if isinstance(node, list):
+            node = node[0]  # an extension has one value
+        whole = isinstance(node, dict) and value == "valueString"
+        made = {"url": url, **node} if whole else {"url": url, value: node}
         body["extension"] = [*body.get("extension", ()), made]
 
     return put

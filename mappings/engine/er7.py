@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any, BinaryIO
 
-from mappings.engine import er7groups
+from mappings.engine import attachments, er7groups
 from mappings.engine.er7segments import (
     CONTROL,
     Group,
@@ -217,6 +217,8 @@ def _letters(raw: bytes, source: Source) -> list[Letter]:
     repeats = text.find(wire.repetition, 8) >= 0
     escapes = bool(wire.escape) and text.find(wire.escape, 8) >= 0
     segments: list[Segment] = []
+    blobs: dict[str, attachments.Blob] = {}
+    encoded = f"{wire.field}ED{wire.field}"
     counts: dict[str, int] = {}
     sign, most = wire.field, source.limits.fields + 2
     for number, line in enumerate(lines, 1):
@@ -230,6 +232,8 @@ def _letters(raw: bytes, source: Source) -> list[Letter]:
             and not (escapes and wire.escape in line)
             and name != "MSH"
         )
+        if len(line) > 512 or encoded in line:
+            attachments.cut(name, fields, wire.component, wire.repetition, blobs)
         segment = Segment(name, fields, number, ordinal, wire, plain)
         if len(fields) > most:
             return [_stopped(raw, digest, Issue("stop", "too-many-fields", segment.where()))]
@@ -239,7 +243,7 @@ def _letters(raw: bytes, source: Source) -> list[Letter]:
     issues.extend(_damage(text, segments, wire))
     if escapes:
         issues.extend(_unknown_escapes(segments, wire))
-    return er7groups.group(segments, digest, issues)
+    return er7groups.group(segments, digest, issues, blobs)
 
 
 def _holds_control(raw: bytes) -> bool:
@@ -293,7 +297,9 @@ def _lines(text: str, wire: Wire) -> list[str]:
             rows = [row.removeprefix("\n") for row in rows]
     else:
         rows = text.split("\n")
+    # A document sent with line breaks may continue for thousands of rows: joined once.
     lines: list[str] = []
+    broken: dict[int, list[str]] = {}
     sign = wire.field
     for row in rows:
         if row[:3] in _FAMILIAR and row[3:4] == sign:
@@ -304,7 +310,9 @@ def _lines(text: str, wire: Wire) -> list[str]:
         if _SEGMENT.match(head) and (len(stripped) > 3 or len(stripped.rstrip()) == 3):
             lines.append(stripped)
         elif lines and row.strip():
-            lines[-1] = f"{lines[-1]}\n{row.rstrip()}"
+            broken.setdefault(len(lines) - 1, []).append(row.rstrip())
+    for number, rest in broken.items():
+        lines[number] = "\n".join((lines[number], *rest))
     return lines
 
 

@@ -8,6 +8,9 @@ under the name ``PI1``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mappings.engine.er7segments import Group, Segment, compile_address
 from mappings.engine.model import Issue
 from mappings.engine.reader import Getter, Letter
@@ -53,8 +56,13 @@ def _kind(code: str, event: str, structure: str, segments: list[Segment]) -> tup
     return code, event
 
 
-def group(segments: list[Segment], digest: str, issues: list[Issue]) -> list[Letter]:
-    """The letters of one message; `issues` (those of reading it) go with the first of them."""
+def group(
+    segments: list[Segment], digest: str, issues: list[Issue], blobs: Mapping[str, Any]
+) -> list[Letter]:
+    """The letters of one message; `issues` (those of reading it) go with the first of them.
+
+    Each letter may use all documents that were cut out of the message (`blobs`).
+    """
     head = segments[0]
     message = Group("message", head, None)
 
@@ -89,6 +97,7 @@ def group(segments: list[Segment], digest: str, issues: list[Issue]) -> list[Let
                     part,
                     digest if number == 1 else f"{digest}#{number}",
                     () if other else own,
+                    blobs,
                 )
             )
     return letters
@@ -190,7 +199,7 @@ class _Grouper:
         if self.orc_last and self.last == "OBR" and self.order is not None:
             self.order.add(segment)
             return
-        self.flush()
+        self.stand_alone()
         self.orc, self.order = segment, None
         self.noted = self.root
 
@@ -255,12 +264,16 @@ class _Grouper:
         self.noted = Group("OBX", segment, parent)
         parent.add(segment)
 
-    def flush(self) -> None:
-        """An ORC that no OBR followed stands alone; a container that no OBR followed has no parent."""
+    def stand_alone(self) -> None:
+        """An ORC that no OBR followed stands alone."""
         if self.orc is not None:
             Group("ORC", self.orc, self.root)
             self.root.add(self.orc)
             self.orc = None
+
+    def flush(self) -> None:
+        """The end of a patient: what still waits for an OBR stands alone, or has no parent."""
+        self.stand_alone()
         for container in self.containers:
             self.issues.append(Issue("drop", "orphan", container.where()))
         self.containers = []

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mappings.engine import coded, imaging, measured, people
+from mappings.engine import attachments, coded, imaging, measured, people, visits
 from mappings.engine.bound import Apply, Bound, Function, Setup
 
 FUNCTIONS: Mapping[str, Function] = {
+    **attachments.FUNCTIONS,
     **coded.FUNCTIONS,
     **imaging.FUNCTIONS,
     **measured.FUNCTIONS,
     **people.FUNCTIONS,
+    **visits.FUNCTIONS,
 }
 
 __all__ = ["FUNCTIONS", "Apply", "Bound", "Function", "Setup"]

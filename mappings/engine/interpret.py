@@ -76,8 +76,8 @@ class Instance:
     """One block evaluated in one scope; what a function may see and say while it runs."""
 
     __slots__ = (
-        "block", "body", "held", "made", "mode", "nulled", "nulls", "offered", "rare", "rule", "run",
-        "scope", "skipped",
+        "block", "body", "fills", "held", "made", "mode", "nulled", "nulls", "offered", "rare", "rule",
+        "run", "scope", "skipped",
     )  # fmt: skip
 
     def __init__(self, block: BoundBlock, scope: Scope, run: Run) -> None:
@@ -85,6 +85,7 @@ class Instance:
         self.body: dict[str, Any] = {}
         self.offered: dict[str, Any] = {}
         self.nulls: list[str] = []
+        self.fills: list[str] = []
         self.mode = block.mode
         self.held = False
         self.skipped = False
@@ -240,8 +241,11 @@ def build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
         if node is None:
             if rule.must:
                 at.issue("hold", "must-missing", scope.locate(rule.address))
-            elif at.nulled and rule.whole and at.mode == "patch":
-                at.nulls.append(rule.element)
+            elif at.nulled and at.mode == "patch":
+                if rule.whole:
+                    at.nulls.append(rule.element)
+                elif rule.element in elements.JOINED:
+                    at.nulls.append(rule.path)
         else:
             mask |= 1 << number
             rule.put(at.body, node, at)
@@ -281,13 +285,20 @@ def build(block: BoundBlock, scope: Scope, run: Run) -> Mapped | None:
         tail=tail,
         clock=clock,
         mode=at.mode,
-        deletes=tuple(name for name in dict.fromkeys(at.nulls) if name not in at.body),
+        deletes=tuple(name for name in dict.fromkeys(at.nulls) if not said(at.body, name)),
         place=str(scope.place),
         unions=block.unions,
+        fills=tuple(dict.fromkeys((*block.fills, *at.fills))),
         block=block.name,
         mask=mask,
     )
     return at.made
+
+
+def said(body: Mapping[str, Any], path: str) -> bool:
+    """Whether the resource gives the element a null was sent for, from another source."""
+    element, _, inner = path.partition(".")
+    return element in body and (not inner or inner in body[element])
 
 
 def remember(run: Run, block: BoundBlock, scope: Scope, id_: str, *, held: bool) -> None:
@@ -295,6 +306,10 @@ def remember(run: Run, block: BoundBlock, scope: Scope, id_: str, *, held: bool)
     made = Made(id_, held, b'{"reference":"%s/%s"}' % (block.type.encode(), id_.encode()))
     names = {block.name, block.type}
     upward: Scope | None = scope
+    if scope.parent is None:
+        # Of the message itself, not of a part of it: what a part may refer to.
+        for name in names:
+            run.built.setdefault((f"={name}", id(scope)), []).append(made)
     while upward is not None:
         for name in names:
             run.built.setdefault((name, id(upward)), []).append(made)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mappings.engine import units, values
+from mappings.engine.attachments import MARK
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.elements import Choice
 from mappings.engine.reader import Value
@@ -77,6 +78,10 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
                 at.offer("dataAbsentReason", absent("unknown"))
             return None
         first = found[0]
+        if first.parts[-1].startswith(MARK):
+            # A document, wherever it stands: DocumentReference and Binary tell of it.
+            at.skipped = True
+            return None
         kind = bound.text("type", at)
         if kind in _CODED and len(first.parts) > 1 and len(found) == 1:
             named = made(first.part(2) or first.part(1), "")
@@ -214,6 +219,23 @@ def _answer(value: Value, local: str) -> dict[str, Any]:
     return node
 
 
+def _make_amount(setup: Setup, bound: Bound) -> Apply:
+    """amount or amount('d'): a quantity of ``10^mL``; with a unit of its own, a number alone is of that unit."""
+    unit_tables = _unit_tables(bound)
+    fixed = bound.texts.get("unit", "")
+
+    def amount(found: Sequence[Value], at: Instance) -> Any:
+        value = found[0]
+        exact = values.digits(values.fold(value.text))
+        if exact is None:
+            at.issue("drop", "not-a-number", value.place)
+            return None
+        unit = fixed or value.part(2).replace("&", " ").strip()
+        return _quantity(exact, unit, fixed or (units.ucum(unit, unit_tables) if unit else ""))
+
+    return amount
+
+
 def _make_arrows(setup: Setup, bound: Bound) -> Apply:
     """interpretation(flags) and arrows: the sender's flag as an interpretation, its own text kept."""
     table = bound.tables["flags"]
@@ -313,6 +335,9 @@ FUNCTIONS = {
         sources=("type", "unit"),
         tables=("words", "units", "county_units"),
         empty=True,
+    ),
+    "amount": Function(
+        _make_amount, order=("unit",), texts=("unit",), tables=("units", "county_units")
     ),
     "interpretation": Function(_make_arrows, order=("flags",), tables=("flags",), needs=("flags",)),
     "arrows": Function(_make_arrows, order=("flags",), tables=("flags",), needs=("flags",)),

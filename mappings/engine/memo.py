@@ -163,6 +163,7 @@ class Recorder(Instance):
     def extra(self) -> Extra | None:
         """What was said beside the answer; `SLOW` when it cannot be told again."""
         changed = self.held or self.skipped or self.mode != self.block.mode
+        changed = changed or bool(self.nulls or self.fills)
         if self.slow or self.rare or changed:
             return SLOW
         if not (self.offers or self.issues or self.told):
@@ -226,7 +227,7 @@ class Memo:
                     rule.put(body, node, at)
                     if body and not before:
                         first = number
-                elif rule.must or (at.nulled and rule.whole and self.block.mode == "patch"):
+                elif rule.must or (at.nulled and self.block.mode == "patch"):
                     return _SLOW_ENTRY
         except (Bail, *EXPECTED):
             return _SLOW_ENTRY
@@ -345,6 +346,7 @@ class Whole:
             mapped.unions,
             mapped.block,
             mapped.mask,
+            mapped.fills,
         )
 
     def space(self, known: _Known) -> str:
@@ -394,7 +396,7 @@ class Shared:
                 bits |= 1 << number
                 first = first if body else number
                 rule.put(body, node, closed)
-            elif rule.must or (nulled and rule.whole and self.memo.block.mode == "patch"):
+            elif rule.must or (nulled and self.memo.block.mode == "patch"):
                 raise Bail
         return orjson.dumps(body)[1:-1], bits, first
 
@@ -412,7 +414,9 @@ def nearest(run: Run, name: str, scope: Scope) -> bytes | None:
     built = run.built
     at: Scope | None = scope
     while at is not None:
-        found = built.get((name, id(at)))
+        # What hangs on a neighbour, below the message itself, belongs to the neighbour alone.
+        here = at.parent is not None or at is scope
+        found = built.get((name if here else f"={name}", id(at)))
         if found:
             if found[0].held:
                 raise Bail

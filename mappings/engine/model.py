@@ -77,9 +77,10 @@ class Mapped(msgspec.Struct, frozen=True):
     ``kept_meta`` are members of the sender's own meta to keep (``"profile":[…],"tag":[…]``) or empty.
     ``clock`` is the business time in µs UTC that decides which version is newer. ``deletes`` names
     the top-level elements a patch removes, ``unions`` those arrays to which it only adds: a reference or a
-    ``uid`` that is known stands for the same element, and ``series.instance`` unites what lies in each too.
-    ``place`` is where in the source it came from. ``block`` is the block of the map that
-    made it; bit n of ``mask`` says that the block's rule n gave something.
+    ``uid`` that is known stands for the same element, and ``series.instance`` unites what lies in each too;
+    ``fills`` the elements it gives only where nothing stands yet. A member of an element is named by
+    its path (``period.end``). ``place`` is where in the source it came from. ``block`` is the block of
+    the map that made it; bit n of ``mask`` says that the block's rule n gave something.
     """
 
     type: str
@@ -96,6 +97,7 @@ class Mapped(msgspec.Struct, frozen=True):
     unions: tuple[str, ...] = ()
     block: str = ""
     mask: int = 0
+    fills: tuple[str, ...] = ()
 
     def text(self) -> bytes:
         """The resource without any meta."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mappings.engine import identity, times, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
-from mappings.engine.elements import checked_identifier
+from mappings.engine.elements import Choice, checked_identifier
 from mappings.engine.model import LocalId
 from mappings.engine.reader import Value
 
@@ -102,16 +102,33 @@ def _make_gender(setup: Setup, bound: Bound) -> Apply:
     return gender
 
 
+_USES = {
+    "PRN": "home", "ORN": "home", "VHN": "home", "WPN": "work", "PRS": "mobile", "EMR": "home",
+}  # fmt: skip
+"""HL7 table 0201 to contact-point-use."""
+_TELECOMS = {"PH": "phone", "CP": "phone", "FX": "fax", "BP": "pager", "SAT": "phone"}
+"""HL7 table 0202 to contact-point-system."""
+
+
 def _make_telecom(setup: Setup, bound: Bound) -> Apply:
-    """phone: the number as written; area and local number joined when the first component is empty."""
+    """phone or phone('home'): the number as written; area and local number joined when the first component is empty.
+
+    XTN-2 and XTN-3 say what it is for and what kind it is; XTN-4 is an electronic mail address.
+    """
+    use = bound.texts.get("use", "")
 
     def phone(found: Sequence[Value], at: Instance) -> Any:
         nodes = []
         for value in found:
             number = value.part(1) or value.part(12) or (value.part(6) + value.part(7))
             number = values.fold(number)
+            said = _USES.get(value.part(2), use)
+            shared = {"use": said} if said else {}
             if number and any(sign.isdigit() for sign in number):
-                nodes.append({"system": "phone", "value": number})
+                kind = _TELECOMS.get(value.part(3), "phone")
+                nodes.append({"system": kind, "value": number, **shared})
+            if value.part(4):
+                nodes.append({"system": "email", "value": value.part(4), **shared})
         return nodes or None
 
     return phone
@@ -119,16 +136,18 @@ def _make_telecom(setup: Setup, bound: Bound) -> Apply:
 
 def _make_address(setup: Setup, bound: Bound) -> Apply:
     """address: one text; the parts too when the sender filled more than the first."""
-    names = ((3, "city"), (4, "state"), (5, "postalCode"), (6, "country"))
+    names = ((3, "city"), (4, "state"), (5, "postalCode"), (6, "country"), (9, "district"))
 
     def address(found: Sequence[Value], at: Instance) -> Any:
         nodes = []
         for value in found:
-            parts = [value.part(number).replace("&", " ").strip() for number in range(1, 7)]
-            if not any(parts):
+            parts = [value.part(number).replace("&", " ").strip() for number in range(1, 10)]
+            if not any(parts[:6]):
                 continue
-            node: dict[str, Any] = {"text": " ".join(part for part in parts if part)}
-            if any(parts[2:]):
+            shown = [part for part in parts[:6] if part]
+            node: dict[str, Any] = dict(_PLACES.get(parts[6], {}))
+            node["text"] = " ".join(shown)
+            if any(parts[2:6]) or parts[8]:
                 lines = [part for part in parts[:2] if part]
                 if lines:
                     node["line"] = lines
@@ -137,6 +156,14 @@ def _make_address(setup: Setup, bound: Bound) -> Apply:
         return nodes or None
 
     return address
+
+
+_PLACES = {
+    "H": {"use": "home"}, "B": {"use": "work"}, "O": {"use": "work"}, "C": {"use": "temp"},
+    "BA": {"use": "old"}, "BI": {"use": "billing"}, "M": {"type": "postal"},
+    "SH": {"type": "postal"},
+}  # fmt: skip
+"""HL7 table 0190 to address-use and address-type."""
 
 
 def _make_practitioner(setup: Setup, bound: Bound) -> Apply:
@@ -150,7 +177,11 @@ def _make_practitioner(setup: Setup, bound: Bound) -> Apply:
             "".join(part.split("&", 1)[0] for part in (value.part(2), value.part(3))),
         )
         if "&" in number and not name:
-            number, _, name = number.partition("&")
+            # The name of OBR-32 to OBR-35 stands in subcomponents of the first component (NDL).
+            number, *named = number.split("&")
+            name = "".join(named[:2])
+            if name.isascii():
+                name = " ".join(part for part in (*named[1:2], *named[:1]) if part)
         if name and name.isascii():
             family, given = value.part(2).split("&", 1)[0], value.part(3)
             name = " ".join(part for part in (given, family) if part)
@@ -220,14 +251,41 @@ def _make_date(setup: Setup, bound: Bound) -> Apply:
     return date
 
 
+def _make_span(setup: Setup, bound: Bound) -> Apply:
+    """span(end=OBR-8): a dateTime, or a Period when there is an end."""
+    moment = _make_time(setup, Bound())
+
+    def span(found: Sequence[Value], at: Instance) -> Any:
+        start, last = moment(found, at), bound.first("end", at)
+        end = moment((last,), at) if last is not None else None
+        if end is None:
+            return start and Choice("DateTime", start)
+        return Choice("Period", {"start": start, "end": end} if start else {"end": end})
+
+    return span
+
+
 def _make_text(setup: Setup, bound: Bound) -> Apply:
     """text: all values, one a line."""
     return lambda found, at: "\n".join(value.whole for value in found)
 
 
 def _make_note(setup: Setup, bound: Bound) -> Apply:
-    """note: an Annotation holding all values, one a line."""
-    return lambda found, at: [{"text": "\n".join(value.whole for value in found)}]
+    """note(author=NTE-5, time=NTE-6): an Annotation holding all values, one a line."""
+    person = _make_practitioner(setup, bound)
+    moment = _make_time(setup, Bound())
+
+    def note(found: Sequence[Value], at: Instance) -> Any:
+        node: dict[str, Any] = {}
+        author, said = bound.first("author", at), bound.first("time", at)
+        if author is not None and (who := person((author,), at)):
+            node["authorReference"] = who
+        if said is not None and (when := moment((said,), at)):
+            node["time"] = when
+        node["text"] = "\n".join(value.whole for value in found)
+        return [node]
+
+    return note
 
 
 def _make_display(setup: Setup, bound: Bound) -> Apply:
@@ -252,14 +310,15 @@ FUNCTIONS = {
     "parted": Function(_make_parted, own=True),
     "person_name": Function(_make_person_name),
     "gender": Function(_make_gender, order=("sex",), tables=("sex",), needs=("sex",)),
-    "phone": Function(_make_telecom),
+    "phone": Function(_make_telecom, order=("use",), texts=("use",)),
+    "span": Function(_make_span, sources=("end",), timed=True),
     "address": Function(_make_address),
     "practitioner": Function(_make_practitioner),
     "time": Function(_make_time, order=("format",), texts=("format",), timed=True),
     "instant": Function(_make_instant, order=("format",), texts=("format",), timed=True),
     "date": Function(_make_date, order=("format",), texts=("format",), timed=True),
     "text": Function(_make_text),
-    "note": Function(_make_note),
+    "note": Function(_make_note, sources=("author", "time"), timed=True),
     "display": Function(_make_display),
     "codeable_text": Function(_make_codeable_text),
     "yes_no": Function(_make_yes_no),

@@ -91,7 +91,8 @@ class Letter(msgspec.Struct, frozen=True):
     `kind` is what `[map] accept` is compared with (``ORU^R01``; rows use the map's only kind ``*``).
     `sent` is the message's own time as the sender wrote it, in HL7 or ISO form, or empty.
     `digest` names the content for the Provenance when the caller gives no origin. A stop among
-    `issues` keeps the letter from being mapped.
+    `issues` keeps the letter from being mapped. `blobs` holds the encoded documents that were cut out of
+    it, by the token that stands in their place (`attachments.Blob`).
     """
 
     control_id: str
@@ -101,6 +102,7 @@ class Letter(msgspec.Struct, frozen=True):
     root: Any
     digest: str
     issues: tuple[Issue, ...] = ()
+    blobs: Mapping[str, Any] = {}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -113,6 +115,7 @@ class Limits(msgspec.Struct, frozen=True):
     repetitions: int = 1_000
     rows: int = 1_000_000
     elements: int = 200_000
+    attachment: int = 20_000_000
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from mappings.engine.model import Finding, MapError
 
 AtomKind = Literal["address", "literal", "reference", "fact"]
 
-BLOCK_WORDS = frozenset({"key", "clock", "each", "mode", "when", "space", "unite"})
+BLOCK_WORDS = frozenset({"key", "clock", "each", "mode", "when", "space", "unite", "fill"})
 MODES = ("full", "patch", "reference")
 TOP_WORDS = frozenset({"map", "source", "tables", "let", "each", "validation"})
 MAP_WORDS = frozenset({"id", "version", "base", "input", "accept"})
@@ -98,6 +98,7 @@ class Block:
     when: Rule | None = None
     space: str | None = None
     unite: str | None = None
+    fill: str | None = None
     rules: Mapping[str, Rule] = field(default_factory=dict)
     dropped: Mapping[str, tuple[str, Line]] = field(default_factory=dict)
 
@@ -555,6 +556,7 @@ def _overlay_block(below: Block, above: Block, findings: list[Finding]) -> Block
         when=above.when or below.when,
         space=above.space or below.space,
         unite=below.unite if above.unite is None else above.unite,
+        fill=below.fill if above.fill is None else above.fill,
         rules=rules,
         dropped={**below.dropped, **above.dropped},
     )

@@ -38,7 +38,7 @@ ITEM_COLUMNS = (
 COLUMNS = frozenset(
     {
         *ITEM_COLUMNS, "text", "target", "system", "display", "ucum", "ordinal", "interpretation",
-        "absent", "alarm", "base", "mode",
+        "absent", "alarm", "base", "mode", "fill", "deletes",
         # The county's own catalogues.
         "aliases", "items", "property", "sure", "number", "role", "modality", "body_part", "laterality",
     }

@@ -51,6 +51,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no-map": ("这种消息没有对应的映射", "this kind of message has no map"),
     "no-kind": ("MSH-9 没有写消息类型", "MSH-9 does not say what kind of message this is"),
     "no-control-id": ("MSH-10 没有消息控制号", "MSH-10 holds no control id"),
+    "attachment-broken": (
+        "附件不是合格的 Base64,没有保存,原始消息已保留",
+        "the document is not valid base64; it was not stored, the message is kept",
+    ),
+    "attachment-too-large": (
+        "附件超过该来源允许的大小,没有保存,原始消息已保留",
+        "the document is larger than this source may send; it was not stored, the message is kept",
+    ),
+    "attachment-type": (
+        "附件内容与声明的类型不符,按内容标注类型",
+        "the document is not of the type it is declared as; its content decides",
+    ),
     "orphan": (
         "这个段没有所属的上级段,没有读取",
         "this segment has no parent segment and was not read",

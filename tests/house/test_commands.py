@@ -322,7 +322,7 @@ def test_lint_says_nothing_about_the_shipped_maps_and_file_and_line_about_a_wron
     wrong = tmp_path / "sites" / "wrong"
     wrong.mkdir(parents=True)
     (wrong / "a.toml").write_text(
-        '[map]\nid = "x"\nversion = "1"\nbase = "base/oru_r01@2"\n'
+        '[map]\nid = "x"\nversion = "1"\nbase = "base/oru_r01@3"\n'
         '[source]\norg = "x"\ntimezone = "Asia/Shanghai"\n[Observation]\n"status" = "OBX-11 | kode(x)"\n'
     )
 

@@ -66,7 +66,7 @@ def test_a_code_is_traced_to_its_field_its_table_row_and_its_rule(told: Explaine
     assert [(one.table, one.code, one.line) for one in step.looked] == [
         ("items", "ALT", "lis_items.csv:3")
     ]
-    assert code.line == "base/oru_r01.toml:83"
+    assert code.line == "base/oru_r01.toml:124"
     assert code.text.startswith("OBX-3 | concept(")
     assert '"1742-6"' in code.value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -143,6 +144,39 @@ class House:
                 f"OBX|{n}|NM|{code}^{code}|{n}|{value}|U/L|9--50||||{state}|||20260220090000|LAB01"
             )
         return people.message("LIS", "ORU^R01", when, control or f"L{self.sent}", lines)
+
+    def mdm(
+        self,
+        who: Resident,
+        mrn: str = "0000000001",
+        *content: str | bytes,
+        event: str = "T02",
+        number: str = "D1",
+        parent: str = "",
+        visit: str = "V1",
+        at: str = "2026-02-20T10:00",
+        clinic: str = "0203^心内科门诊",
+        title: str = "CN^会诊记录",
+        level: str = "U",
+    ) -> bytes:
+        """A document: lines of text, and bytes as encoded documents."""
+        self.sent += 1
+        when = datetime.fromisoformat(at)
+        stamp = people.stamp(when)
+        place = people.Visit(who, mrn, visit, when, clinic, "D0012^李玘")
+        lines = [
+            f"EVN|{event}|{stamp}",
+            people.patient(who, mrn),
+            people.place(place).partition("||||||||||||||||||||||||")[0],
+            f"TXA|1|{title}||{stamp}|||{stamp}||D0012^李玘|||{number}|{parent}||||AU|{level}",
+        ]
+        for n, one in enumerate(content, 1):
+            if isinstance(one, str):
+                lines.append(f"OBX|{n}|TX|{title}||{one}||||||F")
+            else:
+                encoded = base64.b64encode(one).decode()
+                lines.append(f"OBX|{n}|ED|{title}||EMR^AP^PDF^Base64^{encoded}||||||F")
+        return people.message("EMR", f"MDM^{event}", when, f"D{self.sent}", lines)
 
     async def send(self, *raws: bytes, source: str = "people-his") -> list[receive.Receipt]:
         units = [receive.Unit(raw, control_of(raw)) for raw in raws]

@@ -33,6 +33,7 @@ from tests.gateway.exchange.house import Clock, House, clinician, person
 
 KEY = ECKey.generate_key("P-384", {"kid": "1"})
 SHEN = person()
+PDF = b"%PDF-1.4\n% \xe5\xbf\x83\n%%EOF\n"
 
 
 @dataclass
@@ -142,7 +143,7 @@ async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
 
 
 async def fill(door: Door) -> None:
-    """A visit, three reports, and a psychiatric visit with its report."""
+    """A visit with three reports and a document, and a psychiatric visit with one of each."""
     house, mrn, closed = door.house, "0000000001", "0601^精神心理科"
     await house.send(
         house.adt(SHEN),
@@ -152,6 +153,8 @@ async def fill(door: Door) -> None:
         ),
         house.adt(SHEN, visit="V9", clinic=closed, diagnosis="F32.100^中度抑郁发作"),
         house.oru(SHEN, mrn, ("HAMD", "21", "F"), report="R9", visit="V9", clinic=closed),
+        house.mdm(SHEN, mrn, PDF),
+        house.mdm(SHEN, mrn, "患者情绪低落。", number="D9", visit="V9", clinic=closed),
     )
     await house.send(
         part10(

@@ -17,7 +17,7 @@ from tests.gateway.fhir.conftest import Door
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STRANGERS = ("Account", "AuditEvent", "Binary", "Group", "Medication", "Practitioner", "ValueSet")
+STRANGERS = ("Account", "AuditEvent", "Media", "Group", "Medication", "Practitioner", "ValueSet")
 
 
 def outcome(answer: Any, status: int) -> OperationOutcome:
@@ -81,7 +81,7 @@ async def test_every_listed_interaction_works(full: Door) -> None:
                     address = f"/fhir/{kind}?patient={chart}&_include={include}"
                     assert (await full.web.get(address, headers=headers)).status_code == 200
             done.add((kind, interaction))
-    assert len(done) == 3 * len(READABLE)
+    assert len(done) == 3 * len(READABLE) + 2, "Binary is not searched"
     answer = await full.web.get(f"/fhir/Patient/{chart}/$everything", headers=headers)
     assert answer.status_code == 200
     Bundle.model_validate_json(answer.content)
@@ -200,6 +200,8 @@ async def test_what_is_read_is_what_was_stored_to_the_byte(full: Door) -> None:
             continue  # for registrars
         answer = await full.web.get(f"/fhir/{one.type}/{one.id}", headers=headers)
         assert answer.content == one.text
+        if one.type == "Binary":
+            continue  # never searched
         page = await full.web.get(f"/fhir/{one.type}?_id={one.id}", headers=headers)
         assert one.text in page.content
     ones = [one for one in await full.house.current("Observation") if b"0.10" in one.text]
