@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import OPERATOR, AsJson, console, print_columns, print_json, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import loading, sources
 from gateway.jobs.worker import Worker
@@ -127,6 +127,34 @@ def add(
             facility=facility,
             certificate=certificate,
             client=client or name,
+        )
+
+    with_services(run)
+
+
+@source.command()
+def change(
+    name: str,
+    map: Annotated[str | None, typer.Option(help="folder under the sites folder")] = None,
+    facility: Annotated[str | None, typer.Option(help="MSH-4 that plain MLLP must carry")] = None,
+    certificate: Annotated[
+        str | None, typer.Option(help="SHA-256 of its client certificate")
+    ] = None,
+    client: Annotated[str | None, typer.Option(help="system client that may post for it")] = None,
+) -> None:
+    """Change what is said of a source; what is not named stays."""
+
+    async def run(services: Services) -> None:
+        if map is not None:
+            services.maps.get(map)
+        await sources.change(
+            name,
+            services,
+            OPERATOR,
+            map=map,
+            facility=facility,
+            certificate=certificate,
+            client=client,
         )
 
     with_services(run)

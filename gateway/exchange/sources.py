@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from gateway.errors import Kind, Problem
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
 from gateway.exchange import releases
 from gateway.services import Services
-from gateway.services.caller import OPERATOR
+from gateway.services.caller import OPERATOR, Caller
 from gateway.store import inbox
 from gateway.store.engine import Tx
 
@@ -42,10 +44,10 @@ async def add(
     """
     if keep != "content":
         raise Problem(
-            Kind.NOT_SUPPORTED, "Only sources whose content is kept here are offered yet."
+            Trouble.NOT_SUPPORTED, "Only sources whose content is kept here are offered yet."
         )
     if not name.isascii() or not name.replace("-", "").isalnum():
-        raise Problem(Kind.MALFORMED, "A source's name is letters, digits and hyphens.", "name")
+        raise Problem(Trouble.MALFORMED, "A source's name is letters, digits and hyphens.", "name")
     row = (
         name,
         organization,
@@ -53,7 +55,7 @@ async def add(
         keep,
         "active",
         facility,
-        certificate.lower().replace(":", ""),
+        _plain(certificate),
         client,
         0,
         0,
@@ -61,7 +63,9 @@ async def add(
     )
     await releases.adopt(map, OPERATOR, services)
     if not await services.db.do(_add, row) and not again:
-        raise Problem(Kind.CONFLICT, "There is a source of that name.", "name")
+        raise Problem(
+            Trouble.CONFLICT, "There is a source of that name; `source change` corrects it.", "name"
+        )
 
 
 def _add(tx: Tx, row: tuple[object, ...]) -> bool:
@@ -71,6 +75,32 @@ def _add(tx: Tx, row: tuple[object, ...]) -> bool:
     return True
 
 
+async def change(name: str, services: Services, caller: Caller, **said: str | None) -> None:
+    """Change a source's map, facility, certificate or client; None leaves one as it is.
+
+    A `config` event says what was changed. Problem UNKNOWN when there is no such source.
+    """
+    given = {word: value for word, value in said.items() if value is not None}
+    if "certificate" in given:
+        given["certificate"] = _plain(given["certificate"])
+    await services.db.do(_change, name, given)
+    at = services.now()
+    body = Body(request=f"source.{at}", details={"source": name, "changed": ", ".join(given)})
+    await services.log.note(Kind.CONFIG, Outcome.PERMIT, caller, at, body)
+
+
+def _change(tx: Tx, name: str, given: dict[str, str]) -> None:
+    found = tx.one(inbox.SOURCE, name)
+    if found is None:
+        raise Problem(Trouble.UNKNOWN, "No such source is declared here.", "name")
+    row = inbox.SourceRow(*found)._replace(**given)
+    tx.run(inbox.SET_SOURCE, name, row.map, row.facility, row.certificate, row.client)
+
+
+def _plain(fingerprint: str) -> str:
+    return fingerprint.lower().replace(":", "")
+
+
 async def set_state(name: str, state: str, services: Services) -> None:
     """Pause or resume a source; Problem UNKNOWN when there is none."""
     await services.db.do(_set_state, name, state)
@@ -78,7 +108,7 @@ async def set_state(name: str, state: str, services: Services) -> None:
 
 def _set_state(tx: Tx, name: str, state: str) -> None:
     if tx.one(inbox.SOURCE, name) is None:
-        raise Problem(Kind.UNKNOWN, "No such source is declared here.", "name")
+        raise Problem(Trouble.UNKNOWN, "No such source is declared here.", "name")
     tx.run(inbox.SET_SOURCE_STATE, name, state)
 
 

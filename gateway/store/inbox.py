@@ -44,6 +44,21 @@ SOURCES_OF_MAP = Statement(
     select(*_SOURCE).where(_source.c.map == bindparam("map")).order_by(_source.c.name), "map"
 )
 PUT_SOURCE = Statement(insert(_source).values(**binds(_source)), *(c.name for c in _source.columns))
+SET_SOURCE = Statement(
+    update(_source)
+    .where(_source.c.name == bindparam("name_"))
+    .values(
+        map=bindparam("map_"),
+        facility=bindparam("facility_"),
+        certificate=bindparam("certificate_"),
+        client=bindparam("client_"),
+    ),
+    "name_",
+    "map_",
+    "facility_",
+    "certificate_",
+    "client_",
+)
 SET_SOURCE_STATE = Statement(
     update(_source).where(_source.c.name == bindparam("name_")).values(state=bindparam("state_")),
     "name_",

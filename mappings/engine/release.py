@@ -22,6 +22,7 @@ from mappings.engine import (
     envelope,
     explain,
     interpret,
+    renaming,
     rules,
     streams,
     table_review,
@@ -319,6 +320,8 @@ class _Loader:
                 f"基础映射 {name} 现在是版本 {below.version}，这里写的是 {version}；请核对后改写",
                 f"the base map {name} is now version {below.version}, not {version}; check and update",
             )
+        below, findings = renaming.renamed(below, parsed)
+        self.findings.extend(findings)
         merged, findings = rules.overlay(below, parsed)
         self.findings.extend(findings)
         return merged

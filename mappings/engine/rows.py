@@ -146,7 +146,8 @@ class RowDialect:
         index = Contract(source).index.get(text)
         if index is None:
             raise AddressFault(
-                f"[source] columns 里没有列 {text}", f"[source] columns has no column {text}"
+                f"[source] columns 里没有列 {text}；本院叫别的名字就写进 rename，没有就用 drop('理由') 去掉这条规则",
+                f"[source] columns has no column {text}; rename it if yours has another name, drop('reason') the rule if you have none",
             )
 
         def get(scope: Row | Group) -> Sequence[Value]:

@@ -192,7 +192,7 @@ def test_sources_are_declared_listed_paused_and_resumed(desk, messages):
     again = desk("source", "add", "second-his", "--organization", "people", "--map", "people")
     assert (again.code, again.err) == (
         1,
-        "health-gateway: There is a source of that name. (name)\n",
+        "health-gateway: There is a source of that name; `source change` corrects it. (name)\n",
     )
     assert desk("source", "add", "x", "--organization", "nobody", "--map", "people").code == 1
     assert desk("source", "add", "x", "--organization", "people", "--map", "nobody").code == 1
@@ -203,6 +203,10 @@ def test_sources_are_declared_listed_paused_and_resumed(desk, messages):
         ).code
         == 1
     )
+
+    assert desk("source", "change", "second-his", "--map", "nobody").code == 2
+    assert desk("source", "change", "nobody", "--facility", "A").code == 1
+    assert desk("source", "change", "second-his", "--facility", "DS01").code == 0
 
     assert desk("source", "pause", "second-his").code == 0
     assert desk("load", "second-his", messages(1)).code == 2
