@@ -9,12 +9,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gateway.cli.common import OPERATOR, AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import loading, sources
 from gateway.jobs.worker import Worker
 from gateway.records.instant import moment
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 
 source = typer.Typer(help="The hospital systems that send to us.", no_args_is_help=True)
 
@@ -145,8 +146,6 @@ def change(
     """Change what is said of a source; what is not named stays."""
 
     async def run(services: Services) -> None:
-        if map is not None:
-            services.maps.get(map)
         await sources.change(
             name,
             services,

@@ -78,11 +78,13 @@ def _add(tx: Tx, row: tuple[object, ...]) -> bool:
 async def change(name: str, services: Services, caller: Caller, **said: str | None) -> None:
     """Change a source's map, facility, certificate or client; None leaves one as it is.
 
-    A `config` event says what was changed. Problem UNKNOWN when there is no such source.
+    A `config` event says what was changed. Problem UNKNOWN when there is no such source, else as `add`.
     """
     given = {word: value for word, value in said.items() if value is not None}
     if "certificate" in given:
         given["certificate"] = _plain(given["certificate"])
+    if "map" in given:
+        await releases.adopt(given["map"], caller, services)
     await services.db.do(_change, name, given)
     at = services.now()
     body = Body(request=f"source.{at}", details={"source": name, "changed": ", ".join(given)})

@@ -204,7 +204,7 @@ def test_sources_are_declared_listed_paused_and_resumed(desk, messages):
         == 1
     )
 
-    assert desk("source", "change", "second-his", "--map", "nobody").code == 2
+    assert desk("source", "change", "second-his", "--map", "nobody").code == 1
     assert desk("source", "change", "nobody", "--facility", "A").code == 1
     assert desk("source", "change", "second-his", "--facility", "DS01").code == 0
 
