@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +13,12 @@ from rich.progress import Progress
 
 from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
 from gateway.errors import Kind, Problem
-from gateway.exchange import loading, sources
+from gateway.exchange import loading, pulling, sources
 from gateway.jobs.worker import Worker
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import OPERATOR
+from gateway.store.views import FeedRow
 
 source = typer.Typer(help="The hospital systems that send to us.", no_args_is_help=True)
 
@@ -74,7 +77,12 @@ def list_(as_json: AsJson = False) -> None:
     """Received = filed + quarantined + waiting + duplicates, for each source."""
 
     async def run(services: Services) -> list[dict[str, object]]:
-        return [{**row._asdict(), "agrees": row.agrees} for row in await sources.tallies(services)]
+        views = {feed.source: feed for feed in await pulling.feeds(services)}
+        return [
+            {**row._asdict(), "agrees": row.agrees}
+            | ({"view": _view(views[row.name])} if row.name in views else {})
+            for row in await sources.tallies(services)
+        ]
 
     rows = with_services(run)
     if as_json:
@@ -90,7 +98,7 @@ def list_(as_json: AsJson = False) -> None:
         "waiting",
         "duplicates",
     ]
-    lines: list[tuple[str, ...]] = [(*shown, "sum", "last message")]
+    lines: list[tuple[str, ...]] = [(*shown, "sum", "last message", "view")]
     for row in rows:
         last = int(str(row["last_at"]))
         lines.append(
@@ -98,6 +106,7 @@ def list_(as_json: AsJson = False) -> None:
                 *(str(row[name]) for name in shown),
                 "agrees" if row["agrees"] else "DISAGREES",
                 moment(last).isoformat(timespec="seconds") if last else "-",
+                str(row.get("view", "-")),
             )
         )
     print_columns(lines)
@@ -131,6 +140,47 @@ def add(
         )
 
     with_services(run)
+
+
+def _view(feed: FeedRow) -> str:
+    """How the last reading of a view went."""
+    if not feed.last_at:
+        return feed.error or "never read"
+    at = moment(feed.last_at).isoformat(timespec="seconds")
+    return f"{feed.error.upper() or 'ok'} at {at}"
+
+
+@source.command()
+def view(
+    name: str,
+    address_file: Annotated[
+        Path, typer.Option(help="file (mode 600) with the SQLAlchemy address of the database")
+    ],
+    view: Annotated[str, typer.Option(help="the view's name, with its schema if it has one")],
+    every: Annotated[int, typer.Option(help="seconds between two readings")] = 60,
+    from_start: Annotated[bool, typer.Option(help="read it from its first row again")] = False,
+) -> None:
+    """Read a source's rows from a database view, from a watermark on."""
+    with_services(
+        lambda services: pulling.declare(
+            name, address_file, view, every, services, from_start=from_start
+        )
+    )
+
+
+@source.command()
+def pull(name: str, as_json: AsJson = False) -> None:
+    """Read a source's view now; exit 1 when it cannot be read."""
+    pulled = with_services(
+        lambda services: pulling.pull(name, services, f"pull-{secrets.token_hex(8)}")
+    )
+    if as_json:
+        print_json(pulled._asdict())
+    else:
+        console.print(f"{pulled.rows} new rows in {pulled.units} messages")
+    if pulled.error:
+        print(f"health-gateway: {pulling.SAID[pulled.error]}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @source.command()

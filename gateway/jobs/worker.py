@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, replays, scanning, upkeep
+from gateway.exchange import filing, pulling, replays, scanning, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -21,6 +21,7 @@ BATCH = 16
 IDLE = 0.2
 SEQUENCE_EVERY = 0.5
 UPKEEP_EVERY = 30.0
+PULL_EVERY = 5.0
 QUALITY_EVERY = 60.0
 REPLAY_EVERY = 0.05  # between two steps of a replay: a few hundred messages a second at most
 ATTEMPTS = 6
@@ -44,6 +45,7 @@ class Worker:
             self._every(0.0, self.file_some),
             self._every(SEQUENCE_EVERY, self.sequence_some),
             self._every(UPKEEP_EVERY, self.keep_up),
+            self._every(PULL_EVERY, self.pull_some),
             self._every(QUALITY_EVERY, self.look_at_quality),
             self._every(REPLAY_EVERY, self.replay_some),
         )
@@ -108,6 +110,10 @@ class Worker:
     async def replay_some(self) -> int:
         """Take a replay a step further, when no message waits; returns how many were read again."""
         return await replays.work(self._holder, self._services)
+
+    async def pull_some(self) -> int:
+        """Read the databases' views whose time has come."""
+        return await pulling.pull_due(self._services, self._holder)
 
     async def drain(self) -> None:
         """File everything that is due, then sequence: for commands and tests."""
