@@ -97,7 +97,7 @@ async def declare(
     Raises Problem UNKNOWN for an undeclared source, MALFORMED naming what is wrong.
     """
     source = await source_named(name, services)
-    view_of(services.maps.get(source.map), view)
+    view_of(await services.maps.get(source.map), view)
     if every < LEAST_EVERY:
         raise Problem(
             Kind.MALFORMED, f"A view is read every {LEAST_EVERY} seconds or less often.", "every"
@@ -175,7 +175,7 @@ async def pull(name: str, services: Services, holder: str) -> Pulled:
     if not found:
         raise Problem(Kind.UNKNOWN, "No view is declared for this source.")
     feed = rows.FeedRow(*found[0])
-    site = services.maps.get(source.map)
+    site = await services.maps.get(source.map)
     if not await services.db.do(_lease, name, holder, services.now()):
         raise Problem(Kind.CONFLICT, "Another process reads this view now.")
     try:

@@ -15,6 +15,8 @@ from joserfc.jwk import ECKey
 
 import mappings
 from gateway.cli import app
+from tests.hospital import COLUMNS
+from tests.hospital import result as result_row
 
 
 def words(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -221,6 +223,33 @@ def test_sources_are_declared_listed_paused_and_resumed(desk, messages):
         ["second-his", "people", "active", "1", "1", "0"]
     ]
     assert "DISAGREES" not in told
+
+
+def test_a_view_is_declared_read_and_listed_and_its_trouble_is_one_sentence(desk, tmp_path):
+    lis, address = tmp_path / "lis.sqlite", tmp_path / "address"
+    row = result_row("R1", "0101", "6.10", "2026-02-28 10:00:00")
+    with closing(sqlite3.connect(lis)) as db:
+        db.execute(f"CREATE TABLE V_LIS_JG ({', '.join(COLUMNS)})")
+        db.execute(f"INSERT INTO V_LIS_JG VALUES ({', '.join('?' * len(row))})", [*row.values()])
+        db.commit()
+    address.write_text(f"sqlite:///{lis}")
+    given = ("--address-file", address, "--view", "V_LIS_JG")
+    refused = desk("source", "view", "tcm-lis", *given)
+    assert (refused.code, "chmod 600" in refused.err) == (1, True)
+    address.chmod(0o600)
+    assert desk("source", "view", "tcm-lis", *given).code == 0
+    assert "never read" in desk("source", "list").out
+
+    assert desk("source", "pull", "tcm-lis").out == "1 new rows in 1 messages\n"
+    assert desk("source", "pull", "tcm-lis", "--json").json == {"rows": 0, "units": 0, "error": ""}
+
+    lis.unlink()
+    told = desk("source", "pull", "tcm-lis")
+    assert told.code == 1
+    assert told.err.startswith("health-gateway: The database has no such view")
+    listed = {one["name"]: one for one in desk("source", "list", "--json").json}
+    assert listed["tcm-lis"]["view"].startswith("REFUSED at ")
+    assert desk("source", "pull", "people-his").code == 1
 
 
 def test_clients_are_registered_listed_and_revoked(desk, tmp_path):
