@@ -278,6 +278,8 @@ class _Binder:
                     call.column,
                 )
                 return None
+        for address in function.reads:
+            bound.reads[address] = self.getter(Atom("address", address, call.column), line)
         made = function.make(self.setup, bound)
         return made if self.watch is None else self.watch(call, made)
 

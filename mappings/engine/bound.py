@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mappings.engine.reader import Source, Value
+from mappings.engine.reader import Getter, Source, Value
 from mappings.engine.rules import Expression
 from mappings.engine.tables import Table
 
@@ -52,6 +52,7 @@ class Bound:
     sources: dict[str, Callable[[Instance], Sequence[Value]]] = field(default_factory=dict)
     pairs: dict[str, str] = field(default_factory=dict)
     texts_many: list[str] = field(default_factory=list)
+    reads: dict[str, Getter] = field(default_factory=dict)
 
     def first(self, name: str, at: Instance) -> Value | None:
         """The first value of a source argument, or None; an explicit null counts as none."""
@@ -72,6 +73,7 @@ class Function:
 
     `own` says that it touches its resource beside the answer, so that siblings cannot share it; `seldom`
     names sources it hardly ever asks, `timed` says that it compares its answer with the time of the message.
+    `reads` are addresses that it looks up itself, in scopes below the rule's.
     """
 
     make: Callable[[Setup, Bound], Apply]
@@ -86,6 +88,7 @@ class Function:
     own: bool = False
     seldom: tuple[str, ...] = ()
     timed: bool = False
+    reads: tuple[str, ...] = ()
 
 
 class BoundRule(msgspec.Struct, frozen=True):

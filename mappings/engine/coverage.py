@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mappings.engine.explain import Unread
+from mappings.engine.functions import FUNCTIONS
 from mappings.engine.reader import Dialect, Inventory
 from mappings.engine.rules import Atom, Rule
 
@@ -129,4 +130,6 @@ def addresses(part: Part) -> Iterator[Atom]:
             atoms = [atom for option in rule.expression.alternatives for atom in option]
             for call in rule.expression.calls:
                 atoms += [atom for named in call.named.values() for atom in named]
+                reads = FUNCTIONS[call.name].reads if call.name in FUNCTIONS else ()
+                atoms += [Atom("address", address, call.column) for address in reads]
             yield from (atom for atom in atoms if atom.kind == "address")

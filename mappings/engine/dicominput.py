@@ -63,6 +63,10 @@ _SENT = (("InstanceCreationDate", "InstanceCreationTime"), ("ContentDate", "Cont
 _MOJIBAKE = re.compile("锟斤拷|烫烫烫|\ufffd")
 
 
+_OURS = frozenset({0x00080005, _ZONE, *(tag_for_keyword(day) for day, _ in _SENT)})
+_NO = Element("", ())
+
+
 class Place:
     """An attribute of an instance; formatted only when shown."""
 
@@ -91,10 +95,6 @@ class _Scope:
     def told(self) -> Sequence[Instance]:
         """The data sets an address is looked up in; a document that lists them comes last."""
         return self.sets if self.document is None else [*self.sets, self.document]
-
-    def attribute(self, address: str) -> Sequence[Value]:
-        """The values at an address, as a rule would find them here."""
-        return _getter(address)(self)
 
 
 class Instance(_Scope):
@@ -278,6 +278,28 @@ class DicomDialect:
     def eaches(self, source: Source) -> Callable[[str], bool]:
         return lambda each: each in ("series", "instance")
 
+    def filled(self, root: Study, source: Source) -> Iterator[tuple[str, str]]:
+        """Every filled attribute, once for each value it has in the study.
+
+        A time is read with its date, and what the dialect itself reads is no rule's business.
+        """
+        said = set[tuple[str, str]]()
+        for one in root.told():
+            for tag, path, value in _leaves(one.data):
+                if (
+                    (path, value) not in said
+                    and tag not in _OURS
+                    and one.data.get(tag, _NO)[0] != "TM"
+                ):
+                    said.add((path, value))
+                    yield path, str(Place(one.number, path, tag))
+
+    def whole(self, place: object) -> str:
+        return str(place)
+
+    def field(self, address: str) -> str:
+        return _plain_path(address)
+
     def cut(self, raw: bytes, source: Source) -> tuple[Sequence[Letter], Sequence[Issue]]:
         """One letter for each study of each patient, in the order they first appear."""
         if len(raw) > source.limits.bytes:
@@ -428,7 +450,7 @@ def _letters(sets: Sequence[DataSet], source: Source, issues: list[Issue]) -> li
                 study.add(number if several else 0, one)
             if kind == "kos":
                 study.document = Instance(0, data, Series("", study))
-    if any(_MOJIBAKE.search(text) for data in sets for text in _texts(data)):
+    if any(_MOJIBAKE.search(text) for data in sets for _, _, text in _leaves(data)):
         issues.append(Issue("alarm", "charset-mojibake", ""))
     uids = [uid for _, uid, _ in studies]
     return [
@@ -471,13 +493,15 @@ def _sent(study: Study, source: Source) -> str:
     return newest
 
 
-def _texts(data: DataSet) -> Iterator[str]:
-    for element in data.values():
+def _leaves(data: DataSet, above: str = "") -> Iterator[tuple[int, str, str]]:
+    """Tag, path of keywords and text of every value of a data set, sequences included."""
+    for tag, element in data.items():
+        path = above + (keyword_for_tag(tag) or f"{tag:08X}")
         for value in element.values:
             if isinstance(value, str):
-                yield value
+                yield tag, path, value
             else:
-                yield from _texts(value)
+                yield from _leaves(value, f"{path}.")
 
 
 # --- units -----------------------------------------------------------------------------------------

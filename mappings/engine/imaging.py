@@ -1,18 +1,18 @@
 """Functions for image studies: UIDs, accession numbers, modalities, and the series with what their quality is judged by.
 
-They read DICOM scopes (`dicominput`): a study's series and instances, and attributes by keyword.
+They read DICOM scopes (`dicominput`): a study's series and their instances.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, DivisionByZero, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from mappings.engine import times, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
-from mappings.engine.reader import Value
+from mappings.engine.reader import Getter, Value
 from mappings.engine.tables import Table
 
 if TYPE_CHECKING:
@@ -128,6 +128,13 @@ _QUALITY: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("burnedInAnnotation", "String", "", ("BurnedInAnnotation",)),
 )  # fmt: skip
 """Facts a receiver judges images by (name in the extension, type, UCUM unit, attributes best first)."""
+_COLLIMATION = ("SingleCollimationWidth", "TotalCollimationWidth")
+_READS = (
+    "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "NumberOfSeriesRelatedInstances",
+    "SeriesDate+SeriesTime", "RetrieveAETitle[*]", "RetrieveURL[*]", "SOPInstanceUID", "SOPClassUID",
+    "InstanceNumber", "DocumentTitle", "ConceptNameCodeSequence.CodeMeaning", *_COLLIMATION,
+    *(address for *_, addresses in _QUALITY for address in addresses),
+)  # fmt: skip
 
 
 def _make_series(setup: Setup, bound: Bound) -> Apply:
@@ -143,6 +150,7 @@ def _make_series(setup: Setup, bound: Bound) -> Apply:
 class _Series:
     def __init__(self, setup: Setup, bound: Bound) -> None:
         self.tables, self.bound, self.source = bound.tables, bound, setup.source
+        self.reads = bound.reads
         self.quality_url = setup.extension("image-quality")
         self.sent_url = setup.extension("modality-as-sent")
         self.endpoint_system = setup.source.system_of("ae-title")
@@ -162,12 +170,12 @@ class _Series:
         return nodes or None
 
     def series(self, scope: Any, at: Instance) -> dict[str, Any] | None:
-        uid = _first(scope, "SeriesInstanceUID")
+        uid = self.first(scope, "SeriesInstanceUID")
         if uid is None or not _FHIR_ID.fullmatch(uid.text):
             at.issue("drop", "dicom-uid-form", scope.place)
             return None
         node: dict[str, Any] = {"uid": uid.text}
-        number = _first(scope, "SeriesNumber")
+        number = self.first(scope, "SeriesNumber")
         if number is not None and _COUNT.fullmatch(number.text):
             node["number"] = int(number.text)
         modality = self.bound.first("modality", at)
@@ -175,17 +183,17 @@ class _Series:
             at.issue("drop", "dicom-modality-missing", scope.locate("Modality"))
             return None
         node["modality"] = _modality(modality, self.tables["modalities"], at)
-        if (said := _first(scope, "SeriesDescription")) is not None:
+        if (said := self.first(scope, "SeriesDescription")) is not None:
             node["description"] = said.text
-        instances = list(_instances(scope, at))
-        stated = _first(scope, "NumberOfSeriesRelatedInstances")
+        instances = list(self.instances(scope, at))
+        stated = self.first(scope, "NumberOfSeriesRelatedInstances")
         known = int(stated.text) if stated and _COUNT.fullmatch(stated.text) else 0
         node["numberOfInstances"] = max(known, len(instances))
-        where = [*scope.attribute("RetrieveAETitle[*]"), *scope.attribute("RetrieveURL[*]")]
+        where = [*self.reads["RetrieveAETitle[*]"](scope), *self.reads["RetrieveURL[*]"](scope)]
         if where:
             node["endpoint"] = [_endpoint(one.text, self.endpoint_system) for one in where]
         self.anatomy(node, scope, at)
-        if (started := _first(scope, "SeriesDate+SeriesTime")) is not None:
+        if (started := self.first(scope, "SeriesDate+SeriesTime")) is not None:
             moment = times.read(started.text, self.source.zone)
             if isinstance(moment, times.Moment):
                 node["started"] = moment.text
@@ -224,45 +232,43 @@ class _Series:
         made: list[dict[str, Any]] = []
         if modality.text != code:
             made.append({"url": self.sent_url, "valueString": modality.text})
-        facts = list(_facts(scope))
+        facts = list(_facts(scope, self.reads))
         if facts:
             made.append({"url": self.quality_url, "extension": facts})
         return made
 
+    def first(self, scope: Any, address: str) -> Value | None:
+        found = self.reads[address](scope)
+        return found[0] if found else None
 
-def _first(scope: Any, address: str) -> Value | None:
-    found: Sequence[Value] = scope.attribute(address)
-    return found[0] if found else None
-
-
-def _instances(scope: Any, at: Instance) -> Iterator[dict[str, Any]]:
-    seen = set()
-    for instance in scope.children("instance"):
-        uid, kind = _first(instance, "SOPInstanceUID"), _first(instance, "SOPClassUID")
-        if uid is None or kind is None or not _FHIR_ID.fullmatch(uid.text):
-            at.issue("drop", "dicom-uid-form", instance.place)
-            continue
-        if uid.text in seen:
-            continue
-        seen.add(uid.text)
-        node: dict[str, Any] = {
-            "uid": uid.text,
-            "sopClass": {"system": URI, "code": f"urn:oid:{kind.text}"},
-        }
-        number = _first(instance, "InstanceNumber")
-        if number is not None and _COUNT.fullmatch(number.text):
-            node["number"] = int(number.text)
-        title = _first(instance, "DocumentTitle") or _first(
-            instance, "ConceptNameCodeSequence.CodeMeaning"
-        )
-        if title is not None:
-            node["title"] = title.text
-        yield node
+    def instances(self, scope: Any, at: Instance) -> Iterator[dict[str, Any]]:
+        seen = set()
+        for instance in scope.children("instance"):
+            uid, kind = self.first(instance, "SOPInstanceUID"), self.first(instance, "SOPClassUID")
+            if uid is None or kind is None or not _FHIR_ID.fullmatch(uid.text):
+                at.issue("drop", "dicom-uid-form", instance.place)
+                continue
+            if uid.text in seen:
+                continue
+            seen.add(uid.text)
+            node: dict[str, Any] = {
+                "uid": uid.text,
+                "sopClass": {"system": URI, "code": f"urn:oid:{kind.text}"},
+            }
+            number = self.first(instance, "InstanceNumber")
+            if number is not None and _COUNT.fullmatch(number.text):
+                node["number"] = int(number.text)
+            title = self.first(instance, "DocumentTitle") or self.first(
+                instance, "ConceptNameCodeSequence.CodeMeaning"
+            )
+            if title is not None:
+                node["title"] = title.text
+            yield node
 
 
-def _facts(scope: Any) -> Iterator[dict[str, Any]]:
+def _facts(scope: Any, reads: Mapping[str, Getter]) -> Iterator[dict[str, Any]]:
     for name, kind, unit, addresses in _QUALITY:
-        found = next((some for one in addresses if (some := scope.attribute(one))), ())
+        found = next((some for one in addresses if (some := reads[one](scope))), ())
         if not found:
             continue
         if kind == "String":
@@ -270,17 +276,14 @@ def _facts(scope: Any) -> Iterator[dict[str, Any]]:
         elif (digits := values.digits(found[0].text)) is not None:
             quantity = {"value": values.number(digits), "unit": unit, "system": UCUM, "code": unit}
             yield {"url": name, "valueQuantity": quantity}
-    rows = _detector_rows(
-        _first(scope, "SingleCollimationWidth"), _first(scope, "TotalCollimationWidth")
-    )
+    single, total = (reads[one](scope) for one in _COLLIMATION)
+    rows = _detector_rows(single[0], total[0]) if single and total else 0
     if rows:
         yield {"url": "detectorRows", "valueInteger": rows}
 
 
-def _detector_rows(single: Value | None, total: Value | None) -> int:
+def _detector_rows(single: Value, total: Value) -> int:
     """Rows of a CT detector in use: how often the single width goes into the total one, 0 when not whole."""
-    if single is None or total is None:
-        return 0
     try:
         rows = Decimal(total.text) / Decimal(single.text)
     except (InvalidOperation, DivisionByZero):
@@ -304,5 +307,6 @@ FUNCTIONS = {
         tables=("modalities", "body_parts", "laterality"),
         needs=("modalities", "body_parts", "laterality"),
         sources=("modality", "body", "side"),
+        reads=_READS,
     ),
 }

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from mappings.engine import load
+from mappings.engine.explain import explain
+from mappings.r4 import check, second
 from tests.dicom_objects import (
     CT,
     DX,
@@ -115,6 +117,21 @@ def test_an_object_gives_exactly_what_was_agreed(name: str) -> None:
         if writing:
             expected.write_text(text, encoding="utf-8")
         assert text == expected.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_resource_is_valid_r4_to_both_readers(name: str) -> None:
+    for message in SITE.read(OBJECTS[name](), ids).messages:
+        for one in message.resources:
+            assert check.text(one.text(), one.type) == []
+            assert second.faults(one.text(), one.type) == []
+
+
+def test_the_tour_of_an_object_names_what_no_rule_reads() -> None:
+    told = explain(SITE, OBJECTS["ct-slice.dcm"](), ids)
+    assert {one.address for one in told.messages[0].unread} == {
+        "Rows", "Columns", "BitsAllocated", "PixelRepresentation",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OBJECTS)
