@@ -1,23 +1,27 @@
-"""Commands on the hospitals' maps: lint, try; those on releases are in `releases`."""
+"""Commands on the hospitals' maps: lint, try; cases, releases and tracing add theirs."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import orjson
 import typer
 from rich.highlighter import JSONHighlighter
 
-import mappings
-from gateway.cli import releases
+from gateway.cli import cases, releases, tracing
 from gateway.cli.common import AsJson, console, indented, print_json
-from gateway.settings import read
-from mappings.engine import Issue, MapError, Mapped
+from gateway.cli.sites import folder_of, loaded, print_findings
+from gateway.exchange.feeds import at_large
+from mappings.cases import case_ids
+from mappings.engine import Issue, Map, Mapped, Unmapped
 from mappings.engine import lint as lint_map
-from mappings.engine import load as load_map
+from mappings.engine.explain import Unread
 from mappings.engine.model import Language
 from mappings.r4 import second
 
@@ -26,20 +30,14 @@ OVER = {"zh": "例外已过期，可以删去", "en": "this exception is over an
 app = typer.Typer(help="The hospitals' maps and their releases.", no_args_is_help=True)
 
 
-def _site(name: str) -> Path:
-    folder = read().sites
-    return (folder if folder != Path() else Path(mappings.__path__[0]) / "sites") / name
-
-
 @app.command()
 def lint(
     site: str,
     english: Annotated[bool, typer.Option("--english", help="findings in English")] = False,
 ) -> None:
     """Check a site's rule files and tables; exit 1 with file, line and what to do."""
-    findings = lint_map(_site(site))
-    for finding in findings:
-        console.print(finding.text("en" if english else "zh"), highlight=False, markup=False)
+    findings = lint_map(folder_of(site))
+    print_findings(findings, "en" if english else "zh")
     raise typer.Exit(1 if findings else 0)
 
 
@@ -58,15 +56,14 @@ def try_(
 
     Every resource is validated, under the tier of `[validation]` that is in force on the day.
     """
-    try:
-        site_map = load_map(_site(site), read().canonical)
-    except MapError as fault:
-        for finding in fault.findings:
-            console.print(finding.text("en" if english else "zh"), highlight=False, markup=False)
-        raise typer.Exit(1) from None
+    language: Language = "en" if english else "zh"
+    site_map = loaded(site, language)
     arrived = (day or datetime.now(site_map.source.zone)).date()
     gate = site_map.gate(everything=True)
-    reading = site_map.read(file.read_bytes(), _plain_id, origin="try", gate=gate, day=arrived)
+    raw = file.read_bytes()
+    reading = site_map.read(raw, case_ids, origin="try", gate=gate, day=arrived)
+    unread = _unread(site_map, raw)
+    unmapped = Counter(one for message in reading.messages for one in message.unmapped)
     resources = [one for message in reading.messages for one in message.resources]
     issues = [
         *reading.issues,
@@ -82,19 +79,24 @@ def try_(
                     for i in issues
                 ],
                 "validation": site_map.validation.tier_on(arrived),
+                "unread": [
+                    {"field": one.address, "count": one.count, "place": one.place} for one in unread
+                ],
+                "unmapped": [
+                    {**msgspec.to_builtins(one), "count": count} for one, count in unmapped.items()
+                ],
             }
         )
     else:
         for one in resources:
             console.rule(f"{one.type}  {one.place}")
             console.print(JSONHighlighter()(indented(one.text()).decode()))
-        for issue in issues:
-            console.print(
-                f"{issue.severity}: {issue.text('en' if english else 'zh')}",
-                highlight=False,
-                markup=False,
-            )
-        language: Language = "en" if english else "zh"
+        for line in (
+            *_by_place(issues, language),
+            *_what_nothing_knows(unmapped, language),
+            *_what_nothing_reads(unread, language),
+        ):
+            console.print(line, highlight=False, markup=False)
         console.print(site_map.validation.text(arrived, language), highlight=False, markup=False)
         for ended in site_map.validation.over(arrived):
             line = f"{ended.line}: {OVER[language]} {ended.path}"
@@ -115,9 +117,39 @@ def _second_opinion(one: Mapped) -> list[Issue]:
     ]
 
 
-def _plain_id(space: str, type: str, key: object) -> str:
-    """Ids for a trial: stable, but not the county's."""
-    return blake2b(repr((space, type, tuple(key))).encode(), digest_size=16).hexdigest()  # type: ignore[arg-type]
+def _by_place(issues: Sequence[Issue], language: Language) -> Iterator[str]:
+    """A line for each issue at each kind of place; the first repetition stands for all."""
+    groups: dict[Issue, list[Issue]] = {}
+    for issue in issues:
+        groups.setdefault(at_large(issue), []).append(issue)
+    for group in groups.values():
+        times = f"{len(group)}× " if len(group) > 1 else ""
+        yield f"{group[0].severity}: {times}{group[0].text(language)}"
 
 
-releases.add_to(app)
+def _what_nothing_knows(unmapped: Counter[Unmapped], language: Language) -> Iterator[str]:
+    word = "未对照" if language == "zh" else "unmapped"
+    for one, count in unmapped.most_common():
+        parts = " ".join(filter(None, (one.code, one.name, one.specimen, one.unit)))
+        yield f"{word} {one.table}: {parts} ({count})"
+
+
+def _unread(site: Map, raw: bytes) -> list[Unread]:
+    """The fields that hold something no rule reads, the most frequent first."""
+    found = Counter[str]()
+    first: dict[str, Unread] = {}
+    for message in site.explain(raw, case_ids, origin="try").messages:
+        for one in message.unread:
+            found[one.address] += one.count
+            first.setdefault(one.address, one)
+    return [replace(first[address], count=count) for address, count in found.most_common()]
+
+
+def _what_nothing_reads(unread: Sequence[Unread], language: Language) -> Iterator[str]:
+    word = "没有规则读取" if language == "zh" else "no rule reads"
+    for one in unread:
+        yield f"{word}: {one.address} ({one.count}, {one.place})"
+
+
+for part in (releases, cases, tracing):
+    part.add_to(app)

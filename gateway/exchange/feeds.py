@@ -159,7 +159,7 @@ async def issues(caller: Caller, services: Services) -> tuple[Count, ...]:
     for source, text, arrived in await services.db.session(
         listed.with_issues, sorted(known), MOST_READ
     ):
-        for one in {(source, _at_large(issue)) for issue in issues_of(text)}:
+        for one in {(source, at_large(issue)) for issue in issues_of(text)}:
             messages[one] = messages.get(one, 0) + 1
             last[one] = max(last.get(one, 0), arrived)
     found = [
@@ -169,7 +169,7 @@ async def issues(caller: Caller, services: Services) -> tuple[Count, ...]:
     return tuple(sorted(found, key=lambda one: (-one.messages, one.source, one.issue.place)))
 
 
-def _at_large(issue: Issue) -> Issue:
+def at_large(issue: Issue) -> Issue:
     """The issue at its kind of place: `OBX[7]-5.1 (line 12)` and `OBX[3]-5.1 (line 8)` are one."""
     place = _WHICH.sub("", issue.place).strip()
     return Issue(issue.severity, issue.code, place, issue.rule)

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
 import orjson
@@ -296,3 +297,67 @@ def _literals(rule: Rule) -> Iterator[str]:
         yield from (atom.text for atom in alternative if atom.kind == "literal")
     for call in rule.expression.calls:
         yield from call.pairs.values()
+
+
+class RuleEdit(msgspec.Struct, frozen=True):
+    """A rule of the effective map that is not the same; an empty text is no rule. `line` is the new one's."""
+
+    block: str
+    path: str
+    before: str
+    after: str
+    line: str
+
+
+def edits(before: Map, after: Map) -> tuple[RuleEdit, ...]:
+    """The rules two maps differ in, whichever layer they stand in."""
+    old, new = _by_path(before), _by_path(after)
+    found = []
+    for key in dict.fromkeys((*new, *old)):
+        was, now = old.get(key), new.get(key)
+        if (was and was.text) != (now and now.text):
+            said = now or was
+            line = said.line if said else ""
+            found.append(RuleEdit(*key, was.text if was else "", now.text if now else "", line))
+    return tuple(found)
+
+
+def _by_path(site: Map) -> dict[tuple[str, str], Said]:
+    found: dict[tuple[str, str], Said] = {}
+    for part in site.parts:
+        name = f"{part.file.id} " if len(site.parts) > 1 else ""
+        for block in part.file.blocks.values():
+            for said in effective(block):
+                found[f"{name}{block.name}", said.path] = said
+    return found
+
+
+class Said(NamedTuple):
+    """One line of an effective map; `line` is where the layer stands that owns it."""
+
+    path: str
+    text: str
+    line: str
+
+
+def effective(block: Block) -> Iterator[Said]:
+    """Everything a block says after all layers: its words, its key, its rules."""
+    for word in ("each", "mode", "space", "unite"):
+        text = getattr(block, word)
+        if text is not None:
+            yield Said(word, text, "")  # which layer said a word is not kept
+    if block.key is not None:
+        for number, rule in enumerate(block.key, 1):
+            yield Said(f"key[{number}]", rule.text, str(rule.line))
+    for word, one in (("when", block.when), ("clock", block.clock)):
+        if one is not None:
+            yield Said(word, one.text, str(one.line))
+    for rule in block.rules.values():
+        yield Said(rule.path, rule.text, str(rule.line))
+    for path, (reason, line) in block.dropped.items():
+        yield Said(path, f"drop('{reason}')", str(line))
+
+
+def lines(before: Mapping[str, bytes], after: Mapping[str, bytes], path: str) -> Iterator[str]:
+    """The lines of one file that differ, each behind ``+`` or ``-``."""
+    return _lines(before.get(path, b""), after.get(path, b""))
