@@ -266,16 +266,6 @@ def _make_related(setup: Setup, bound: Bound) -> Apply:
     return related
 
 
-def _make_document(setup: Setup, bound: Bound) -> Apply:
-    """document(type=OBX-2): for `when`: whether a value is a document and no result."""
-
-    def document(found: Sequence[Value], at: Instance) -> Any:
-        sent = bound.text("type", at).upper() in ("ED", "RP")
-        return "yes" if sent or not all(map(_is_text, found)) else None
-
-    return document
-
-
 def _chosen(found: Sequence[Value], at: Instance, part: str) -> tuple[Value, Blob] | None:
     """The document a Binary is made of: the first encoded one, or with 'text' the written one."""
     wanted = part == "text"
@@ -325,5 +315,4 @@ FUNCTIONS = {
         sources=("event",),
         own=True,
     ),
-    "document": Function(_make_document, sources=("type",)),
 }

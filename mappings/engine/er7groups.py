@@ -3,7 +3,7 @@
 A message becomes one letter per patient. Merges say something of two patients, so they become two:
 one about the patient that stays, and one of kind ``MRG^A40`` about the number that is no longer used,
 whose group holds PID and MRG. In A24 and A37 the second patient's letter holds the first PID too,
-under the name ``PI1``.
+under the name ``PI1``. An OBX that holds a document opens a group of its own kind, ``DOC``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mappings.engine.attachments import MARK
 from mappings.engine.er7segments import Group, Segment, compile_address
 from mappings.engine.model import Issue
 from mappings.engine.reader import Getter, Letter
@@ -27,6 +28,7 @@ _ORDER_PARTS = frozenset(
     {"CTD", "TQ1", "TQ2", "CTI", "FT1", "BLG", "TCD", "RXO", "RXE", "RXR", "RXC", "RXD", "RQD"}
 )
 _CONTAINERS = frozenset({"SAC", "INV", "SID"})
+_DOCUMENT_TYPES = frozenset({"ED", "RP"})
 MERGES = frozenset({"A18", "A30", "A34", "A36", "A39", "A40", "A46", "A47"})
 """ADT events by which the number of MRG-1 is no longer used and that of PID-3 stands for it."""
 PAIRS = frozenset({"A24", "A37"})
@@ -111,6 +113,11 @@ def _retiring(root: Group, merge: Segment) -> Group:
             part.add(segment)
     part.add(merge)
     return part
+
+
+def is_document(segment: Segment) -> bool:
+    """Whether an OBX holds a document and no result: by its type, or because one was cut out of it."""
+    return segment.field(2) in _DOCUMENT_TYPES or MARK in segment.field(5)
 
 
 class _Grouper:
@@ -261,7 +268,7 @@ class _Grouper:
         if parent is self.root and strict:
             self.issues.append(Issue("hold", "orphan", segment.where()))
             return
-        self.noted = Group("OBX", segment, parent)
+        self.noted = Group("DOC" if is_document(segment) else "OBX", segment, parent)
         parent.add(segment)
 
     def stand_alone(self) -> None:

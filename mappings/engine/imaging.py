@@ -23,7 +23,7 @@ UCUM = "http://unitsofmeasure.org"
 URI = "urn:ietf:rfc:3986"
 _UID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_COUNT = re.compile(r"0|[1-9]\d{0,8}")
+_COUNT = re.compile(r"\d{1,9}")  # FHIR integers hold 31 bits
 
 
 def _make_uid(setup: Setup, bound: Bound) -> Apply:

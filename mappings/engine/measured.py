@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mappings.engine import units, values
-from mappings.engine.attachments import MARK
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.elements import Choice
 from mappings.engine.reader import Value
@@ -78,10 +77,6 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
                 at.offer("dataAbsentReason", absent("unknown"))
             return None
         first = found[0]
-        if first.parts[-1].startswith(MARK):
-            # A document, wherever it stands: DocumentReference and Binary tell of it.
-            at.skipped = True
-            return None
         kind = bound.text("type", at)
         if kind in _CODED and len(first.parts) > 1 and len(found) == 1:
             named = made(first.part(2) or first.part(1), "")
