@@ -59,6 +59,8 @@ def load(
             f"{counts['new']} new, {counts['again']} already here, "
             f"{counts['conflict']} with a control id used before"
         )
+        if held := tally.get("quarantined"):
+            console.print(f"{held} messages of this source are in quarantine, whole")
 
 
 async def _tally(services: Services, name: str) -> dict[str, object]:

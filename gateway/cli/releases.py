@@ -263,6 +263,8 @@ async def _finish(number: int, services: Services) -> rows.ReplayRow:
 
 def _quarantined(source: str) -> None:
     async def run(services: Services) -> tuple[int, int]:
+        if not await services.db.read(inbox.SOURCE, source):
+            raise Problem(Kind.UNKNOWN, "No such source is declared here.", source)
         found = await services.db.read(inbox.INBOX_IDS, source, "quarantined")
         for row in found:
             await receive.replay(row[0], services)

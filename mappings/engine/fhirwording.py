@@ -104,7 +104,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
 _PLACES = (
     (re.compile(r"row (\d+) → (.+)"), r"第 \1 行 → \2"),
     (re.compile(r"row (\d+)"), r"第 \1 行"),
-    (re.compile(r"row (\d+) (\S+)"), r"第 \1 行 \2 列"),
+    (re.compile(r"row (\d+) ((?!column \d)[^:→]+)"), r"第 \1 行 \2 列"),
     (re.compile(r"line (\d+) column (\d+)"), r"第 \1 行第 \2 列"),
     (re.compile(r"header column (\d+)"), r"表头第 \1 列"),
     (re.compile(r"row (\d+) column (\d+)"), r"第 \1 行第 \2 列"),

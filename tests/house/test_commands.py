@@ -441,7 +441,7 @@ def test_try_ends_with_1_when_something_would_wait(desk, messages):
 def test_quarantined_messages_are_read_again_with_a_corrected_map(desk, messages):
     raw = messages(1)
     raw.write_bytes(raw.read_bytes().replace(b"^^^^MR|", b"^^^^ZZ|"))
-    desk("load", "people-his", raw)
+    loaded = desk("load", "people-his", raw)
     sites = desk.folder / "sites"
     copy_of_people(sites)
 
@@ -454,7 +454,9 @@ def test_quarantined_messages_are_read_again_with_a_corrected_map(desk, messages
 
     assert edited.out == as_it_is.out, "a file that nobody approved changes nothing"
     assert (proposed.code, approved.code) == (0, 0), (proposed.err, approved.err)
+    assert "1 messages of this source are in quarantine, whole" in loaded.out
     assert as_it_is.out == "1 replayed, 1 still in quarantine\n"
+    assert desk("mappings", "replay", "nobody").code == 1
     assert corrected.out == "1 replayed, 0 still in quarantine\n"
     assert desk("source", "list", "--json").json[1]["filed"] == 1
 

@@ -215,6 +215,7 @@ def test_a_column_the_source_does_not_declare_is_a_fault_of_the_map() -> None:
         ("header: JG, DW", "表头缺 JG, DW"),
         ("header column 7", "表头第 7 列"),
         ("row 1 column 3", "第 1 行第 3 列"),
+        ("row 4 结果 值", "第 4 行 结果 值 列"),
         ("line 2 column 17", "第 2 行第 17 列"),
         ("line 3 Patient.gender", "第 3 行 Patient.gender"),
         ("Bundle.entry[1].resource", "Bundle.entry[1].resource"),
