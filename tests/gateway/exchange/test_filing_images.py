@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,3 +133,23 @@ async def test_a_study_under_a_second_patient_is_held_with_an_alarm(pacs: House)
     assert states == ["filed", "quarantined"]
     assert ("alarm", "other-chart") in await pacs.issues()
     assert len(await pacs.current("ImagingStudy")) == 1
+
+
+REPORT = (
+    Path(__file__).parents[2] / "mappings/cases/people/oru-r01-ct-report-names-its-images.hl7"
+).read_bytes()
+
+
+@pytest.mark.parametrize("first", ["report", "images"])
+async def test_a_report_and_its_images_meet_whichever_comes_first(pacs: House, first: str) -> None:
+    told = [(REPORT, "people-his"), (part10(image(PatientName="王珅")), PACS)]
+    for raw, source in told if first == "report" else reversed(told):
+        assert await pacs.file(raw, source=source) == ["filed"]
+    study, report = await pacs.only("ImagingStudy"), await pacs.only("DiagnosticReport")
+    order = await pacs.only("ServiceRequest")
+    assert report.plain["imagingStudy"] == [{"reference": f"ImagingStudy/{study.id}"}]
+    assert ("imaging-study", bytes.fromhex(study.id)) in report.entry.links
+    assert study.plain["basedOn"] == report.plain["basedOn"]
+    assert study.plain["basedOn"] == [{"reference": f"ServiceRequest/{order.id}"}]
+    assert study.plain["status"] == "available"
+    assert study.chart == report.chart
