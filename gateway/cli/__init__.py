@@ -9,7 +9,18 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli import audit, county, intake, keys, maps, people, quality, serving, tables
+from gateway.cli import (
+    audit,
+    county,
+    intake,
+    keys,
+    maps,
+    people,
+    quality,
+    serving,
+    tables,
+    unmapped,
+)
 from gateway.errors import Kind, Problem
 from gateway.services.register import RegisterFault
 from gateway.settings import SettingsFault
@@ -29,6 +40,7 @@ app.add_typer(people.client, name="client")
 app.add_typer(people.user, name="user")
 app.add_typer(maps.app, name="mappings")
 maps.app.add_typer(tables.app, name="tables")
+maps.app.add_typer(unmapped.app, name="unmapped")
 app.add_typer(quality.app, name="quality")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

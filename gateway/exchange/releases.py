@@ -193,11 +193,12 @@ def _add(
 # Deciding.
 
 
-async def approve(number: int, by: Caller, services: Services) -> None:
+async def approve(number: int, by: Caller, services: Services, *, over: int = 0) -> None:
     """Put a proposed release, or an older one, in force from the next message on.
 
     Problem REFUSED when the approver proposed it themselves, CONFLICT when it was refused or is in
-    force already, UNPROCESSABLE when it cannot be loaded by this version: what runs goes on then.
+    force already, or when another than `over` is by now (0: whichever), UNPROCESSABLE when it cannot
+    be loaded by this version: what runs goes on then.
     """
     row = await named(number, services)
     await must_look_after(row.site, by, services)
@@ -211,7 +212,7 @@ async def approve(number: int, by: Caller, services: Services) -> None:
     draft = await _event(
         "approved", by, at, services, site=row.site, release=str(number), was=row.state
     )
-    await services.db.do(_approve, number, by, at, draft, services)
+    await services.db.do(_approve, number, over, by, at, draft, services)
 
 
 def _second_person(row: ReleaseRow, by: Caller) -> None:
@@ -219,13 +220,18 @@ def _second_person(row: ReleaseRow, by: Caller) -> None:
         raise Problem(Kind.REFUSED, "Another person than the one who proposed it approves it.")
 
 
-def _approve(tx: Tx, number: int, by: Caller, at: int, draft: Draft, services: Services) -> None:
+def _approve(
+    tx: Tx, number: int, over: int, by: Caller, at: int, draft: Draft, services: Services
+) -> None:
     row = _one(tx, number)
     tx.run(rows.HOLD_SITE, _about(row.site))
     row = _one(tx, number)
     _second_person(row, by)  # who proposed it may have changed since it was looked at
     if row.state not in APPROVABLE:
         raise Problem(Kind.CONFLICT, f"Release {number} is {row.state}.", "release")
+    running = tx.one(rows.IN_FORCE, row.site)
+    if over and (running is None or running[0] != over):
+        raise Problem(Kind.CONFLICT, "Another release is in force by now.", "release")
     tx.run(rows.RETIRE, row.site, at)
     tx.run(rows.DECIDE, number, "in-force", by.user, at, at)
     append(tx, services.log.filing_writer, [draft], services.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Literal, cast
 
@@ -18,6 +19,7 @@ from gateway.exchange import (
     residents,
     results,
     staff,
+    unmapped,
 )
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
@@ -32,6 +34,7 @@ from gateway.portal.shown import (
     quality_alarm,
     sex,
     status,
+    unmapped_code,
 )
 from gateway.portal.stories import (
     Access,
@@ -58,6 +61,7 @@ from gateway.portal.stories import (
     SourceRow,
     Stories,
     Target,
+    UnmappedCode,
     Verdict,
 )
 from gateway.recognition.decisions import Choice as Recognised
@@ -352,3 +356,29 @@ class _County:
             )
             for one in await quality.overview(caller, self._services)
         )
+
+    async def unmapped(self, ignored: bool, caller: Caller) -> tuple[UnmappedCode, ...]:
+        states = ("ignored",) if ignored else unmapped.WAITING
+        found = await unmapped.queue("", caller, self._services, states)
+        return tuple(unmapped_code(one, caller.user) for one in found)
+
+    async def propose_code(
+        self, id: int, cells: Mapping[str, str], knowing: bool, caller: Caller
+    ) -> Said | None:
+        try:
+            await unmapped.propose(id, cells, caller, self._services, knowing=knowing)
+        except unmapped.Doubtful as doubt:
+            return Said(f"{doubt.zh}。", doubt.text)
+        return None
+
+    async def approve_code(self, id: int, caller: Caller) -> None:
+        await unmapped.approve(id, caller, self._services)
+
+    async def decline_code(self, id: int, caller: Caller) -> None:
+        await unmapped.decline(id, caller, self._services)
+
+    async def ignore_code(self, id: int, reason: str, caller: Caller) -> None:
+        await unmapped.ignore(id, reason, caller, self._services)
+
+    async def reopen_code(self, id: int, caller: Caller) -> None:
+        await unmapped.reopen(id, caller, self._services)

@@ -59,6 +59,8 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/quarantine", office.replay, "it"),
         get("/issues", office.issues, "it"),
         get("/quality", office.quality, "it"),
+        get("/unmapped", office.unmapped, "it"),
+        post("/unmapped", office.decide_code, "it"),
         get("/alarms", office.alarms, "it"),
         Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),
     ]

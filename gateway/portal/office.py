@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
+from gateway.errors import Kind, Problem
 from gateway.portal.desk import Desk
+
+CELLS = ("loinc", "relation", "unit", "specimen", "ucum", "target")
+"""What a row proposed at the page may say."""
 
 
 async def sources(desk: Desk) -> Response:
@@ -48,6 +54,46 @@ async def quality(desk: Desk) -> Response:
         chosen=chosen,
         detectors=[numbers[number] for number in sorted(numbers)],
     )
+
+
+async def unmapped(desk: Desk) -> Response:
+    """Codes no table knows, what they could mean, and what has been proposed."""
+    return await _unmapped(desk)
+
+
+async def _unmapped(desk: Desk, status: int = 200, **said: Any) -> Response:
+    ignored = desk.request.query_params.get("ignored") == "yes"
+    codes = await desk.portal.stories.unmapped(ignored, desk.who.caller)
+    context = {"doubt": None, "asked": 0, "given": {}} | said
+    return await desk.page("unmapped.html", status, codes=codes, ignored=ignored, **context)
+
+
+async def decide_code(desk: Desk) -> Response:
+    """One step with one code: proposed, approved by another person, declined, ignored, reopened."""
+    stories, caller = desk.portal.stories, desk.who.caller
+    line = desk.text("line", 12)
+    id = int(line) if line.isascii() and line.isdigit() else 0
+    match desk.text("act"):
+        case "propose":
+            cells = {name: desk.text(name, 200) for name in CELLS}
+            knowing = desk.text("knowing") == "yes"
+            doubt = await stories.propose_code(id, cells, knowing, caller)
+            if doubt is not None:
+                return await _unmapped(desk, 422, doubt=doubt, asked=id, given=cells)
+            return await desk.go("/unmapped", "code-proposed")
+        case "approve":
+            await stories.approve_code(id, caller)
+            return await desk.go("/unmapped", "code-approved")
+        case "decline":
+            await stories.decline_code(id, caller)
+            return await desk.go("/unmapped", "code-declined")
+        case "ignore":
+            await stories.ignore_code(id, desk.text("reason", 500), caller)
+            return await desk.go("/unmapped", "code-ignored")
+        case "reopen":
+            await stories.reopen_code(id, caller)
+            return await desk.go("/unmapped", "code-reopened")
+    raise Problem(Kind.MALFORMED, "No such step.", "act")
 
 
 async def alarms(desk: Desk) -> Response:

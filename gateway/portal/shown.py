@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Literal, cast
 
-from gateway.exchange import desk, issued, quality, residents, staff
+from gateway.exchange import desk, issued, quality, residents, staff, unmapped
 from gateway.exchange import results as told
 from gateway.exchange.recognise import Decided, Judged
 from gateway.identity import resident_id
 from gateway.portal.stories import (
     Age,
+    CodeSuggestion,
     Consent,
     Decision,
     Detected,
@@ -24,6 +25,7 @@ from gateway.portal.stories import (
     ResultStatus,
     Said,
     Struck,
+    UnmappedCode,
 )
 from gateway.recognition.decisions import Choice as Recognised
 from gateway.records.instant import micros, moment
@@ -249,3 +251,29 @@ def quality_alarm(kind: str) -> Said | None:
     """The sentence of an alarm that a detector raised; None for every other."""
     says = DETECTORS.get(kind.removeprefix(quality.ALARM))
     return Said(says.zh, says.en) if says and kind.startswith(quality.ALARM) else None
+
+
+def unmapped_code(one: unmapped.Waiting, user: str) -> UnmappedCode:
+    """A line of the queue as its page shows it."""
+    sent = one.unmapped
+    return UnmappedCode(
+        id=one.id,
+        source=one.source,
+        table=sent.table,
+        code=sent.code,
+        name=sent.name,
+        specimen=sent.specimen,
+        unit=sent.unit,
+        messages=one.messages,
+        last=moment(one.last),
+        state=cast(Literal["open", "proposed", "approved", "ignored"], one.state),
+        gives=one.gives or "",
+        suggestions=tuple(
+            CodeSuggestion(s.name, s.score, Said(s.text("zh"), s.text("en")), s.cells)
+            for s in one.suggestions
+        ),
+        cells=one.cells,
+        proposed_by=one.proposed_by,
+        mine=bool(one.proposed_by) and one.proposed_by == user,
+        reason=one.reason,
+    )

@@ -523,6 +523,42 @@ class SourceQuality:
         return sum(one.crossed for one in self.detected)
 
 
+@dataclass(frozen=True, slots=True)
+class CodeSuggestion:
+    """What an unmapped code could mean, and why; `cells` are the row's, by column."""
+
+    name: str
+    score: int  # 0 to 100
+    says: Said
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UnmappedCode:
+    """A code or unit that no table knows, as its hospital sent it.
+
+    `gives` is what a row of its table would say; empty where none can be added from here. `cells`
+    are those proposed, by `proposed_by`; `mine` says that the caller did.
+    """
+
+    id: int
+    source: str
+    table: str
+    code: str
+    name: str
+    specimen: str
+    unit: str
+    messages: int
+    last: datetime
+    state: Literal["open", "proposed", "approved", "ignored"]
+    gives: Literal["items", "units", "codes", ""]
+    suggestions: tuple[CodeSuggestion, ...] = ()
+    cells: Mapping[str, str] = field(default_factory=dict)
+    proposed_by: str = ""
+    mine: bool = False
+    reason: str = ""
+
+
 class Stories(Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
@@ -576,6 +612,26 @@ class Stories(Protocol):
 
     async def quality(self, caller: Caller) -> tuple[SourceQuality, ...]:
         """What the detectors counted of the caller's sources in the last days."""
+
+    async def unmapped(self, ignored: bool, caller: Caller) -> tuple[UnmappedCode, ...]:
+        """Codes of the caller's own hospital that wait, most messages first; or those ignored."""
+
+    async def propose_code(
+        self, id: int, cells: Mapping[str, str], knowing: bool, caller: Caller
+    ) -> Said | None:
+        """Propose a row; a sentence when it is doubtful, which `knowing` passes over."""
+
+    async def approve_code(self, id: int, caller: Caller) -> None:
+        """Agree to another person's proposal; its messages are read again."""
+
+    async def decline_code(self, id: int, caller: Caller) -> None:
+        """Turn a proposal down, or take one back."""
+
+    async def ignore_code(self, id: int, reason: str, caller: Caller) -> None:
+        """No row is needed, and why."""
+
+    async def reopen_code(self, id: int, caller: Caller) -> None:
+        """What was ignored waits again."""
 
 
 class Surroundings(Protocol):

@@ -233,6 +233,35 @@ SEVERITIES = {
     "alarm": Mark("!", N_("警示"), "bad"),
 }
 
+CODE_STATES = {
+    "open": Mark("?", N_("未对照"), "warn"),
+    "proposed": Mark("…", N_("待第二人批准"), "warn"),
+    "approved": Mark("✓", N_("已批准"), "good"),
+    "ignored": Mark("–", N_("不需对照"), "quiet"),
+}
+
+# Columns of a code table.
+COLUMNS = {
+    "loinc": N_("LOINC 编号"),
+    "ucum": N_("UCUM 代码"),
+    "target": N_("目标代码"),
+    "relation": N_("关系"),
+    "unit": N_("单位（UCUM）"),
+    "specimen": N_("标本"),
+    "name": N_("名称"),
+    "system": N_("代码系统"),
+    "display": N_("显示名称"),
+}
+
+RELATIONS = {
+    "equivalent": N_("等同"),
+    "equal": N_("完全相同"),
+    "wider": N_("目标更宽（不计互认）"),
+    "narrower": N_("目标更窄（不计互认）"),
+    "inexact": N_("只是相近（不计互认）"),
+    "unmatched": N_("没有对应的代码"),
+}
+
 SOURCE_STATES = {
     "active": Mark("●", N_("在用"), "good"),
     "paused": Mark("‖", N_("已暂停"), "warn"),
@@ -248,6 +277,11 @@ NOTICES = {
     "filed": N_("已重新处理：消息归档成功。"),
     "quarantined": N_("已重新处理：消息仍不能归档，原因见下。"),
     "waiting": N_("消息已重新排队，稍后自动处理。"),
+    "code-proposed": N_("已提出。请另一位同事批准后生效。"),
+    "code-approved": N_("已批准：新的映射版本已启用，遇到过它的消息正在重新处理。"),
+    "code-declined": N_("提议已退回，代码重新等待对照。"),
+    "code-ignored": N_("已标为不需对照。"),
+    "code-reopened": N_("代码重新等待对照。"),
 }
 
 PROBLEMS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import LargeBinary, bindparam, func, insert, select, update
+from sqlalchemy import LargeBinary, bindparam, func, or_, select, update
 from sqlmodel import Session
 
 from gateway.store import tables
@@ -15,7 +15,6 @@ from gateway.store.statements import Statement
 
 _unmapped = tables.Unmapped.__table__  # type: ignore[attr-defined]
 _met = tables.UnmappedMessage.__table__  # type: ignore[attr-defined]
-_replay = tables.Replay.__table__  # type: ignore[attr-defined]
 
 STANDING = Statement(
     select(_unmapped.c.id, _unmapped.c.messages).where(
@@ -114,6 +113,27 @@ MOVE = Statement(
 )
 """From one state to another: gives no row when somebody else was first."""
 
+CLAIM = Statement(
+    update(_unmapped)
+    .where(
+        _unmapped.c.id == bindparam("id_"),
+        _unmapped.c.state == "proposed",
+        _unmapped.c.proposed_by == bindparam("proposer_"),
+        or_(
+            _unmapped.c.decided_by.in_(("", bindparam("by_"))),
+            _unmapped.c.decided_at < bindparam("stale_"),
+        ),
+    )
+    .values(decided_by=bindparam("by_"), decided_at=bindparam("at_"))
+    .returning(_unmapped.c.id),
+    "id_",
+    "proposer_",
+    "by_",
+    "at_",
+    "stale_",
+)
+"""One approver at a time: gives no row while another, not stale, has begun."""
+
 
 def queue(
     session: Session, sources: Sequence[str], states: Sequence[str], most: int
@@ -132,35 +152,3 @@ def meet(tx: Tx, line: int, messages: int, inbox: str, at: int, most: int) -> No
     """A message met a line: once, however often it is filed; beyond `most` it is only counted."""
     if messages >= most or tx.one(LINK, line, inbox) is not None:
         tx.run(COUNT, line, at)
-
-
-START_REPLAY = Statement(
-    insert(_replay).values(
-        source=bindparam("source"),
-        release=bindparam("release"),
-        why=bindparam("why"),
-        asked_by=bindparam("asked_by"),
-        asked_at=bindparam("asked_at"),
-        from_at=0,
-        until_at=0,
-        unmapped=bindparam("unmapped"),
-        kind="",
-        issue="",
-        position=0,
-        last="",
-        total=bindparam("total"),
-        done=0,
-        changed=0,
-        dry=0,
-        state="running",
-        report="",
-        ended=0,
-    ),
-    "source",
-    "release",
-    "why",
-    "asked_by",
-    "asked_at",
-    "unmapped",
-    "total",
-)

@@ -111,7 +111,7 @@ def with_row(shown: str, raw: bytes, code: str, cells: Mapping[str, str]) -> byt
             "码表本身有问题，请先改正（mappings lint）",
             "the table itself has faults; see `mappings lint`",
         )
-    if not cells.get(gives):
+    if not cells.get(gives) and cells.get("relation") != "unmatched":
         raise CannotAdd(f"没有填写 {gives}", f"{gives} is empty")
     row = {**cells, found.header[0]: code}
     line = _written([code, *(_plain(row.get(column, "")) for column in found.header[1:])])
@@ -227,12 +227,14 @@ def _declaring(contents: Mapping[str, bytes], at: Declared) -> list[str]:
     if at.file:
         return [at.file]
     own = sorted(path for path in contents if path.endswith(".toml") and "/" not in path)
-    common = [
-        path
-        for path in own
-        if set(tomllib.loads(contents[path].decode("utf-8-sig"))) <= _RULE_WORDS
-    ]
+    common = [path for path in own if _is_common(contents[path])]
     return common[:1] or own
+
+
+def _is_common(raw: bytes) -> bool:
+    """Whether a rule file has neither blocks of its own nor a base's: it says what all share."""
+    document = tomllib.loads(raw.decode("utf-8-sig"))
+    return set(document) <= _RULE_WORDS and "base" not in document.get("map", {})
 
 
 def _declaration(raw: bytes, name: str, path: str) -> bytes:

@@ -87,11 +87,14 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         bound.tables[name] for name in ("units", "county_units") if name in bound.tables
     )
     mark_url = setup.extension("hr-mark")
-    memo: dict[tuple[tuple[str, ...], str, str], tuple[Any, tuple[tuple[str, Any], ...], bool]] = {}
+    # The node, what goes beside it, whether it is mapped, and whether the table knows it at all.
+    memo: dict[
+        tuple[tuple[str, ...], str, str], tuple[Any, tuple[tuple[str, Any], ...], bool, bool]
+    ] = {}
 
     def made(
         parts: tuple[str, ...], specimen: str, kind: str
-    ) -> tuple[Any, tuple[tuple[str, Any], ...], bool]:
+    ) -> tuple[Any, tuple[tuple[str, Any], ...], bool, bool]:
         code, name, system = (*parts[:3], "", "")[:3]
         # Some sources send a name and no code, others a code and no name: then the table's own helps out.
         row = table.get(code or name, specimen, kind)
@@ -123,7 +126,7 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
             offers.append(("extension", [{"url": mark_url, "valueString": item.mark}]))
         if item.method:
             offers.append(("method", {"text": item.method}))
-        return node, tuple(offers), mapped
+        return node, tuple(offers), mapped, row is not None
 
     def unit_of(at: Instance) -> str:
         sent = bound.first("unit", at)
@@ -138,10 +141,12 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
             if len(memo) >= _MEMO:
                 memo.clear()
             known = memo[key] = made(*key)
-        node, offers, mapped = known
+        node, offers, mapped, decided = known
         if not mapped:
             at.issue("note", "unmapped-code", value.place)
-            at.unmapped(table.name, value.part(1), value.part(2), key[1], unit_of(at))
+            if not decided:
+                code = value.part(1) or value.part(2)
+                at.unmapped(table.name, code, value.part(2), key[1], unit_of(at))
         if at.block.type == "Observation":
             for element, offered in offers:
                 at.offer(element, offered)

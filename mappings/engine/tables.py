@@ -112,7 +112,8 @@ class Table:
 
 def from_pairs(name: str, system: str, pairs: Mapping[str, str]) -> Table:
     """A table written in the map: code to target."""
-    return Table(name, system, {(code, ""): {"target": target} for code, target in pairs.items()})
+    rows = {(code, ""): {"code": code, "target": target} for code, target in pairs.items()}
+    return Table(name, system, rows)
 
 
 class Read(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,10 +19,10 @@ def ids(space: str, type_: str, key: Sequence[str]) -> str:
     return hashlib.blake2b("\x1f".join((space, type_, *key)).encode(), digest_size=16).hexdigest()
 
 
-def hl7(*segments: str) -> Message:
+def hl7(*segments: str, site: Path = SITES / "people") -> Message:
     head = "MSH|^~\\&|LIS|330421A|GW|330421|20260302102100||ORU^R01|L1|P|2.4"
     raw = "\r".join((head, PID, *segments)).encode("gb18030")
-    (made,) = load(SITES / "people").read(raw, ids).messages
+    (made,) = load(site).read(raw, ids).messages
     return made
 
 
@@ -32,6 +33,23 @@ def obr(specimen: str = "SER^血清") -> str:
 def test_an_item_without_row_is_met_with_name_specimen_and_unit():
     made = hl7(obr(), "OBX|1|NM|CP01^【全国HR】铜蓝蛋白||0.25|g/L|||||F")
     assert made.unmapped == (Unmapped("items", "CP01", "【全国HR】铜蓝蛋白", "SER", "g/L"),)
+
+
+def test_an_item_somebody_has_decided_about_is_not_met_again(tmp_path):
+    site = tmp_path / "people"
+    shutil.copytree(SITES / "people", site)
+    items = site / "codes" / "lis_items.csv"
+    items.write_text(items.read_text("utf-8") + "CP01,铜蓝蛋白,,,unmatched,,approved,,,\n", "utf-8")
+
+    made = hl7(obr(), "OBX|1|NM|CP01^铜蓝蛋白||0.25|g/L|||||F", site=site)
+
+    assert made.unmapped == ()
+    assert "unmapped-code" in {issue.code for issue in made.issues}
+
+
+def test_an_item_that_comes_with_a_name_alone_is_met_by_its_name():
+    made = hl7(obr(), "OBX|1|NM|^铜蓝蛋白||0.25|g/L|||||F")
+    assert made.unmapped == (Unmapped("items", "铜蓝蛋白", "铜蓝蛋白", "SER", "g/L"),)
 
 
 def test_the_same_item_twice_is_met_once():

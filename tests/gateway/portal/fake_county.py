@@ -20,6 +20,7 @@ from gateway.portal.stories import (
     Alarm,
     Amendment,
     Choice,
+    CodeSuggestion,
     Consent,
     ConsentChoice,
     ConsentDesk,
@@ -47,6 +48,7 @@ from gateway.portal.stories import (
     SourceQuality,
     SourceRow,
     Target,
+    UnmappedCode,
     Verdict,
 )
 from gateway.services.caller import Caller
@@ -344,6 +346,7 @@ class FakeStories:
     """Canned answers; what pages did is written down in `told`."""
 
     told: list[tuple[Any, ...]] = field(default_factory=list)
+    decided: list[tuple[Any, ...]] = field(default_factory=list)
     resident: Resident = RESIDENT
     reports: list[Report] = field(
         default_factory=lambda: [
@@ -550,6 +553,64 @@ class FakeStories:
             IssueCount("tcm-lis", TCM, code, 214, days(0.02)),
             IssueCount("people-his", PEOPLE, unit, 87, days(0.3)),
         )
+
+    async def unmapped(self, ignored: bool, caller: Caller) -> tuple[UnmappedCode, ...]:
+        row = {"loinc": "14682-9", "relation": "equivalent", "unit": "umol/L"}
+        why = Said(
+            "名称相同 100 %（肌酐），标本相符，单位可换算（umol/L）",
+            "the names agree by 100 % (肌酐)",
+        )
+        creatinine = CodeSuggestion("肌酐", 97, why, row)
+        gram = CodeSuggestion(
+            "g/L", 85, Said("people 的对照已批准", "approved at people"), {"ucum": "g/L"}
+        )
+        if ignored:
+            return (
+                UnmappedCode(
+                    9,
+                    "people-his",
+                    "units",
+                    "COI",
+                    "",
+                    "",
+                    "",
+                    700,
+                    days(1),
+                    "ignored",
+                    "units",
+                    reason="比值，不是单位",
+                ),
+            )
+        return (
+            UnmappedCode(1, "people-his", "items", "CRE2", "肌酐(酶法)", "SER", "mg/dL", 412, days(0.1), "open", "items", (creatinine,)),
+            UnmappedCode(2, "people-his", "units", "克/升", "", "", "", 90, days(0.2), "open", "units", (gram,)),
+            UnmappedCode(3, "people-his", "state", "已打印<b>", "", "", "", 3, days(2), "open", "codes"),
+            UnmappedCode(4, "people-his", "nowhere", "X", "", "", "", 1, days(3), "open", ""),
+            UnmappedCode(5, "people-his", "items", "CP01", "铜蓝蛋白", "SER", "g/L", 41, days(1), "proposed", "items", (), {"loinc": "2064-4", "relation": "narrower"}, "wang"),
+            UnmappedCode(6, "people-his", "items", "CP02", "前白蛋白", "", "mg/L", 12, days(1), "proposed", "items", (), {"loinc": "14338-8"}, caller.user, True),
+        )  # fmt: skip
+
+    async def propose_code(
+        self, id: int, cells: Mapping[str, str], knowing: bool, caller: Caller
+    ) -> Said | None:
+        self.decided.append(("propose", id, {k: v for k, v in cells.items() if v}, knowing))
+        if cells.get("loinc") == "47238-1" and not knowing:
+            return Said("只是 IgG 抗体。", "IgG only.")
+        return None
+
+    async def approve_code(self, id: int, caller: Caller) -> None:
+        if id == 6:
+            raise Problem(Kind.REFUSED, "Another person approves it.")
+        self.decided.append(("approve", id))
+
+    async def decline_code(self, id: int, caller: Caller) -> None:
+        self.decided.append(("decline", id))
+
+    async def ignore_code(self, id: int, reason: str, caller: Caller) -> None:
+        self.decided.append(("ignore", id, reason))
+
+    async def reopen_code(self, id: int, caller: Caller) -> None:
+        self.decided.append(("reopen", id))
 
     async def quality(self, caller: Caller) -> tuple[SourceQuality, ...]:
         def one(name: str, seen: int, struck: int, *places: tuple[str, int]) -> Detected:

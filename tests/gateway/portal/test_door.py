@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import AsyncIterator
 
@@ -70,7 +71,7 @@ PAGES = {
     "clinician": ["/look-up", "/claim", "/results", "/reports/" + "0" * 32],
     "registrar": ["/consents/find", "/consents", "/consents/new"],
     "auditor": ["/audit", "/audit/alarms", "/audit/verify"],
-    "it": ["/sources", "/quarantine", "/issues", "/alarms"],
+    "it": ["/sources", "/quarantine", "/issues", "/unmapped", "/alarms"],
 }
 LOGINS = {"clinician": "zhou", "registrar": "lin", "auditor": "gu", "it": "he"}
 
@@ -97,7 +98,7 @@ POSTS = {
     "clinician": ["/look-up", "/claim", "/put-back", "/reports/" + "0" * 32],
     "registrar": ["/consents/find", "/consents", "/consents/new", f"/consents/{'0' * 32}/withdraw"],
     "auditor": ["/audit", "/audit/verify"],
-    "it": ["/quarantine"],
+    "it": ["/quarantine", "/unmapped"],
 }
 
 
@@ -268,3 +269,86 @@ async def test_a_wrong_number_never_reaches_a_story(
 
     assert answer.status_code == 422
     assert [told[1].number for told in county.stories.told if told[0] == "accesses"] == ["", ""]
+
+
+# The page of unmapped codes
+
+
+@pytest.fixture
+async def csrf(client: httpx.AsyncClient) -> str:
+    """The token of an IT office's session."""
+    return await signed_in(client, LOGINS["it"])
+
+
+async def codes(client: httpx.AsyncClient, query: str = "") -> str:
+    answer = await client.get(f"/portal/unmapped{query}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+async def test_codes_are_told_with_suggestions_and_why(client: httpx.AsyncClient, csrf: str):
+    told = html.unescape(await codes(client))
+    assert "肌酐(酶法)" in told
+    assert "名称相同 100 %（肌酐），标本相符，单位可换算（umol/L）" in told
+    assert "已打印<b>" in told
+    assert "已打印<b>" not in await codes(client)  # escaped
+    assert "比值，不是单位" in await codes(client, "?ignored=yes")
+
+
+async def test_who_proposed_a_row_is_offered_no_approval_of_it(
+    client: httpx.AsyncClient, csrf: str
+):
+    told = await codes(client)
+    of_others, mine = (told.split(f'id="c{n}"')[1].split("</li>")[0] for n in (5, 6))
+    assert 'value="approve"' in of_others
+    assert 'value="approve"' not in mine
+    assert 'value="decline"' in mine
+
+
+STEPS = [
+    (
+        {"act": "propose", "line": "1", "loinc": "14682-9", "unit": "umol/L", "specimen": "SER"},
+        ("propose", 1, {"loinc": "14682-9", "unit": "umol/L", "specimen": "SER"}, False),
+    ),
+    ({"act": "approve", "line": "5"}, ("approve", 5)),
+    ({"act": "decline", "line": "6"}, ("decline", 6)),
+    ({"act": "ignore", "line": "2", "reason": "比值"}, ("ignore", 2, "比值")),
+    ({"act": "reopen", "line": "9"}, ("reopen", 9)),
+]
+
+
+@pytest.mark.parametrize(("form", "done"), STEPS)
+async def test_each_step_is_one_form_and_says_what_happened(
+    client: httpx.AsyncClient, county: County, csrf: str, form, done
+):
+    answer = await client.post("/portal/unmapped", data={"csrf": csrf, **form})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/portal/unmapped")
+    assert county.stories.decided == [done]
+    assert 'class="notice"' in await codes(client)
+
+
+async def test_a_doubtful_row_comes_back_with_the_doubt_and_may_be_proposed_knowingly(
+    client: httpx.AsyncClient, county: County, csrf: str
+):
+    form = {"csrf": csrf, "act": "propose", "line": "1", "loinc": "47238-1"}
+    answer = await client.post("/portal/unmapped", data=form)
+
+    assert answer.status_code == 422
+    assert "只是 IgG 抗体。" in answer.text
+    assert 'value="47238-1"' in answer.text
+    again = await client.post("/portal/unmapped", data={**form, "knowing": "yes"})
+    assert again.status_code == 303
+    assert [step[-1] for step in county.stories.decided] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [({"act": "approve", "line": "6"}, 403), ({"act": "marry"}, 400), ({}, 400)],
+)
+async def test_what_is_refused_or_no_step_changes_nothing(
+    client: httpx.AsyncClient, county: County, csrf: str, form, status
+):
+    answer = await client.post("/portal/unmapped", data={"csrf": csrf, **form})
+    assert answer.status_code == status
+    assert county.stories.decided == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from gettext import NullTranslations
 from pathlib import Path
@@ -68,6 +68,8 @@ def every_page(eyes: Eyes) -> Iterator[str]:
         "/quality",
         "/quality?source=tcm-lis",
         "/quality?source=mch-fhir",
+        "/unmapped",
+        "/unmapped?ignored=yes",
     ):
         eyes.go(path)
         yield path
@@ -321,6 +323,8 @@ def poisoned(value: Any, poison: str = HOSTILE) -> Any:
                 changes[one.name] = poison if held else held
             elif isinstance(held, tuple):
                 changes[one.name] = tuple(poisoned(item, poison) for item in held)
+            elif isinstance(held, Mapping):
+                changes[one.name] = dict.fromkeys(held, poison)
             elif is_dataclass(held):
                 changes[one.name] = poisoned(held, poison)
         return replace(value, **changes)
@@ -331,7 +335,7 @@ def poison(county: County, text: str) -> None:
     """Every story answers with hostile text in all its fields."""
     stories: Any = county.stories
     for name in ("open_resident", "results", "report", "consents", "accesses", "alarms", "verify",
-                 "sources", "quarantine", "issues", "quality"):  # fmt: skip
+                 "sources", "quarantine", "issues", "quality", "unmapped"):  # fmt: skip
         told = getattr(stories, name)
 
         async def answer(*args: Any, _told: Any = told) -> Any:
