@@ -177,6 +177,11 @@ async def images(road: Road) -> str:
     return f"{await _post(road, {'http-dicom'}, 'people-pacs')} deliveries of headers kept"
 
 
+async def documents(road: Road) -> str:
+    """The TCM hospital posts documents of its medical record, some of them as SOAP calls."""
+    return f"{await _post(road, {'http-xml'}, 'tcm-emr')} documents kept"
+
+
 async def messages(road: Road) -> str:
     """The maternal-child hospital posts FHIR message Bundles."""
     return f"{await _post(road, {'fhir'}, 'mch-fhir')} message Bundles answered ok"
@@ -427,6 +432,7 @@ STATIONS: dict[str, Callable[[Road], Awaitable[str]]] = {
     "mllp": mllp,
     "rows": rows,
     "images": images,
+    "documents": documents,
     "messages": messages,
     "files": files,
     "filing": filing,
@@ -466,6 +472,7 @@ async def sabotage(services: Services, station: str) -> None:
     source = {
         "rows": "tcm-lis",
         "images": "people-pacs",
+        "documents": "tcm-emr",
         "messages": "mch-fhir",
         "files": "township-csv",
     }

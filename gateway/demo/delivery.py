@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Literal
 
-Channel = Literal["mllp", "http-rows", "http-dicom", "fhir", "file"]
+Channel = Literal["mllp", "http-rows", "http-dicom", "http-xml", "fhir", "file"]
 ER7 = "x-application/hl7-v2+er7"
 
 

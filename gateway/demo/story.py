@@ -16,7 +16,7 @@ from typing import Literal
 
 from consent import fhir as consent
 from consent.fhir import write_consent
-from gateway.demo import mch, pacs, people, tcm, township
+from gateway.demo import mch, pacs, people, tcm, tcm_emr, township
 from gateway.demo.delivery import Delivery, moment
 from gateway.demo.panels import LIPIDS, LIVER
 from gateway.demo.residents import Resident, residents
@@ -123,6 +123,7 @@ CLIENTS = (
     Client("people-his", "人民医院 HIS", "people", f"{PUSH} {READ}", "people-his", "clinician"),
     Client("people-pacs", "人民医院 PACS", "people", PUSH, "people-pacs"),
     Client("tcm-lis", "中医医院 LIS", "tcm", PUSH, "tcm-lis"),
+    Client("tcm-emr", "中医医院电子病历", "tcm", PUSH, "tcm-emr"),
     Client("tcm-his", "中医医院 HIS", "tcm", READ, "", "clinician"),
     Client("mch-fhir", "妇幼保健院 HIS", "mch", f"{PUSH} {READ}", "mch-fhir", "clinician"),
     Client("township-csv", "柳溪镇卫生院 HIS", "township", PUSH, "township-csv"),
@@ -167,7 +168,7 @@ REGISTER = Path(__file__).parent / "county.toml"
 
 
 def _messages(folk: tuple[Resident, ...], today: date) -> Iterator[Delivery]:
-    for hospital in (people, pacs, tcm, mch, township):
+    for hospital in (people, pacs, tcm, tcm_emr, mch, township):
         yield from hospital.deliveries(folk, today)
 
 

@@ -70,6 +70,11 @@ PANELS = (LIVER, LIPIDS, KIDNEY, BLOOD_COUNT)
 Row = dict[str, str]
 
 
+def patient_number(one: Resident) -> str:
+    """The lasting number of a patient of this house."""
+    return f"T{DICE.number(10**7, one.key):07d}"
+
+
 def report(
     one: Resident,
     panel: Panel,
@@ -81,7 +86,7 @@ def report(
     """The rows of one report as the view shows them at `changed`."""
     return [
         {
-            "BRID": f"T{DICE.number(10**7, one.key):07d}",
+            "BRID": patient_number(one),
             "XM": one.name.replace("·", "•"),  # the same name, another middle dot
             "XB": SEX[one.sex],
             "CSRQ": f"{one.born:%Y-%m-%d}" if one.born else "",

@@ -20,17 +20,20 @@ from gateway.auth import bearer
 from gateway.errors import Kind, Problem
 from gateway.exchange.loading import in_batches
 from gateway.exchange.receive import Receipt, source_named
-from gateway.intake import er7
+from gateway.intake import er7, xmlack
 from gateway.intake.hl7ack import Fault
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store.inbox import SourceRow
+from mappings.engine import envelope
 from mappings.engine.jsontext import JsonFault, check
 
 ER7 = frozenset({"x-application/hl7-v2+er7", "application/hl7-v2"})
 JSON = frozenset({"application/json", "application/x-ndjson", "application/ndjson"})
 CSV = frozenset({"text/csv"})
 DICOM = frozenset({"application/dicom", "application/dicom+json"})
+XML = frozenset({"application/xml", "text/xml", "application/soap+xml", "application/hl7-cda+xml"})
+_TAKEN = ER7 | JSON | CSV | DICOM | XML
 _HL7_STATUS = {
     Fault.NOT_HL7: 400,
     Fault.UNKNOWN_SENDER: 404,
@@ -52,19 +55,27 @@ def routes(services: Services) -> list[Route]:
         hl7 = kind in ER7
         try:
             source = await _admitted(request, services)
-            if kind not in ER7 | JSON | CSV | DICOM:
-                raise Problem(
-                    Kind.MEDIA_TYPE, f"Send {', '.join(sorted(ER7 | JSON | CSV | DICOM))}."
-                )
+            if kind not in _TAKEN:
+                raise Problem(Kind.MEDIA_TYPE, f"Send {', '.join(sorted(_TAKEN))}.")
             if request.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Problem(Kind.MEDIA_TYPE, "Send the body without content-encoding.")
             raw = await body.whole()
             if hl7:
                 return await _hl7(raw, source, services)
-            return await _rows(raw, kind, source, services)
+            receipts = await _kept(raw, kind, source, services)
+            if kind in XML:
+                form = xmlack.form_of(raw[:_BEGINNING], kind)
+                return _xml(xmlack.kept(form, receipts), 200, form)
+            return _received(receipts)
         except Problem as problem:
-            if hl7 and problem.kind is not Kind.MEDIA_TYPE:
+            if problem.kind is Kind.MEDIA_TYPE:
+                return _outcome(problem)
+            if hl7:
                 return await _hl7_refusal(problem, body, services)
+            if kind in XML:
+                form = xmlack.form_of(await body.beginning(), kind)
+                text, status = xmlack.refused(form, problem)
+                return _xml(text, status, form)
             return _outcome(problem)
 
     return [Route("/intake/{source}", intake, methods=["POST"])]
@@ -150,16 +161,27 @@ def _headers(status: int) -> dict[str, str]:
     return {"retry-after": "10"} if status == 503 else {}
 
 
-# Rows.
+# XML and SOAP.
 
 
-async def _rows(raw: bytes, kind: str, source: SourceRow, services: Services) -> Response:
+def _xml(text: bytes, status: int, form: xmlack.Form) -> Response:
+    headers = {"cache-control": "no-store", **_headers(status)}
+    return Response(text, status, headers=headers, media_type=form.media_type)
+
+
+# Rows, documents, headers of images.
+
+
+async def _kept(raw: bytes, kind: str, source: SourceRow, services: Services) -> list[Receipt]:
+    """Cut as the source's map says and keep every part."""
     if not raw.strip():
         raise Problem(Kind.MALFORMED, "The body is empty.")
     site = await services.maps.get(source.map)
     if kind in DICOM and site.input != "dicom":
         # Another map would keep the pixels with the rest.
         raise Problem(Kind.MEDIA_TYPE, "This source does not send DICOM.")
+    if kind in XML and site.input != "xml" and not envelope.declared(site.source):
+        raise Problem(Kind.MEDIA_TYPE, "This source does not send XML.")
     if kind in JSON | {"application/dicom+json"}:
         lines = kind in JSON and kind != "application/json"
         if len(raw) > _OFF_THE_LOOP:
@@ -173,7 +195,7 @@ async def _rows(raw: bytes, kind: str, source: SourceRow, services: Services) ->
     receipts: list[Receipt] = []
     async for some in in_batches(source.name, units, services, "http"):
         receipts += some
-    return _received(receipts)
+    return receipts
 
 
 def _check_json(raw: bytes, lines: bool) -> None:

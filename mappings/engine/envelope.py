@@ -147,12 +147,18 @@ class _Peeler:
 
     def elements(self, path: str, layer: Layer) -> list[Any]:
         given = isinstance(layer, (bytes, str))
-        root = self.tree(layer)
         names = path.lower().split("/")
         soap = names[0].startswith("soap:")
         names[0] = names[0].removeprefix("soap:")
+        outermost = "envelope" if soap else names[0]
+        if self.first and isinstance(layer, bytes) and outermost != "*":
+            # Told without parsing where it can be: most of what is not wrapped is parsed only once.
+            name = xmlparse.root_name(layer).lower()
+            if name and name != outermost:
+                raise _Bare
+        root = self.tree(layer)
         own = _local(root)
-        if given and self.first and (own != "envelope" if soap else own != names[0] != "*"):
+        if given and self.first and own != outermost != "*":
             raise _Bare
         if given and not soap and own == names[0]:
             names = names[1:]

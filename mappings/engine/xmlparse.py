@@ -30,6 +30,7 @@ _DECLARED = re.compile(rb"""<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z][\
 _LONG = re.compile(
     rb"=\s*(?:\"[^\"<]{%d}|'[^'<]{%d})" % (LONGEST_ATTRIBUTE, LONGEST_ATTRIBUTE)
 )  # fmt: skip
+_ROOT_NAME = re.compile(rb"<(?:[A-Za-z_][\w.\-]*:)?([A-Za-z_][\w.\-]*)[\s/>]")
 _HAN = re.compile("[\u4e00-\u9fff]")
 _SPACE = b" \t\r\n"
 _CODECS = {
@@ -200,6 +201,18 @@ def _huge(data: bytes, place: str) -> Element:
 
 def _has_doctype(data: bytes) -> bool:
     """Whether a document type stands in front of the root element, where alone it may stand."""
+    return data.startswith(b"<!", _behind_prolog(data))
+
+
+def root_name(raw: bytes) -> str:
+    """The local name of the root element, read off without parsing; empty when that needs a parser."""
+    data = raw.removeprefix(b"\xef\xbb\xbf")
+    match = _ROOT_NAME.match(data, _behind_prolog(data))
+    return match[1].decode("ascii") if match else ""
+
+
+def _behind_prolog(data: bytes) -> int:
+    """Where declarations, comments and instructions before the root element end."""
     at = 0
     while True:
         while data[at : at + 1].isspace():
@@ -209,9 +222,9 @@ def _has_doctype(data: bytes) -> bool:
         elif data.startswith(b"<!--", at):
             end = data.find(b"-->", at) + 1
         else:
-            return data.startswith(b"<!", at)
+            return at
         if end < 1:
-            return False  # not well-formed; the parser says where
+            return len(data)  # not well-formed; the parser says where
         at = end + 2
 
 

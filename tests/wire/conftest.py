@@ -98,7 +98,7 @@ async def open_doors(migrated: Path, tmp_path: Path) -> AsyncIterator[Callable[.
         KeyFile.create(settings.root_key, demo=True)
         services = await open_services(settings)
         await sources.declare(services)
-        for name in ("people-his", "people-pacs", "tcm-lis", "township-csv"):
+        for name in ("people-his", "people-pacs", "tcm-lis", "tcm-emr", "township-csv"):
             await register(services, name, "system/*.cruds")
         await register(services, "mch-fhir", "system/*.rs")  # may read, not push
         app = Starlette(routes=[*http.routes(services), *systems.routes(services)])
