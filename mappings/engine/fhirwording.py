@@ -62,6 +62,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "单元格既不是文字也不是数字，这一行没有读取",
         "a cell is neither text nor number; the row was not read",
     ),
+    "charset-by-mark": (
+        "文件开头的字节序标记与登记的字符集不同，已按标记读取",
+        "the file's byte order mark names another character set than the registered one; read by the mark",
+    ),
+    "charset-utf16": (
+        "文件是 UTF-16（“Unicode 文本”），请另存为 CSV UTF-8 或 GB18030",
+        'the file is UTF-16 ("Unicode text"); save it as CSV in UTF-8 or GB18030',
+    ),
     "row-not-object": ("每一行必须是一个 JSON 对象", "each row must be a JSON object"),
     "too-many-rows": ("一次发送的行太多", "too many rows in one delivery"),
     # validity of FHIR input

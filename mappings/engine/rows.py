@@ -12,7 +12,8 @@ keep their digits.
 that says when the row last changed; the latest of a group is the letter's time), `delimiter` (one
 character, default a comma).
 
-A row of another width than the heading, or with a cell that is neither text nor number, stops only itself.
+A row of another width than the heading, one with a cell that is neither text, number nor boolean (1, 0), and
+a line that is no JSON stop only themselves.
 """
 
 from __future__ import annotations
@@ -203,13 +204,16 @@ class RowDialect:
         contract = Contract(source)
         issues: list[Issue] = []
         try:
-            begin = raw[:64].lstrip(b" \t\r\n")
+            codec, mark = _codec(raw[:4], source.charset)
+            begin = raw[len(mark) : 64].lstrip(b" \t\r\n")
             if not begin:
                 raise _Stop("empty", "")
             if begin[:1] in b"[{":
-                rows = _json_rows(raw, contract, source.limits.rows)
+                rows = _json_rows(raw[len(mark) :], contract, source.limits.rows)
             else:
-                text = _decode(raw, source.charset, issues)
+                if mark and codec != CODECS.get(source.charset.lower(), "utf-8"):
+                    issues.append(Issue("note", "charset-by-mark", ""))
+                text = _decode(raw[len(mark) :], codec, issues)
                 lines = ((line, b"") for line in io.StringIO(text, newline=""))
                 _, rows = _csv_rows(lines, contract, source.limits.rows)
             letters = [_letter(group, contract, source) for group in _groups(rows, contract)]
@@ -240,12 +244,27 @@ def _names(declared: object) -> list[str]:
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
-def _decode(raw: bytes, charset: str, issues: list[Issue]) -> str:
-    """The text, strictly by the declared charset; a second opinion only raises an alarm."""
+def _codec(begin: bytes, charset: str) -> tuple[str, bytes]:
+    """The source's codec and the byte order mark in front, which is not part of the first heading.
+
+    A mark is no guess: it says what the bytes are, whatever the source is registered for.
+    """
     codec = CODECS.get(charset.lower(), "utf-8")
+    if begin.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _Stop("charset-utf16", "")
+    for mark, marked in _MARKS.items():
+        if begin.startswith(mark):
+            return marked, mark
+    return codec, b""
+
+
+_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\x84\x31\x95\x33": "gb18030"}
+
+
+def _decode(raw: bytes, codec: str, issues: list[Issue]) -> str:
+    """The text, strictly by the codec; a second opinion only raises an alarm."""
     try:
-        # Spreadsheets put a byte order mark in front of UTF-8; it is not part of the first heading.
-        text = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
+        text = raw.decode(codec)
     except UnicodeDecodeError:
         other = "charset-suspicious-gb" if codec == "utf-8" and _is_gb(raw) else "charset-broken"
         raise _Stop(other, "") from None
@@ -338,12 +357,15 @@ def _json_rows(raw: bytes, contract: Contract, limit: int) -> Iterator[Cells]:
 
 
 def _row_objects(
-    nodes: Iterable[tuple[jsontext.Value, bytes]], contract: Contract, limit: int
+    nodes: Iterable[tuple[jsontext.Value | Issue, bytes]], contract: Contract, limit: int
 ) -> Iterator[Cells]:
     for number, (node, within) in enumerate(nodes, 1):
         if number > limit:
             raise _Stop("too-many-rows", "")
         place = str(Place(number))
+        if isinstance(node, Issue):
+            yield Cells(number, node, within)
+            continue
         if type(node.data) is not dict:
             raise _Stop("row-not-object", place)
         members = node.members()
@@ -356,6 +378,8 @@ def _row_objects(
                 cells.append(str(data).strip())
             elif data is None:
                 cells.append("")
+            elif type(data) is bool:
+                cells.append("1" if data else "0")  # a bit column
             else:
                 yield Cells(number, Issue("stop", "row-cell", str(Place(number, name))), text)
                 break
@@ -363,7 +387,7 @@ def _row_objects(
             yield Cells(number, cells, text)
 
 
-def _json_nodes(raw: bytes) -> Iterable[tuple[jsontext.Value, bytes]]:
+def _json_nodes(raw: bytes) -> Iterable[tuple[jsontext.Value | Issue, bytes]]:
     """The rows as JSON values, each with the text it stands in."""
     try:
         root = jsontext.parse(raw)
@@ -376,14 +400,15 @@ def _json_nodes(raw: bytes) -> Iterable[tuple[jsontext.Value, bytes]]:
     return _json_lines(raw.split(b"\n"))
 
 
-def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[jsontext.Value, bytes]]:
+def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[jsontext.Value | Issue, bytes]]:
+    """Each line as a row; one that is no JSON stops only itself."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 yield jsontext.parse(line), line
             except JsonFault as fault:
                 place = f"line {number} column {fault.column}"
-                raise _Stop(f"json-{fault.code}", place) from None
+                yield Issue("stop", f"json-{fault.code}", place), line.strip()
 
 
 def _groups(
@@ -471,8 +496,10 @@ def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]
 def _parts(file: BinaryIO, source: Source) -> Iterator[bytes]:
     contract, limit = Contract(source), source.limits.bytes
     begin = file.read(64)
+    codec, mark = _codec(begin, source.charset)
     file.seek(-len(begin), io.SEEK_CUR)
-    if begin.lstrip(b" \t\r\n")[:1] in (b"[", b"{"):
+    if begin[len(mark) :].lstrip(b" \t\r\n")[:1] in (b"[", b"{"):
+        file.seek(len(mark), io.SEEK_CUR)
         opening, between, closing = b"[", b",", b"]"
         if streams.is_ndjson(file, limit):
             lines = iter(lambda: file.readline(limit), b"")
@@ -481,17 +508,18 @@ def _parts(file: BinaryIO, source: Source) -> Iterator[bytes]:
             rows = _json_rows(streams.whole(file, limit), contract, _ANY_NUMBER)
     else:
         between = closing = b""
-        codec = CODECS.get(source.charset.lower(), "utf-8")
-        opening, rows = _csv_rows(_decoded(file, codec, limit), contract, _ANY_NUMBER)
+        opening, rows = _csv_rows(_decoded(file, codec, mark, limit), contract, _ANY_NUMBER)
     for texts in _texts(rows, contract):
         yield opening + between.join(texts) + closing
 
 
-def _decoded(file: BinaryIO, codec: str, limit: int) -> Iterator[tuple[str, bytes]]:
-    """The lines; no character of a known set holds a line end, so each can be decoded alone."""
+def _decoded(file: BinaryIO, codec: str, mark: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
+    """The lines; no character of a known set holds a line end, so each can be decoded alone.
+
+    The mark stays with the bytes of the first: a unit that begins with it says what it is.
+    """
     for number, line in enumerate(streams.lines(file, limit)):
-        first = number == 0 and codec == "utf-8"
-        yield line.decode("utf-8-sig" if first else codec), line
+        yield line[0 if number else len(mark) :].decode(codec), line
 
 
 def _texts(rows: Iterable[Cells], contract: Contract) -> Iterator[list[bytes]]:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mappings.engine import rows
 from mappings.engine.fhirwording import chinese_place
 from mappings.engine.model import Issue
 from mappings.engine.reader import AddressFault, Letter, Limits, Source
@@ -224,3 +225,91 @@ def test_a_column_the_source_does_not_declare_is_a_fault_of_the_map() -> None:
 )
 def test_places_are_told_as_people_say_them(place: str, said: str) -> None:
     assert chinese_place(place) == said
+
+
+# --- deliveries as systems really write them -------------------------------------------------------
+
+UTF8_MARK, GB_MARK = b"\xef\xbb\xbf", "\ufeff".encode("gb18030")
+
+
+@pytest.mark.parametrize(
+    ("raw", "registered", "codes"),
+    [
+        (UTF8_MARK + as_csv(ROWS, "utf-8"), "utf-8", []),
+        (UTF8_MARK + as_csv(ROWS, "utf-8"), "gb18030", ["charset-by-mark"]),
+        (GB_MARK + as_csv(ROWS), "gb18030", []),
+        (GB_MARK + as_csv(ROWS), "utf-8", ["charset-by-mark"]),
+        (UTF8_MARK + as_json(ROWS), "gb18030", []),
+        (UTF8_MARK + as_lines(ROWS), "gb18030", []),
+    ],
+)
+def test_a_byte_order_mark_says_what_the_bytes_are(
+    raw: bytes, registered: str, codes: list[str]
+) -> None:
+    where = source(registered)
+    letters, issues = RowDialect().cut(raw, where)
+    assert [issue.code for issue in issues] == codes
+    assert [cells(letter, "XM", where) for letter in letters] == [["王珅", "王珅"], ["李玘"]]
+    apart = list(rows.units(io.BytesIO(raw), where, []))
+    assert len(apart) == 2
+    again = [letter for unit in apart for letter in RowDialect().cut(unit.raw, where)[0]]
+    assert [one.digest for one in again] == [one.digest for one in letters]
+
+
+def test_unicode_text_of_a_spreadsheet_is_told_how_to_be_saved() -> None:
+    assert only_stop(as_csv(ROWS, "utf-16")).code == "charset-utf16"
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", "|", "^"])
+def test_another_delimiter_is_declared(delimiter: str) -> None:
+    where = source(delimiter=delimiter)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(COLUMNS)
+    writer.writerows([("T1", f"王{delimiter}珅", "B1", "0401", "6,10", "2026-03-02 08:00:00")])
+    (letter,), issues = RowDialect().cut(text.getvalue().encode("gb18030"), where)
+    assert not issues
+    assert cells(letter, "XM", where) == [f"王{delimiter}珅"]
+    assert cells(letter, "JG", where) == ["6,10"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_cell_may_go_over_lines_and_hold_quotes(end: str) -> None:
+    where = source()
+    raw = as_csv([("T1", '王"珅"', "B1", "0401", "第一行\n第二行,6.10", "2026-03-02")] * 2, end=end)
+    (letter,), issues = RowDialect().cut(raw, where)
+    assert not issues
+    assert cells(letter, "JG", where) == ["第一行\n第二行,6.10"] * 2
+    assert cells(letter, "XM", where)[0] == '王"珅"'
+    assert len(list(rows.units(io.BytesIO(raw), where, []))) == 1
+
+
+def test_a_line_that_is_no_json_stops_only_itself() -> None:
+    lines = as_lines(ROWS).split(b"\n")
+    raw = b"\r\n".join([lines[0], b"", b'{"BRID": ', lines[2], lines[1][:40]])
+    letters, issues = RowDialect().cut(raw, source())
+    assert not issues
+    stops = [[(i.code, i.place) for i in letter.issues] for letter in letters]
+    assert sorted(stops) == [
+        [],
+        [],
+        [("json-truncated", "line 3 column 11")],
+        [("json-truncated", "line 5 column 37")],
+    ]
+    assert len(list(rows.units(io.BytesIO(raw), source(), []))) == 4
+
+
+def test_a_bit_column_comes_as_one_and_zero() -> None:
+    row = dict(zip(COLUMNS, ROWS[0], strict=True)) | {"JG": True, "XMDM": False}
+    (letter,), _ = RowDialect().cut(json.dumps([row]).encode(), source())
+    assert cells(letter, "JG", source()) == ["1"]
+    assert cells(letter, "XMDM", source()) == ["0"]
+
+
+@pytest.mark.parametrize("digits", ["6.10", "0.010", "1.00000", "12345678901234567890.5", "1e2"])
+def test_a_number_keeps_its_digits_in_every_form(digits: str) -> None:
+    row = ("T1", "王珅", "B1", "0401", digits, "2026-03-02")
+    bare = as_lines([row]).replace(f'"{digits}"'.encode(), digits.encode())
+    for raw in (as_csv([row]), as_json([row]), as_lines([row]), bare):
+        (letter,), _ = RowDialect().cut(raw, source())
+        assert cells(letter, "JG", source()) == [digits]
