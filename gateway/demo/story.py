@@ -116,6 +116,7 @@ ACCOUNTS = (
     Account("registrar", "孙文静", "county", "registrar"),
     Account("auditor", "赵若愚", "county", "auditor"),
     Account("it-office", "钱立言", "people", "it"),
+    Account("it-second", "冯守田", "people", "it"),  # a map needs a second person's word
 )
 PUSH = "system/*.c"
 READ = "system/*.rs"

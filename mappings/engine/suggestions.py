@@ -25,7 +25,7 @@ TableKind = Literal["items", "units", "codes"]
 
 LEAST = 45
 """Scores below are guesses."""
-RESEMBLES = 60
+RESEMBLES = 65
 """Names that agree by less are other names."""
 
 SENTENCES: dict[str, tuple[str, str]] = {
@@ -136,7 +136,7 @@ def _alike(one: str, other: str) -> float:
 
 
 def _items(met: Unmapped, precedents: Sequence[Precedent]) -> Iterable[Suggestion]:
-    sent_unit = units.clean(met.unit)
+    sent_code = _ucum(units.clean(met.unit), precedents)
     neighbours = _same_thing(met, precedents)
     for term in terms.licensed().values():
         if modality_differs(met.name, term):
@@ -150,7 +150,7 @@ def _items(met: Unmapped, precedents: Sequence[Precedent]) -> Iterable[Suggestio
         score *= 0.7
         for points, reason in (
             *_by_specimen(met.specimen, term),
-            *_by_unit(sent_unit, term, precedents),
+            *_by_unit(sent_code, term),
             *near,
         ):
             score += points
@@ -162,7 +162,9 @@ def _items(met: Unmapped, precedents: Sequence[Precedent]) -> Iterable[Suggestio
         if term.sure == "Q":
             score -= 10
             reasons.append(Reason("uncertain"))
-        cells = {"loinc": term.loinc, "relation": "equivalent", "unit": term.unit}
+        # The table says what the laboratory reports in, which need not be the catalogue's unit.
+        unit = sent_code if unit_kinds.alike(sent_code, term.unit) else term.unit
+        cells = {"loinc": term.loinc, "relation": "equivalent", "unit": unit}
         yield Suggestion(cells, term.name, _whole(score), tuple(reasons))
 
 
@@ -192,10 +194,7 @@ def _by_specimen(sent: str, term: Term) -> list[tuple[float, Reason | None]]:
     return [(-40.0, Reason("specimen-other", (term.specimen,)))]
 
 
-def _by_unit(
-    sent: str, term: Term, precedents: Sequence[Precedent]
-) -> list[tuple[float, Reason | None]]:
-    code = _ucum(sent, precedents)
+def _by_unit(code: str, term: Term) -> list[tuple[float, Reason | None]]:
     if not code or not unit_kinds.kind(code):
         return []
     if not term.unit:

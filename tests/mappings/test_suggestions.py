@@ -49,6 +49,12 @@ def test_every_suggestion_says_why_in_both_languages():
     assert all(zh and en and zh.count("{") == en.count("{") for zh, en in SENTENCES.values())
 
 
+def test_the_row_says_the_unit_the_laboratory_reports_in():
+    met = Unmapped("items", "hs-cTnI", "高敏肌钙蛋白I", "SER", "ng/mL")
+    (best, *_) = suggest(met, "items")
+    assert (best.cells["loinc"], best.cells["unit"]) == ("89579-7", "ng/mL")
+
+
 def test_another_hospitals_approved_row_counts_and_is_named():
     met = Unmapped("items", "9", "铜蓝蛋白", "SER", "g/L")
     row = {"code": "77", "name": "★铜蓝蛋白", "loinc": "14338-8"}

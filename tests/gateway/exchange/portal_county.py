@@ -54,6 +54,7 @@ def caller(login: str) -> Caller:
 
 WANG, LI, CHEN, ZHOU = map(caller, ("dr-wang", "dr-li", "dr-chen", "dr-zhou"))
 REGISTRAR, AUDITOR, OFFICE = map(caller, ("registrar", "auditor", "it-office"))
+COLLEAGUE = caller("it-second")
 
 
 @dataclass

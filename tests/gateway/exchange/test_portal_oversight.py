@@ -16,6 +16,7 @@ from gateway.services import Services
 from tests.gateway.exchange.portal_county import (
     AUDITOR,
     CHEN,
+    COLLEAGUE,
     LI,
     OFFICE,
     REASON,
@@ -192,13 +193,15 @@ async def test_other_roles_are_refused_and_leave_no_event(here: Town) -> None:
 
 
 @ON_SQLITE
-async def test_the_office_sees_its_own_source_and_a_sum_that_agrees(here: Town) -> None:
-    [source] = await here.portal.sources(OFFICE)
-    assert (source.name, source.organization) == ("people-his", "云溪县人民医院")
-    assert source.agrees
+async def test_the_office_sees_its_own_sources_and_a_sum_that_agrees(here: Town) -> None:
+    mine = {one.name: one for one in await here.portal.sources(OFFICE)}
+    assert set(mine) == {"people-his", "people-pacs"}
+    source = mine["people-his"]
+    assert source.organization == "云溪县人民医院"
+    assert all(one.agrees for one in mine.values())
     assert source.received > 0
     everything = await here.portal.sources(replace(OFFICE, organization="county"))
-    assert len(everything) == 4
+    assert len(everything) == 5
     assert all(one.agrees for one in everything)
 
 
@@ -221,8 +224,7 @@ async def test_a_held_message_is_read_again_and_the_asker_is_noted(here: Town) -
 
     assert dict(await here.events() - before) == {"update": 1, "quarantined": 1}
     assert [one.id for one in await here.portal.quarantine("", OFFICE)].count(held.id) == 1
-    [source] = await here.portal.sources(OFFICE)
-    assert source.agrees
+    assert all(one.agrees for one in await here.portal.sources(OFFICE))
     with pytest.raises(Problem) as told:
         await here.portal.replay(held.id, replace(OFFICE, organization="tcm"))
     assert told.value.kind is Kind.UNKNOWN
@@ -236,3 +238,27 @@ async def test_issues_are_counted_by_place_whatever_the_repetition(here: Town) -
     assert not any("[" in one.issue.place or "line" in one.issue.place for one in found)
     keys = [(one.source, one.issue.code, one.issue.place, one.issue.severity) for one in found]
     assert len(set(keys)) <= len(keys)
+
+
+@ON_SQLITE
+async def test_a_code_nobody_knows_is_decided_by_two_of_its_own_office(here: Town) -> None:
+    waiting = {one.code: one for one in await here.portal.unmapped(False, OFFICE)}
+    troponin = waiting["hs-cTnI"]
+    best = troponin.suggestions[0]
+    assert (best.cells["loinc"], troponin.unit) == ("89579-7", "ng/mL")
+    assert "标本相符" in best.says.zh
+
+    doubt = await here.portal.propose_code(troponin.id, {"loinc": "59826-8"}, False, OFFICE)
+    assert doubt is not None
+    assert doubt.zh.endswith("。")
+    assert await here.portal.propose_code(troponin.id, best.cells, False, OFFICE) is None
+    (mine,) = (one for one in await here.portal.unmapped(False, OFFICE) if one.state == "proposed")
+    assert (mine.mine, mine.proposed_by) == (True, "it-office")
+    with pytest.raises(Problem):
+        await here.portal.approve_code(troponin.id, OFFICE)
+    await here.portal.approve_code(troponin.id, COLLEAGUE)
+    ana = waiting["ANA"]
+    await here.portal.ignore_code(ana.id, "不做互认", COLLEAGUE)
+    assert [one.reason for one in await here.portal.unmapped(True, OFFICE)] == ["不做互认"]
+    await here.portal.reopen_code(ana.id, OFFICE)
+    assert "hs-cTnI" not in {one.code for one in await here.portal.unmapped(False, OFFICE)}
