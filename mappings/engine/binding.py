@@ -35,6 +35,7 @@ class _Binder:
         self.file, self.dialect, self.setup, self.watch = file, dialect, setup, watch
         self.findings: list[Finding] = []
         self.order = list(file.blocks)
+        self.closed = False
 
     def find(self, line: Line, zh: str, en: str, offset: int = 0) -> None:
         self.findings.append(Finding(line.file, line.number, line.column + offset, zh, en))
@@ -120,6 +121,7 @@ class _Binder:
                 self.find(rule.line, fault.zh, fault.en)
             for zh, en, column in targets.faults(type_, rule, self.setup.tables):
                 self.find(rule.line, zh, en, column)
+        self.closed = bool(type_) and targets.closed(type_, rule.path)
         first = rule.expression.alternatives[0][0]
         return BoundRule(
             path=rule.path,
@@ -244,7 +246,7 @@ class _Binder:
                 call.column,
             )
             return None
-        bound = Bound(pairs=dict(call.pairs))
+        bound = Bound(pairs=dict(call.pairs), closed=self.closed)
         if call.pairs and not function.pairs:
             self.find(
                 line,

@@ -45,7 +45,10 @@ class Setup:
 
 @dataclass(slots=True)
 class Bound:
-    """The arguments of one call: tables, texts and sources by name, ``'a' = 'b'`` pairs, loose texts."""
+    """The arguments of one call: tables, texts and sources by name, ``'a' = 'b'`` pairs, loose texts.
+
+    `closed` says that FHIR requires a code from a list where the rule writes: an unknown one cannot stay.
+    """
 
     tables: dict[str, Table] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
@@ -53,6 +56,7 @@ class Bound:
     pairs: dict[str, str] = field(default_factory=dict)
     texts_many: list[str] = field(default_factory=list)
     reads: dict[str, Getter] = field(default_factory=dict)
+    closed: bool = False
 
     def first(self, name: str, at: Instance) -> Value | None:
         """The first value of a source argument, or None; an explicit null counts as none."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mappings.engine import unit_kinds, units, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.measured import absent
+from mappings.engine.model import Severity
 from mappings.engine.reader import Value
 from mappings.engine.tables import SAME, Table
 
@@ -40,8 +41,7 @@ def _alternate(parts: tuple[str, ...], local: str) -> list[dict[str, Any]]:
     code, name, system = (*parts[3:6], "", "", "")[:3]
     if not code or len(parts) < 5:
         return []
-    coding = {"system": _said_system(system, f"{local}-alternate"), "code": code}
-    return [{**coding, "display": name} if name else coding]
+    return _own(_said_system(system, f"{local}-alternate"), code, name)
 
 
 def _target(table: Table, text: str, pairs: dict[str, str]) -> str | None:
@@ -68,11 +68,18 @@ def _make_code(setup: Setup, bound: Bound) -> Apply:
     return code
 
 
-def _coding(table: Table, code: str, display: str) -> dict[str, Any]:
-    node: dict[str, Any] = {"system": table.system, "code": code}
+def _own(system: str, code: str, display: str) -> list[dict[str, Any]]:
+    """The sender's own coding, as the one item of a list; nothing without a code.
+
+    A FHIR code has no blank at its ends and no two in a row (R4 2.24.0.1): such are drawn together.
+    """
+    code = " ".join(code.split())
+    if not code:
+        return []
+    node: dict[str, Any] = {"system": system, "code": code}
     if display:
         node["display"] = display
-    return node
+    return [node]
 
 
 def _make_concept(setup: Setup, bound: Bound) -> Apply:
@@ -111,10 +118,10 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         mapped = bool(codings)
         if system == "LN" and code and not mapped:
             # The sender itself says LOINC: taken as said, beside nothing of ours.
-            codings.append({"system": LOINC, "code": code, **({"display": name} if name else {})})
+            codings += _own(LOINC, code, name)
             mapped = True
-        elif code:
-            codings.append(_coding(table, code, name))
+        else:
+            codings += _own(table.system, code, name)
         if len(parts) > 3:
             codings += _alternate(parts, table.system)
         node: dict[str, Any] = {"coding": codings} if codings else {}
@@ -168,14 +175,13 @@ def _make_local(setup: Setup, bound: Bound) -> Apply:
         value = found[0]
         code, name = value.part(1), value.part(2)
         node: dict[str, Any] = {}
-        if code:
-            coding = {"system": _said_system(value.part(3), system), "code": code}
-            if name:
-                coding["display"] = name
-            node["coding"] = [coding, *_alternate(value.parts, system)]
+        codings = _own(_said_system(value.part(3), system), code, name)
+        if codings:
+            codings += _alternate(value.parts, system)
             row = table.get(code) if table is not None else None
             if row is not None and row.get("loinc") and row.get("relation", "") in SAME:
-                node["coding"].insert(0, {"system": LOINC, "code": row["loinc"]})
+                codings.insert(0, {"system": LOINC, "code": row["loinc"]})
+            node["coding"] = codings
         if name or code:
             node["text"] = name or code
         return node or None
@@ -231,9 +237,15 @@ def _make_coded(setup: Setup, bound: Bound) -> Apply:
         row = table.get(value.text) or table.get(values.fold(value.text).upper())
         if row is None or not row.get("target"):
             if row is None:
-                at.issue("note", "unmapped-code", value.place)
+                severity: Severity = "drop" if bound.closed else "note"
+                code = "unknown-code" if bound.closed else "unmapped-code"
+                at.issue(severity, code, value.place)
                 at.unmapped(table.name, value.text, value.part(2))
-            return {"coding": [_coding(table, value.text, value.part(2))]}
+            if bound.closed:
+                return None
+            name = value.part(2)
+            codings = _own(table.system, value.text, name)
+            return {"coding": codings} if codings else {"text": name} if name else None
         coding = {"system": row.get("system") or table.system, "code": row["target"]}
         if row.get("display"):
             coding["display"] = row["display"]
@@ -288,7 +300,9 @@ def _make_status(setup: Setup, bound: Bound) -> Apply:
             return None
         if row.get("alarm"):
             at.issue("alarm", row["alarm"], found[0].place)
-        if row.get("absent"):
+        # "Not asked", and a value all the same: R4 forbids both (obs-6), and the value is what was seen.
+        # A cancelled result loses its value instead (`lab_value`).
+        if row.get("absent") and (row["target"] == "cancelled" or not bound.text("value", at)):
             at.offer("dataAbsentReason", absent(row["absent"]))
         if row.get("mode") == "patch" and not bound.text("value", at):
             at.mode = "patch"
@@ -343,7 +357,7 @@ def _make_diagnosis(setup: Setup, bound: Bound) -> Apply:
             system = (
                 default if not target else target if "://" in target else setup.code_system(target)
             )
-            codings.append({"system": system, "code": code, **({"display": name} if name else {})})
+            codings += _own(system, code, name)
             base = _ICD_BASE.match(code)
             if row is None:
                 at.issue("note", "unmapped-code", value.place)

@@ -290,12 +290,22 @@ def _make_note(setup: Setup, bound: Bound) -> Apply:
 
 def _make_display(setup: Setup, bound: Bound) -> Apply:
     """display: a reference or device that is only named."""
-    return lambda found, at: {"display": found[0].part(2) or found[0].text}
+
+    def display(found: Sequence[Value], at: Instance) -> Any:
+        name = found[0].part(2) or found[0].text
+        return {"display": name} if name else None
+
+    return display
 
 
 def _make_codeable_text(setup: Setup, bound: Bound) -> Apply:
     """codeable_text: a CodeableConcept of text alone."""
-    return lambda found, at: {"text": found[0].part(2) or found[0].text}
+
+    def codeable_text(found: Sequence[Value], at: Instance) -> Any:
+        name = found[0].part(2) or found[0].text
+        return {"text": name} if name else None
+
+    return codeable_text
 
 
 def _make_yes_no(setup: Setup, bound: Bound) -> Apply:

@@ -18,6 +18,10 @@ _STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*)(\[x\])?(?:\[(\d+)\])?")
 _SHORT = re.compile(r"(identifier|extension)\([a-z0-9\-]+\)")
 
 
+_KEEPING = frozenset({"concept", "local", "diagnosis", "codeable_text"})
+"""Functions that keep a code they do not know beside its system."""
+
+
 class NoElement(Exception):
     """A path that leads nowhere in R4."""
 
@@ -87,6 +91,14 @@ def faults(type_: str, rule: Rule, tables: Mapping[str, Table]) -> Iterator[Faul
             if len(option) == 1:
                 yield from _given(option[0], target, rule.path)
     for call in expression.calls:
+        if call.name in _KEEPING and target.type == "CodeableConcept" and target.codes:
+            path = rule.path
+            yield (
+                f"{path} 的代码由 FHIR 规定，{call.name} 会保留不认识的代码；改用 coded(码表)",
+                f"FHIR requires the codes of {path}, and {call.name} keeps an unknown one; use"
+                " coded(table)",
+                call.column,
+            )
         if call.name == "code":
             given = set(call.pairs.values())
             for atom in call.positional[:1]:
@@ -94,6 +106,12 @@ def faults(type_: str, rule: Rule, tables: Mapping[str, Table]) -> Iterator[Faul
                     given.update(row.get("target", "") for row in tables[atom.text].rows())
             for code in sorted(given - {""}):
                 yield from _code(code, target, rule.path, call.column)
+
+
+def closed(type_: str, path: str) -> bool:
+    """Does FHIR require a code from a list for the concept a rule writes?"""
+    found = definitions.at(f"{type_}.{path}")
+    return found is not None and bool(found.codes) and found.type not in definitions.PRIMITIVES
 
 
 def _given(atom: Atom, target: Element, path: str) -> Iterator[Fault]:

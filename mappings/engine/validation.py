@@ -28,7 +28,9 @@ from mappings.r4 import definitions
 Tier = Literal["report", "strict"]
 
 EVERY: Final = 500
-NEVER_LOOSENED: Final = frozenset({"r4-type-unknown", "r4-type", "r4-null", "r4-character"})
+NEVER_LOOSENED: Final = frozenset(
+    ["r4-type-unknown", "r4-type", "r4-null", "r4-character", "json-number-range", "json-surrogate"]
+)
 """Faults that hold in every tier: a resource without the shape of its type cannot be searched or released."""
 
 _WORDS: Final = ("tier", "strict_from", "every", "allow")

@@ -46,11 +46,15 @@ def resource(raw: bytes, node: Value, place: str) -> list[Issue]:
 def text(raw: bytes, type_: str) -> list[Issue]:
     """The faults of a resource by itself; places begin with its type (`Patient.name[0].use`).
 
-    Raises `jsontext.JsonFault` when it is no strict JSON.
+    Text that is no strict JSON, as with a number beyond all range, is one fault: `json-…`.
     """
     if structs.accepts(raw, type_):
         return []
-    return list(walk(jsontext.parse(raw), shown(type_)))
+    try:
+        node = jsontext.parse(raw)
+    except jsontext.JsonFault as fault:
+        return [Issue("hold", f"json-{fault.code}", shown(type_))]
+    return list(walk(node, shown(type_)))
 
 
 def walk(node: Value, place: str) -> Iterator[Issue]:
