@@ -201,7 +201,7 @@ async def test_the_office_sees_its_own_sources_and_a_sum_that_agrees(here: Town)
     assert all(one.agrees for one in mine.values())
     assert source.received > 0
     everything = await here.portal.sources(replace(OFFICE, organization="county"))
-    assert len(everything) == 5
+    assert {one.name for one in everything} > set(mine)
     assert all(one.agrees for one in everything)
 
 
