@@ -2,7 +2,7 @@
 
 ``cases/NAME.raw`` holds the bytes, ``cases/NAME.expect.json`` an object: ``resources`` (in order,
 every digit as written), ``issues`` (severity, code, place) and, where the ``resources`` are only some
-of what is made and each only some of its elements, ``"partial": true``. Ids are those of `case_ids`,
+of what is made and each only some of its elements, ``"partial": true``. Ids are those of `trial_ids`,
 the release hash stands as ``RELEASE``.
 """
 
@@ -12,7 +12,6 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import msgspec
 import orjson
 
 from mappings.engine import Map, Message, Reading, jsontext
+from mappings.engine.model import trial_ids
 
 ORIGIN = "0011223344556677"
 
@@ -31,11 +31,6 @@ class Case:
     name: str
     raw: bytes
     expected: bytes
-
-
-def case_ids(space: str, type: str, key: Sequence[str]) -> str:
-    """Ids for trials and cases: stable, and nobody's."""
-    return blake2b(repr((space, type, tuple(key))).encode(), digest_size=16).hexdigest()
 
 
 def cases(site: Path) -> list[Case]:
@@ -50,7 +45,7 @@ def cases(site: Path) -> list[Case]:
 
 def written(site: Map, raw: bytes) -> bytes:
     """What a map makes of a delivery, as a case expects it."""
-    reading = site.read(raw, case_ids, origin=ORIGIN)
+    reading = site.read(raw, trial_ids, origin=ORIGIN)
     return _written(site, reading.messages, _issues(reading))
 
 
@@ -85,7 +80,7 @@ def failures(case: Case, site: Map) -> list[str]:
 
 
 def _explained(site: Map, raw: bytes) -> bytes:
-    told = site.explain(raw, case_ids, origin=ORIGIN)
+    told = site.explain(raw, trial_ids, origin=ORIGIN)
     messages = [said.message for said in told.messages]
     return _written(site, messages, _issues(Reading(tuple(messages), told.issues)))
 

@@ -18,11 +18,10 @@ from gateway.cli import cases, releases, tracing
 from gateway.cli.common import AsJson, console, indented, print_json
 from gateway.cli.sites import folder_of, loaded, print_findings
 from gateway.exchange.feeds import at_large
-from mappings.cases import case_ids
 from mappings.engine import Issue, Map, Mapped, Unmapped
 from mappings.engine import lint as lint_map
 from mappings.engine.explain import Unread
-from mappings.engine.model import Language
+from mappings.engine.model import Language, trial_ids
 from mappings.r4 import second
 
 OVER = {"zh": "例外已过期，可以删去", "en": "this exception is over and may go:"}
@@ -61,7 +60,7 @@ def try_(
     arrived = (day or datetime.now(site_map.source.zone)).date()
     gate = site_map.gate(everything=True)
     raw = file.read_bytes()
-    reading = site_map.read(raw, case_ids, origin="try", gate=gate, day=arrived)
+    reading = site_map.read(raw, trial_ids, origin="try", gate=gate, day=arrived)
     unread = _unread(site_map, raw)
     unmapped = Counter(one for message in reading.messages for one in message.unmapped)
     resources = [one for message in reading.messages for one in message.resources]
@@ -138,7 +137,7 @@ def _unread(site: Map, raw: bytes) -> list[Unread]:
     """The fields that hold something no rule reads, the most frequent first."""
     found = Counter[str]()
     first: dict[str, Unread] = {}
-    for message in site.explain(raw, case_ids, origin="try").messages:
+    for message in site.explain(raw, trial_ids, origin="try").messages:
         for one in message.unread:
             found[one.address] += one.count
             first.setdefault(one.address, one)

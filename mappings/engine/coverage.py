@@ -7,12 +7,13 @@ not by watching the interpreter (`explain` does that for one delivery).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mappings.engine.explain import Unread
 from mappings.engine.functions import FUNCTIONS
+from mappings.engine.model import trial_ids
 from mappings.engine.reader import Dialect, Inventory
 from mappings.engine.rules import Atom, Rule
 
@@ -75,7 +76,7 @@ class _Tally:
             if part is None:
                 continue
             name = part.file.id
-            for one in self.site.map_letter(letter, _plain).resources:
+            for one in self.site.map_letter(letter, trial_ids).resources:
                 self.masks[name, one.block, one.mask] += 1
             if letter.root is not None and isinstance(dialect, Inventory):
                 for address, place in dialect.filled(letter.root, self.site.source):
@@ -105,11 +106,6 @@ class _Tally:
             for number, rule in enumerate(block.rules):
                 fired = sum(count for mask, count in masks if mask >> number & 1)
                 yield RuleUse(part.file.id, block.name, rule.path, rule.line, fired, made)
-
-
-def _plain(space: str, type_: str, key: Sequence[str]) -> str:
-    """Ids that only have to tell resources of one message apart."""
-    return "\x1f".join((space, type_, *key))
 
 
 def _fields(part: Part, dialect: Dialect | None) -> Iterator[str]:

@@ -159,6 +159,15 @@ def test_coverage_counts_what_fired_and_what_nobody_reads(people: Map) -> None:
     assert not any(one.address in ("PID-3", "OBX-5", "OBX-1", "MSH-10") for one in covered.unread)
 
 
+def test_coverage_counts_the_resources_that_reading_gives(people: Map) -> None:
+    raw = (ORU.parent / "oru-u-v-b-and-what-is-not-asked.hl7").read_bytes()
+    made = [
+        one for one in people.read(raw, ids).messages[0].resources if one.block == "Observation"
+    ]
+    uses = {(use.map, use.block, use.rule): use for use in people.coverage([raw]).rules}
+    assert uses["people.lis.oru", "Observation", "subject"].made == len(made) > 1
+
+
 def test_fhir_that_passes_through_lists_what_was_changed() -> None:
     case = HERE / "fhirinput_cases" / "mch" / "codes-added-and-references-rewritten.json"
     site = load(SITES / "mch")
