@@ -31,6 +31,7 @@ _SPEAKS = {
     ("er7", ""): "HL7 v2",
     ("rows", ""): "CSV / 视图",
     ("fhir", ""): "FHIR R4",
+    ("dicom", ""): "DICOM",
 }
 
 

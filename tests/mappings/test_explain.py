@@ -17,7 +17,7 @@ SITES = Path(mappings.__file__).parent / "sites"
 ORU = HERE / "cases" / "people" / "oru-marks-and-flags.hl7"
 CASES = sorted(
     path
-    for folder in ("cases", "rows_cases", "fhirinput_cases")
+    for folder in ("cases", "rows_cases", "fhirinput_cases", "dicom_cases")
     for path in (HERE / folder).glob("*/*")
     if not path.name.endswith((".fhir.json", ".issues.txt"))
 )
