@@ -47,7 +47,7 @@ def _table(site: Map, name: str) -> code_tables.Read:
         found, _ = code_tables.read(at.path, site.contents[at.path])
         return found
     rows = [{"code": code, "target": target} for code, target in at.pairs.items()]
-    lines = tuple(code_tables.ReadRow(0, 0, (), row) for row in rows)
+    lines = tuple(code_tables.ReadRow(0, 0, "", row) for row in rows)
     return code_tables.Read((), ("code", "target"), lines)
 
 

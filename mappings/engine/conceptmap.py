@@ -190,7 +190,7 @@ class _Reader:
         self.rows.sort(key=lambda one: one[:2])
         header = tuple(columns)
         lines = tuple(
-            ReadRow(0, 0, (), {column: row.get(column, "") for column in header})
+            ReadRow(0, 0, "", {column: row.get(column, "") for column in header})
             for _, _, row in self.rows
         )
         for _, _, row in self.rows:

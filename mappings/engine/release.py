@@ -283,6 +283,7 @@ class _Loader:
         self.findings: list[Finding] = []
         self.hashed: list[bytes] = []
         self.contents: dict[str, bytes] = {}
+        self.tables: dict[tuple[str, str], Table] = {}  # by name and path: parts share them
 
     def find(self, line: Line, zh: str, en: str) -> None:
         self.findings.append(Finding(line.file, line.number, line.column, zh, en))
@@ -383,9 +384,11 @@ class _Loader:
             raw = self.take(path)
             if path is not None and raw is not None:
                 self.hashed.append(raw)
-                table, findings = tables.read_csv(Path(path), raw, ref.name, system)
-                self.findings.extend(findings)
-                return table
+                if (ref.name, path) not in self.tables:
+                    table, findings = tables.read_csv(Path(path), raw, ref.name, system)
+                    self.findings.extend(findings)
+                    self.tables[ref.name, path] = table
+                return self.tables[ref.name, path]
         self.find(ref.line, f"找不到码表 {ref.path}", f"the table {ref.path} does not exist")
         return None
 

@@ -130,16 +130,16 @@ class Read(NamedTuple):
 
 
 class ReadRow(NamedTuple):
-    """One row: the lines of the file it takes, where its cells begin, and they by column name."""
+    """One row: the lines of the file it takes, the first of them as written, its cells by column."""
 
     number: int
     last: int
-    starts: tuple[int, ...]
+    text: str
     row: dict[str, str]
 
     def column(self, header: Sequence[str], name: str) -> int:
         """Where a cell begins in its line, counted from 1."""
-        return _start(self.starts, header.index(name) if name in header else 0)
+        return _start(_starts(self.text), header.index(name) if name in header else 0)
 
 
 def read(shown: str, raw: bytes) -> tuple[Read, list[Finding]]:
@@ -181,7 +181,7 @@ def read(shown: str, raw: bytes) -> tuple[Read, list[Finding]]:
                 )
                 continue
             named = dict(zip(header, (cell.strip() for cell in cells), strict=True))
-            rows.append(ReadRow(number, before, _starts(lines[number - 1]), named))
+            rows.append(ReadRow(number, before, lines[number - 1], named))
     except csv.Error:
         find(before + 1, "这一行不是 CSV（引号没有配对？）", "not a CSV line (an open quote?)")
     if not header and not findings:

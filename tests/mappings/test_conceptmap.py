@@ -98,7 +98,7 @@ def csv_tables(draw: st.DrawFn) -> Read:
         row["code"] = draw(code)
         if "relation" in row:
             row["relation"] = draw(st.sampled_from(tables.RELATIONS))
-        lines.append(ReadRow(0, 0, (), row))
+        lines.append(ReadRow(0, 0, "", row))
     comments = draw(st.lists(cell.map(lambda text: f"# {text}"), max_size=2))
     return Read(tuple(comments), header, tuple(lines))
 
