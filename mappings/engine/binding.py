@@ -150,9 +150,13 @@ class _Binder:
         for atom in atoms:
             if atom.kind == "address" and not (outside and outside(atom.text, each)):
                 return False
-            if atom.kind == "reference":
-                target = self.file.blocks.get(atom.text)
-                if atom.text != "Organization" and (target is None or target.each == each):
+            if atom.kind == "reference" and atom.text != "Organization":
+                # What is made in the scope or below it differs from sibling to sibling.
+                named = [
+                    one for one in self.file.blocks.values() if atom.text in (one.name, one.type)
+                ]
+                levels = {one.each or "message" for one in named} - {"message"}
+                if not named or not all(outside and outside(level, each) for level in levels):
                     return False
         return True
 

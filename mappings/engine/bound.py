@@ -76,8 +76,9 @@ class Function:
     """One function of the language. `order` names positional arguments; `empty` runs it without a value too.
 
     `own` says that it touches its resource beside the answer, so that siblings cannot share it; `seldom`
-    names sources it hardly ever asks, `timed` says that it compares its answer with the time of the message.
-    `reads` are addresses that it looks up itself, in scopes below the rule's.
+    names sources it hardly ever asks, `timed` says that it compares its answer with the time of the message,
+    `wide` that the texts it is asked about hardly come again, as results do and codes do not. `reads` are
+    addresses that it looks up itself, in scopes below the rule's.
     """
 
     make: Callable[[Setup, Bound], Apply]
@@ -93,6 +94,7 @@ class Function:
     seldom: tuple[str, ...] = ()
     timed: bool = False
     reads: tuple[str, ...] = ()
+    wide: bool = False
 
 
 class BoundRule(msgspec.Struct, frozen=True):

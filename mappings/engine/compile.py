@@ -30,6 +30,7 @@ Build = Callable[[Run, Iterable[Scope], Callable[[Mapped], None]], None]
 """(run, the scopes of a block, where finished resources go)."""
 
 _STATES = 16
+_TWINS = 6
 _MARK = "\x00\x01mark\x01\x00"
 
 
@@ -123,7 +124,8 @@ def _atoms(expression: Expression) -> list[Atom]:
 class _Piece(NamedTuple):
     """How the generated function comes by one element: `above` once for siblings, `here` in each scope.
 
-    A `fixed` one is the same in every resource; it needs no lines.
+    A `fixed` one is the same in every resource; it needs no lines. Where functions are asked, `y` and the
+    number of the piece hold what else they said. Pieces of one `kind` are looked up together, under all their `raws`.
     """
 
     elements: tuple[str, ...]
@@ -132,6 +134,9 @@ class _Piece(NamedTuple):
     fixed: bytes | None = None
     bits: int = 0
     first: str = "0"
+    asking: bool = False
+    kind: str = ""
+    raws: tuple[str, ...] = ()
 
 
 class _Form(NamedTuple):
@@ -159,6 +164,7 @@ class _Writer:
         self.asks: dict[str, int] = {}
         # (record, whether it lies above) -> its local and the slots that are read.
         self.records: dict[tuple[str, bool], tuple[str, set[int]]] = {}
+        self.twin: tuple[str, ...] = ()
 
     # .. names
 
@@ -204,6 +210,8 @@ class _Writer:
         """Every raw text that rules depend on; None when they depend on more than such."""
         found: dict[Slot, None] = {}
         for rule in rules:
+            if any(FUNCTIONS[call.name].reads for call in rule.expression.calls):
+                return None
             for atom in self.needed(rule.expression):
                 if atom.kind == "address":
                     slot = self.fields.slot(atom.text, self.source)
@@ -241,6 +249,7 @@ class _Writer:
         clock = self.word("clock", block.clock) if block.clock is not None else ([], [])
         if when is None or clock is None or not keys or None in keys:
             return None
+        self.twin = self.twins(pieces)
         return "\n".join(self.assemble(pieces, when, [key for key in keys if key], clock)) + "\n"
 
     def whole(self) -> str | None:
@@ -296,7 +305,16 @@ class _Writer:
         formed = self.formed(index, rules)
         if formed is None:
             above, here = self.remembered(index, rules, shared)
-            return _Piece(names, tuple(above), tuple(here), first=f"f{index}")
+            kind, raws = ("", ()) if above else self.kind([rule for _, rule in rules])
+            return _Piece(
+                names,
+                tuple(above),
+                tuple(here),
+                first=f"f{index}",
+                asking=not shared,
+                kind=kind,
+                raws=raws,
+            )
         if shared:
             return _Piece(names, above=formed, first=f"f{index}")
         return _Piece(names, here=formed, first=f"f{index}")
@@ -448,7 +466,17 @@ class _Writer:
         if slots is None and absent is not None:
             nothing = f"p{index} = b''; b{index} = f{index} = 0; y{index} = None"
             lines = [f"if {absent}:", f"    {nothing}", "else:", *_indented(lines)]
-        return [], [*lines, f"if y{index} is not None: ys = (*ys, y{index})"]
+        return [], lines
+
+    def kind(self, rules: list[BoundRule]) -> tuple[str, tuple[str, ...]]:
+        """With which other elements one is looked up: times, results, or what takes few different texts, as codes do."""
+        slots = self.slots(rules)
+        calls = [FUNCTIONS[call.name] for rule in rules for call in rule.expression.calls]
+        if slots is None or not calls or self.facts(rules):
+            return "", ()
+        timed, wide = any(one.timed for one in calls), any(one.wide for one in calls)
+        kind = "timed" if timed else "wide" if wide else "narrow"
+        return kind, tuple(self.local(slot) for slot in slots)
 
     def taken(self, index: int, rules: Iterable[BoundRule]) -> list[str]:
         """Lines that take an entry apart."""
@@ -493,7 +521,6 @@ class _Writer:
             f"    e = {rest}.get(k)",
             f"    if e is None: e = {ask}.fill(run, scope, {rest}, k)",
             *_indented(self.taken(index, [rule])),
-            f"if y{index} is not None: ys = (*ys, y{index})",
         ]
         return above, here
 
@@ -580,7 +607,6 @@ class _Writer:
         fixed = sum(piece.bits for piece in pieces if piece.fixed is not None)
         moving = [index for index, piece in enumerate(pieces) if piece.fixed is None]
         above_bits = [f"b{index}" for index in moving if not pieces[index].here]
-        here_bits = [f"b{index}" for index in moving if pieces[index].here]
         own, upward, all_ = self.noted()
 
         above = [*when[0], *(line for key in keys for line in key[0]), *clock[0]]
@@ -592,18 +618,92 @@ class _Writer:
         if upward:
             above.append(f"ls = lists(run, {upward!r}, scope.parent)")
 
-        here = list(when[1])
+        here: list[str] = []
+        if self.twin:
+            above.append("twins = {}")
+            here += [
+                f"twin = ({', '.join(self.twin)},)",
+                "one = twins.get(twin)",
+                "if one is not None:",
+                *_indented(self.note(own, upward, all_)),
+                "    continue",
+            ]
+        here += when[1]
         if block.when is not None:
             here.append("if when is None: continue")
         here.append("ys = ()")
-        here += [line for index in moving for line in pieces[index].here]
-        here.append(f"mask = {' | '.join(['bits', *here_bits])}")
+        together = self.together(pieces)
+        for kind, indexes in together.items():
+            here += self.looked_up(pieces, kind, indexes)
+        joined = {index for indexes in together.values() for index in indexes}
+        for index in moving:
+            if index not in joined:
+                here += pieces[index].here
+                if pieces[index].asking:
+                    here.append(f"if y{index} is not None: ys = (*ys, y{index})")
+        here_bits = [f"b{index}" for index in moving if pieces[index].here and index not in joined]
+        here.append(
+            f"mask = {' | '.join(['bits', *here_bits, *(f'b_{kind}' for kind in together)])}"
+        )
         here += self.finished(pieces, parts)
         for index, key in enumerate(keys):
             here += [*key[1], f"if k{index} is None: raise Bail"]
         here += self.clocked(clock)
         here += self.made(own, upward, all_, len(keys))
         return self.framed(above, here, all_)
+
+    def together(self, pieces: list[_Piece]) -> dict[str, list[int]]:
+        """The elements that are looked up with one key, by kind, where there are several."""
+        found: dict[str, list[int]] = {}
+        if self.block.each != "message" and self.ordered():
+            for index, piece in enumerate(pieces):
+                if piece.kind:
+                    found.setdefault(piece.kind, []).append(index)
+        return {kind: indexes for kind, indexes in found.items() if len(indexes) > 1}
+
+    def looked_up(self, pieces: list[_Piece], kind: str, indexes: list[int]) -> list[str]:
+        """Lines that look up elements of one kind under all the raw texts they are made of."""
+        raws = dict.fromkeys(raw for index in indexes for raw in pieces[index].raws)
+        known = self.memo_name()
+        latest = ["u"] if kind == "timed" else []
+        kept = [*(f"p{index}" for index in indexes), f"b_{kind}", "zs", *latest]
+        said = [f"y{index}" for index in indexes]
+        asked: list[str] = []
+        for index in indexes:
+            asked += pieces[index].here
+            asked += [f"u{index} = u"] if latest else []
+        if latest:
+            asked.append(f"u = max(({', '.join(f'u{index}' for index in indexes)}))")
+        return [
+            f"j = ({', '.join(raws)},)",
+            f"e = {known}.get(j)",
+            "if e is None:",
+            *_indented(asked),
+            f"    zs = tuple([y for y in ({', '.join(said)},) if y is not None])",
+            f"    b_{kind} = {' | '.join(f'b{index}' for index in indexes)}",
+            f"    keep({known}, j, ({', '.join(kept)}))",
+            "else:",
+            f"    {', '.join(kept)} = e",
+            *(["    if u > limit: raise Bail"] if latest else []),
+            "if zs: ys = (*ys, *zs)",
+        ]
+
+    def twins(self, pieces: list[_Piece]) -> tuple[str, ...]:
+        """The few locals that decide everything of a resource, when siblings may be the same: a specimen of each row.
+
+        None when something is asked of the scope that no local holds.
+        """
+        found = [
+            f"{name}_{number}"
+            for (_, outside), (name, used) in self.records.items()
+            if not outside
+            for number in sorted(used)
+        ]
+        open_ = any(
+            "scope)" in line for piece in pieces for line in piece.here if "fill(" not in line
+        )
+        alone = self.block.each == "message" or open_ or not self.ordered()
+        return () if alone or len(found) > _TWINS else tuple(found)
 
     def parts(self, pieces: list[_Piece]) -> tuple[list[str], list[str]]:
         """The parts of a resource in order, neighbours that are the same for siblings gathered into one."""
@@ -643,8 +743,19 @@ class _Writer:
         listed = "".join(f"{part}, " for part in parts)
         lines = ["issues = told = None"]
         if self.ordered():
+            own = names.get("extension", -1)
+            adding: list[str] = []
+            if own >= 0:
+                mark = parts[own]
+                adding = [
+                    f"if ys and {mark} and ys[0].marks and len(ys) == 1 and 'extension' not in asks:",
+                    f"    {mark} = {mark}[:-1] + ys[0].marks",
+                    "    ys = ()",
+                ]
+                self.names["asks"] = self.asks
             return [
                 *lines,
+                *adding,
                 "if ys:",
                 f"    parts = [{listed}]",
                 f"    issues, told = {finish}.settle(scope, ys, parts)",
@@ -665,6 +776,15 @@ class _Writer:
     def clocked(self, clock: tuple[list[str], list[str]]) -> list[str]:
         if self.block.clock is None:
             return ["us = run.sent_us"]
+        if not clock[0] and self.block.each != "message" and not self.facts([self.block.clock]):
+            raws = [self.local(slot) for slot in self.slots([self.block.clock]) or ()]
+            known = self.memo_name()
+            return [
+                f"k = ({', '.join(raws)},)",
+                f"us = {known}.get(k)",
+                "if us is None:",
+                *_indented([*clock[1], "us = us_of(clock, run)", f"keep({known}, k, us)"]),
+            ]
         if not clock[0]:
             return [*clock[1], "us = us_of(clock, run)"]
         return [
@@ -692,15 +812,10 @@ class _Writer:
         """Lines that give the resource its id, note it, and hand it over."""
         block = self.block
         opening = b'{"reference":"%s/' % block.type.encode()
-        one = f"one = Made(id_, False, {opening!r} + id_.encode() + b'\"}}')"
-        note = [one] if own or upward or all_ else []
-        whole = [f"={name}" for name in own] if block.each == "message" else []
-        noted = (*own, *whole)
-        note += [f"built.setdefault(({name!r}, id(scope)), []).append(one)" for name in noted]
-        if upward:
-            note.append("for l in ls: l.append(one)")
-        if all_:
-            note.append("everything.append(one)")
+        one = f"one = Made(id_, False, {opening!r} + name + b'\"}}')"
+        note = ["name = id_.encode()", one, *self.note(own, upward, all_)]
+        if self.twin:
+            note.append("if not (issues or told): twins[twin] = one")
         head = b'{"resourceType":"%s","id":"' % block.type.encode()
         key = "".join(f"k{index}, " for index in range(keys))
         return [
@@ -716,10 +831,21 @@ class _Writer:
             "if told: run.unmapped.extend(told)",
             "taken[id_] = tail",
             *note,
-            f"add(Mapped({block.type!r}, id_, key, {head!r} + id_.encode() + b'\",', tail, b'', us, "
-            f"{block.mode!r}, (), str(scope.place), (), {tuple(block.unions)!r}, {block.name!r}, mask, "
+            f"add(Mapped({block.type!r}, id_, key, {head!r} + name + b'\",', tail, b'', us, "
+            f"{block.mode!r}, (), scope.where(), (), {tuple(block.unions)!r}, {block.name!r}, mask, "
             f"{tuple(block.fills)!r}))",
         ]
+
+    def note(self, own: tuple[str, ...], upward: tuple[str, ...], all_: bool) -> list[str]:
+        """Lines that note `one` for the references that come later."""
+        whole = [f"={name}" for name in own] if self.block.each == "message" else []
+        noted = (*own, *whole)
+        lines = [f"built.setdefault(({name!r}, id(scope)), []).append(one)" for name in noted]
+        if upward:
+            lines.append("for l in ls: l.append(one)")
+        if all_:
+            lines.append("everything.append(one)")
+        return lines
 
     def framed(self, above: list[str], here: list[str], all_: bool) -> list[str]:
         outer = [lines for (_, outside), lines in self.loading() if outside]
@@ -810,11 +936,13 @@ _GLOBALS: Mapping[str, Any] = {
     "in_order": _in_order,
     "join": b",".join,
     "len": len,
+    "max": max,
     "lists": memo.lists,
     "keep": memo.keep,
     "nearest": memo.nearest,
     "some_below": memo.some_below,
     "str": str,
+    "tuple": tuple,
     "us_of": memo.us_of,
 }
 """Everything generated code can reach beside its own objects."""

@@ -121,6 +121,10 @@ class Group:
         patient = self.own.get("PID") if self.kind == "message" else None
         return Spot(patient[0] if patient else self.head, "")
 
+    def where(self) -> str:
+        patient = self.own.get("PID") if self.kind == "message" else None
+        return (patient[0] if patient else self.head).where()
+
     def locate(self, address: str) -> str:
         name, _, rest = address.partition("-")
         found = self.segments(re.sub(r"\[.*", "", name))

@@ -330,6 +330,7 @@ FUNCTIONS = {
         sources=("type", "unit"),
         tables=("words", "units", "county_units"),
         empty=True,
+        wide=True,
     ),
     "amount": Function(
         _make_amount, order=("unit",), texts=("unit",), tables=("units", "county_units")
@@ -337,5 +338,7 @@ FUNCTIONS = {
     "interpretation": Function(_make_arrows, order=("flags",), tables=("flags",), needs=("flags",)),
     "arrows": Function(_make_arrows, order=("flags",), tables=("flags",), needs=("flags",)),
     "range": Function(_make_range, sources=("unit",), tables=("units", "county_units")),
-    "result_raw": Function(_make_result_raw, sources=("unit", "range", "flag"), empty=True),
+    "result_raw": Function(
+        _make_result_raw, sources=("unit", "range", "flag"), empty=True, wide=True
+    ),
 }

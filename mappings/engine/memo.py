@@ -54,13 +54,13 @@ Offer = tuple[int, str, bytes, bool]
 class Extra(msgspec.Struct, frozen=True):
     """What functions said beside their answer, each with the number of its rule in the block.
 
-    `lone` is the only offer of a list that adds to another, when nothing else was said: a mark on an item.
+    `marks` is what is put behind the items of the extensions there are, when just that was offered.
     """
 
     offers: tuple[Offer, ...] = ()
     issues: tuple[tuple[int, Noted], ...] = ()
     unmapped: tuple[tuple[int, Unmapped], ...] = ()
-    lone: Offer | None = None
+    marks: bytes = b""
 
 
 SLOW = Extra()
@@ -172,10 +172,10 @@ class Recorder(Instance):
             (number, element, orjson.dumps(node), isinstance(node, list))
             for number, element, node in self.offers
         )
-        lone = offers[0] if len(offers) == 1 and not (self.issues or self.told) else None
-        if lone is not None and lone[1] not in ADDING:
-            lone = None
-        return Extra(offers, tuple(self.issues), tuple(self.told), lone)
+        marks = b""
+        if len(offers) == 1 and not (self.issues or self.told) and offers[0][1] == "extension":
+            marks = b"," + offers[0][2][1:]
+        return Extra(offers, tuple(self.issues), tuple(self.told), marks)
 
 
 class Memo:
@@ -199,11 +199,7 @@ class Memo:
     def fill(self, run: Run, scope: Scope, known: dict[Any, Entry], key: Any) -> Entry:
         """Ask the functions, and remember the answer under the raw texts it was made of."""
         entry = self.ask(run, scope)
-        length = len(key) if isinstance(key, str) else sum(len(part or "") for part in key)
-        if length <= LONGEST:
-            if len(known) >= SIZE:
-                known.clear()
-            known[key] = entry
+        keep(known, key, entry)
         return entry
 
     def lead(self, run: Run, scope: Scope, known: dict[Any, Entry], key: Any) -> Entry:
@@ -249,12 +245,12 @@ class Memo:
         return node
 
 
-def keep(known: dict[Any, str], key: Any, text: str) -> None:
-    """Remember a text, within bounds."""
+def keep(known: dict[Any, Any], key: Any, made: Any) -> None:
+    """Remember what was made of a raw text, or of several, within bounds."""
     if len(known) >= SIZE:
         known.clear()
-    if len(key) <= LONGEST:
-        known[key] = text
+    if (len(key) if isinstance(key, str) else sum(map(len, key))) <= LONGEST:
+        known[key] = made
 
 
 def us_of(text: str | None, run: Run) -> int:
@@ -313,7 +309,7 @@ class Whole:
                 )
         return mapped
 
-    def again(self, run: Run, scope: Scope, known: _Known, us: int | None) -> Mapped:
+    def again(self, run: Run, scope: Any, known: _Known, us: int | None) -> Mapped:
         """The Patient as before, with the clock of this message and the ids of this county."""
         mapped = known.mapped
         id_ = run.ids(self.space(known), "Patient", mapped.key)
@@ -341,7 +337,7 @@ class Whole:
             us,
             mapped.mode,
             mapped.deletes,
-            str(scope.place),
+            scope.where(),
             (),
             mapped.unions,
             mapped.block,
@@ -463,12 +459,9 @@ class Finish:
         self.line = block.rules[-1].line if block.rules else block.line
 
     def settle(
-        self, scope: Scope, extras: Sequence[Extra], parts: list[bytes]
+        self, scope: Any, extras: Sequence[Extra], parts: list[bytes]
     ) -> tuple[list[Issue], list[Unmapped]]:
         """Change `parts`; give the issues and unmapped codes in the order of their rules."""
-        if len(extras) == 1 and (lone := extras[0].lone) is not None:
-            self._offers(scope, (lone,), parts, [])
-            return [], []
         noted: list[tuple[int, Noted]] = []
         told: list[tuple[int, Unmapped]] = []
         offers: list[Offer] = []
@@ -478,18 +471,21 @@ class Finish:
             offers += extra.offers
             noted += extra.issues
             told += extra.unmapped
-        issues = [self._issue(scope, one) for _, one in sorted(noted, key=_number)]
+        if len(extras) > 1:
+            noted.sort(key=_number)
+            told.sort(key=_number)
+        issues = [self._issue(scope, one) for _, one in noted]
         if offers:
             self._offers(scope, sorted(offers, key=_number), parts, issues)
-        return issues, [one for _, one in sorted(told, key=_number)]
+        return issues, [one for _, one in told]
 
-    def _issue(self, scope: Scope, one: Noted) -> Issue:
-        place = str(scope.place) if one.place is None else self.fields.absolute(one.place, scope)
+    def _issue(self, scope: Any, one: Noted) -> Issue:
+        place = scope.where() if one.place is None else self.fields.absolute(one.place, scope)
         return Issue(one.severity, one.code, place, one.line)
 
     def _offers(
         self,
-        scope: Scope,
+        scope: Any,
         offers: Sequence[Offer],
         parts: list[bytes],
         issues: list[Issue],
@@ -509,7 +505,7 @@ class Finish:
             elif element in ADDING:
                 parts[index] = _joined(parts[index], node)
             elif element == "interpretation" and _disagree(parts[index], node):
-                issues.append(Issue("note", "flag-disagrees", str(scope.place), self.line))
+                issues.append(Issue("note", "flag-disagrees", scope.where(), self.line))
 
 
 def _number(numbered: tuple[Any, ...]) -> int:

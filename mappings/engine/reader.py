@@ -204,8 +204,8 @@ class Unusual(Exception):
 class Fields(Protocol):
     """A dialect for which code can be generated: its values lie in records of raw texts.
 
-    Its scopes have ``record(name) -> Sequence[str]``: the raw texts of the nearest record of that name,
-    which may be shorter than the slots that are asked of it. Records for which ``outside(record, each)`` holds
+    Its scopes have ``where()``, their place as text, and ``record(name) -> Sequence[str]``: the raw texts
+    of the nearest record of that name, which may be shorter than the slots that are asked of it. Records for which ``outside(record, each)`` holds
     are asked once for siblings.
     """
 

@@ -23,8 +23,10 @@ import io
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, BinaryIO, NamedTuple
+from operator import itemgetter
+from typing import Any, BinaryIO
 
+import msgspec
 import orjson
 
 from mappings.engine import jsontext, streams, times
@@ -37,7 +39,7 @@ KIND = "*"
 _NO_VALUE = frozenset({"", "NULL", "\\N"})
 _HAN = re.compile("[\u4e00-\u9fff]")
 _ENOUGH_HAN = 10
-_MOJIBAKE = re.compile("锟斤拷|烫烫烫|\ufffd")
+_MOJIBAKE = ("锟斤拷", "烫烫烫", "\ufffd")
 
 
 class Place:
@@ -53,32 +55,32 @@ class Place:
         return f"row {self.row} {self.column}".rstrip()
 
 
-class Row:
+class Row(msgspec.Struct, eq=False):
     """One row; its parent is the group it stands in."""
 
-    __slots__ = ("_cells", "number", "parent")
-
-    def __init__(self, number: int, cells: Sequence[str], parent: Group) -> None:
-        self.number = number
-        self.parent = parent
-        self._cells = cells
+    number: int
+    cells: Sequence[str]
+    parent: Group
 
     @property
     def place(self) -> Place:
         return Place(self.number)
 
+    def where(self) -> str:
+        return f"row {self.number}"
+
     def locate(self, address: str) -> str:
-        return str(Place(self.number, address))
+        return f"row {self.number} {address}"
 
     def children(self, each: str) -> Iterable[Row]:
         return (self,)
 
     def record(self, name: str) -> Sequence[str]:
-        return self._cells
+        return self.cells
 
     def cell(self, index: int) -> tuple[int, str] | None:
         """Row number and text of a column, or None when there is no value."""
-        text = self._cells[index]
+        text = self.cells[index]
         return None if text in _NO_VALUE else (self.number, text)
 
 
@@ -95,6 +97,9 @@ class Group:
     @property
     def place(self) -> Place:
         return Place(self.rows[0].number)
+
+    def where(self) -> str:
+        return f"row {self.rows[0].number}"
 
     def locate(self, address: str) -> str:
         return str(Place(self.rows[0].number, address))
@@ -135,9 +140,11 @@ class Contract:
         delimiter = str(options.get("delimiter", ","))
         self.delimiter = delimiter if len(delimiter) == 1 else ","
 
-    def key(self, number: int, cells: Sequence[str]) -> tuple[str, ...]:
+        self._key = itemgetter(*self.group) if self.group else None
+
+    def key(self, number: int, cells: Sequence[str]) -> object:
         """What rows of one group have in common; without `group` each row is alone."""
-        return tuple(cells[at] for at in self.group) or (str(number),)
+        return number if self._key is None else self._key(cells)
 
 
 class RowDialect:
@@ -214,8 +221,8 @@ class RowDialect:
                 if mark and codec != CODECS.get(source.charset.lower(), "utf-8"):
                     issues.append(Issue("note", "charset-by-mark", ""))
                 text = _decode(raw[len(mark) :], codec, issues)
-                lines = ((line, b"") for line in io.StringIO(text, newline=""))
-                _, rows = _csv_rows(lines, contract, source.limits.rows)
+                lines = io.StringIO(text, newline="")
+                _, rows = _csv_rows(lines, [], contract, source.limits.rows)
             letters = [_letter(group, contract, source) for group in _groups(rows, contract)]
         except _Stop as stop:
             return (), (*issues, Issue("stop", stop.code, stop.place))
@@ -231,12 +238,8 @@ class _Stop(Exception):
         self.place = place
 
 
-class Cells(NamedTuple):
-    """Row number, the cells in the order of the contract or why there are none, and the bytes they were read from."""
-
-    number: int
-    cells: Sequence[str] | Issue
-    text: bytes
+Cells = tuple[int, Sequence[str] | Issue, bytes]
+"""Row number, the cells in the order of the contract or why there are none, and the bytes they were read from."""
 
 
 def _names(declared: object) -> list[str]:
@@ -270,7 +273,7 @@ def _decode(raw: bytes, codec: str, issues: list[Issue]) -> str:
         raise _Stop(other, "") from None
     if codec == "gb18030" and _reads_as_chinese(raw):
         issues.append(Issue("alarm", "charset-suspicious-utf8", ""))
-    if _MOJIBAKE.search(text):
+    if any(sign in text for sign in _MOJIBAKE):
         issues.append(Issue("alarm", "charset-mojibake", ""))
     return text
 
@@ -292,48 +295,46 @@ def _reads_as_chinese(raw: bytes) -> bool:
 
 
 def _csv_rows(
-    lines: Iterable[tuple[str, bytes]], contract: Contract, limit: int
+    lines: Iterable[str], taken: list[bytes], contract: Contract, limit: int
 ) -> tuple[bytes, Iterator[Cells]]:
-    """The heading's bytes and the rows below it; `lines` are decoded and as they came."""
-    records = _records(lines, contract)
-    for _, line, taken in records:
+    """The heading's bytes and the rows below it; `lines` puts into `taken` what each line was read from."""
+    records = _records(lines, taken, contract)
+    for _, line, raw in records:
         if any(cell.strip() for cell in line):
             order = _order([cell.strip() for cell in line], contract, "header")
-            return taken, _below(records, order, limit)
+            return raw, _below(records, order, limit)
     raise _Stop("empty", "")
 
 
 def _below(
     records: Iterable[tuple[int, list[str], bytes]], order: list[int], limit: int
 ) -> Iterator[Cells]:
-    for number, line, taken in records:
-        if not any(cell.strip() for cell in line):
+    width, straight = len(order), order == list(range(len(order)))
+    for number, line, raw in records:
+        cells = list(map(str.strip, line))
+        if not any(cells):
             continue
         if number > limit + 1:
             raise _Stop("too-many-rows", "")
-        if len(line) != len(order):
-            yield Cells(number, Issue("stop", "row-width", str(Place(number))), taken)
+        if len(cells) != width:
+            yield number, Issue("stop", "row-width", str(Place(number))), raw
         else:
-            yield Cells(number, [line[at].strip() for at in order], taken)
+            yield number, cells if straight else [cells[at] for at in order], raw
 
 
 def _records(
-    lines: Iterable[tuple[str, bytes]], contract: Contract
+    lines: Iterable[str], taken: list[bytes], contract: Contract
 ) -> Iterator[tuple[int, list[str], bytes]]:
     """Number, cells and bytes of each record; a quoted cell may go over several lines."""
-    taken: list[bytes] = []
-
-    def texts() -> Iterator[str]:
-        for text, raw in lines:
-            taken.append(raw)
-            yield text
-
     number = 0
     try:
-        for line in csv.reader(texts(), delimiter=contract.delimiter, strict=True):
+        for line in csv.reader(lines, delimiter=contract.delimiter, strict=True):
             number += 1
-            yield number, line, b"".join(taken)
-            taken.clear()
+            if taken:
+                yield number, line, b"".join(taken)
+                taken.clear()
+            else:
+                yield number, line, b""
     except csv.Error:
         raise _Stop("csv-broken", str(Place(number + 1))) from None
 
@@ -364,7 +365,7 @@ def _row_objects(
             raise _Stop("too-many-rows", "")
         place = str(Place(number))
         if isinstance(node, Issue):
-            yield Cells(number, node, within)
+            yield (number, node, within)
             continue
         if type(node.data) is not dict:
             raise _Stop("row-not-object", place)
@@ -381,10 +382,10 @@ def _row_objects(
             elif type(data) is bool:
                 cells.append("1" if data else "0")  # a bit column
             else:
-                yield Cells(number, Issue("stop", "row-cell", str(Place(number, name))), text)
+                yield (number, Issue("stop", "row-cell", str(Place(number, name))), text)
                 break
         else:
-            yield Cells(number, cells, text)
+            yield (number, cells, text)
 
 
 def _json_nodes(raw: bytes) -> Iterable[tuple[jsontext.Value | Issue, bytes]]:
@@ -417,7 +418,7 @@ def _groups(
     """Consecutive rows of one group; a row that cannot be read is a group of its own, in between."""
     group, kept = Group(), list[Sequence[str]]()
     broken: list[tuple[int, Issue]] = []
-    last: tuple[str, ...] | None = None
+    last: object = None
     for number, cells, _ in rows:
         if isinstance(cells, Issue):
             broken.append((number, cells))
@@ -460,8 +461,7 @@ def _latest(kept: Sequence[Sequence[str]], contract: Contract, source: Source) -
     if contract.watermark is None:
         return ""
     newest, at = "", -(2**63)
-    for cells in kept:
-        text = cells[contract.watermark]
+    for text in dict.fromkeys([cells[contract.watermark] for cells in kept]):
         if text not in _NO_VALUE:
             moment = times.read(text, source.zone)
             if isinstance(moment, times.Moment) and moment.us > at:
@@ -508,24 +508,29 @@ def _parts(file: BinaryIO, source: Source) -> Iterator[bytes]:
             rows = _json_rows(streams.whole(file, limit), contract, _ANY_NUMBER)
     else:
         between = closing = b""
-        opening, rows = _csv_rows(_decoded(file, codec, mark, limit), contract, _ANY_NUMBER)
+        taken: list[bytes] = []
+        decoded = _decoded(file, codec, mark, limit, taken)
+        opening, rows = _csv_rows(decoded, taken, contract, _ANY_NUMBER)
     for texts in _texts(rows, contract):
         yield opening + between.join(texts) + closing
 
 
-def _decoded(file: BinaryIO, codec: str, mark: bytes, limit: int) -> Iterator[tuple[str, bytes]]:
+def _decoded(
+    file: BinaryIO, codec: str, mark: bytes, limit: int, taken: list[bytes]
+) -> Iterator[str]:
     """The lines; no character of a known set holds a line end, so each can be decoded alone.
 
     The mark stays with the bytes of the first: a unit that begins with it says what it is.
     """
     for number, line in enumerate(streams.lines(file, limit)):
-        yield line[0 if number else len(mark) :].decode(codec), line
+        taken.append(line)
+        yield line[0 if number else len(mark) :].decode(codec)
 
 
 def _texts(rows: Iterable[Cells], contract: Contract) -> Iterator[list[bytes]]:
     """The bytes of the rows of each group, as `_groups` groups them; a broken row is alone."""
     texts: list[bytes] = []
-    last: tuple[str, ...] | None = None
+    last: object = None
     for number, cells, text in rows:
         if isinstance(cells, Issue):
             yield [text]
