@@ -249,7 +249,8 @@ class _Writer:
         clock = self.word("clock", block.clock) if block.clock is not None else ([], [])
         if when is None or clock is None or not keys or None in keys:
             return None
-        self.twin = self.twins(pieces)
+        words = [*when[1], *(line for key in keys if key for line in key[1])]
+        self.twin = self.twins(pieces, words)
         return "\n".join(self.assemble(pieces, when, [key for key in keys if key], clock)) + "\n"
 
     def whole(self) -> str | None:
@@ -414,15 +415,13 @@ class _Writer:
             guard = f"if {name} is None" if lines else ""
             match atom.kind:
                 case "address":
-                    slot = self.fields.slot(atom.text, self.source)
-                    read = self.fields.text(atom.text, self.source)
-                    if slot is None or slot.number < 0 or read is None:
-                        return None
-                    raw = self.local(slot)
-                    if guard:
-                        lines.append(f"{guard} and {raw}: {name} = {self.bind(read)}({raw}, w)")
+                    found, raw = self.reading(atom.text)
+                    if raw and guard:
+                        lines.append(f"{guard} and {raw}: {name} = {found}")
+                    elif raw:
+                        lines.append(f"{name} = {found} if {raw} else None")
                     else:
-                        lines.append(f"{name} = {self.bind(read)}({raw}, w) if {raw} else None")
+                        lines.append(f"{guard}: {name} = {found}" if guard else f"{name} = {found}")
                 case "literal":
                     lines.append(
                         f"{guard}: {name} = {atom.text!r}" if guard else f"{name} = {atom.text!r}"
@@ -433,6 +432,15 @@ class _Writer:
                 case _:
                     return None
         return lines
+
+    def reading(self, address: str) -> tuple[str, str]:
+        """The expression for the text at an address, and the local that must be filled for it."""
+        slot = self.fields.slot(address, self.source)
+        read = self.fields.text(address, self.source)
+        if slot is None or slot.number < 0 or read is None:
+            return f"first({self.bind(self.fields.address(address, self.source))}(scope))", ""
+        raw = self.local(slot)
+        return f"{self.bind(read)}({raw}, w)", raw
 
     def remembered(
         self, index: int, rules: list[tuple[int, BoundRule]], shared: bool
@@ -688,7 +696,7 @@ class _Writer:
             "if zs: ys = (*ys, *zs)",
         ]
 
-    def twins(self, pieces: list[_Piece]) -> tuple[str, ...]:
+    def twins(self, pieces: list[_Piece], words: list[str]) -> tuple[str, ...]:
         """The few locals that decide everything of a resource, when siblings may be the same: a specimen of each row.
 
         None when something is asked of the scope that no local holds.
@@ -699,9 +707,8 @@ class _Writer:
             if not outside
             for number in sorted(used)
         ]
-        open_ = any(
-            "scope)" in line for piece in pieces for line in piece.here if "fill(" not in line
-        )
+        lines = [*words, *(line for piece in pieces for line in piece.here)]
+        open_ = any("scope)" in line for line in lines)
         alone = self.block.each == "message" or open_ or not self.ordered()
         return () if alone or len(found) > _TWINS else tuple(found)
 
@@ -932,6 +939,7 @@ _GLOBALS: Mapping[str, Any] = {
     "by_hand": interpret.build,
     "dumps": orjson.dumps,
     "filter": filter,
+    "first": memo.first,
     "id": id,
     "in_order": _in_order,
     "join": b",".join,

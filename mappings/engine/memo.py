@@ -20,7 +20,7 @@ from mappings.engine.bound import BoundBlock, BoundRule
 from mappings.engine.elements import codes, disagree
 from mappings.engine.interpret import EXPECTED, Instance, Made, Run, build, remember
 from mappings.engine.model import Identifier, Issue, LocalId, Mapped, Severity, Unmapped
-from mappings.engine.reader import Fields, Getter, Scope
+from mappings.engine.reader import Fields, Getter, Scope, Value
 
 SIZE = 8192
 """Entries of one memo; when it is full it begins anew."""
@@ -243,6 +243,13 @@ class Memo:
             known.clear()
         known[key] = node
         return node
+
+
+def first(values: Sequence[Value]) -> str | None:
+    """The text of the first value; an explicit null is the interpreter's to tell."""
+    if values and values[0].null:
+        raise Bail
+    return values[0].text if values else None
 
 
 def keep(known: dict[Any, Any], key: Any, made: Any) -> None:
