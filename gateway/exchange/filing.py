@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -74,7 +75,7 @@ async def file_message(id: str, services: Services) -> Settled | None:
     release = await services.maps.in_force(source.map)
     owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
     text = await services.vault.open_raw(raw.source, raw.day, id, raw.sealed, raw.wrap, owner)
-    read = await read_raw(text, id, source.organization, release, services)
+    read = await read_raw(text, id, raw.day, source.organization, release, services)
     end = await ending(raw, source, release.map.release, read, services)
     return await with_neighbours(read.plans, services, _file, read.plans, end, services)
 
@@ -91,6 +92,7 @@ class Read(NamedTuple):
 async def read_raw(
     text: bytes,
     id: str,
+    day: str,
     organization: str,
     release: Release,
     services: Services,
@@ -98,10 +100,13 @@ async def read_raw(
 ) -> Read:
     """What a raw message wants written under a release, and what was not understood.
 
+    The `day` it arrived (ISO) decides how strictly its resources are validated, also in a replay.
     `retell` changes what a message says before it is planned: for one that was filed before.
     """
     ids = services.ids(organization)
-    reading = await aside(len(text), partial(release.map.read, text, ids, origin=id))
+    arrived = date.fromisoformat(day)
+    work = partial(release.map.read, text, ids, origin=id, gate=release.gate, day=arrived)
+    reading = await aside(len(text), work)
     issues = list(reading.issues)
     plans: list[Plan] = []
     fresh: set[str] = set()

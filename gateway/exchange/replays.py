@@ -245,7 +245,13 @@ async def _one(kept: KeptRow, going: _Going, services: Services) -> None:
         )
         retell = _retelling(going, services) if kept.state == "filed" else None
         read = await filing.read_raw(
-            text, kept.id, going.source.organization, going.release, services, retell
+            text,
+            kept.id,
+            kept.day,
+            going.source.organization,
+            going.release,
+            services,
+            retell,
         )
         if replay.kind and not any(
             fnmatchcase(message.kind, replay.kind) for message in read.reading.messages

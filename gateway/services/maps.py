@@ -21,6 +21,7 @@ from gateway.store import inbox
 from gateway.store import maps as rows
 from gateway.store.engine import Store, Tx
 from mappings.engine import Map, MapError, load
+from mappings.r4.gate import Gate
 
 LARGEST: Final = 100_000_000  # bytes of a release's files, unpacked
 OLDER: Final = 4  # releases not in force that stay loaded
@@ -29,11 +30,15 @@ _DECODE = msgspec.msgpack.Decoder(dict[str, bytes])
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release ready to run; `number` is what records keep of it."""
+    """A release ready to run; `number` is what records keep of it.
+
+    `gate` counts which shapes of its resources have proved valid, in this process.
+    """
 
     number: int
     site: str
     map: Map
+    gate: Gate
 
 
 def pack(contents: Mapping[str, bytes]) -> bytes:
@@ -128,7 +133,7 @@ class Maps:
                 Kind.BUSY, f"Release {number} of the map {site!r} cannot be loaded by this version."
             ) from None
         self._broken.discard(number)
-        return Release(number, site, made)
+        return Release(number, site, made, made.gate())
 
 
 def _alarm(tx: Tx, site: str, number: int, at: int) -> None:

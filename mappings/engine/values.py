@@ -29,7 +29,7 @@ _FOLD = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
 }
 _ARROWS = {"↑": "H", "↓": "L", "⬆": "H", "⬇": "L"}
 _FLAG = re.compile(r"^(.*?\d[)\]]?)\s*(?:([↑↓⬆⬇]{1,3})|\s([HL]{1,2}))$")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?")
 _COMPARED = re.compile(r"(<=|>=|=<|=>|<|>)\s*")
 _TITRE = re.compile(r"(<=|>=|<|>)?\s*(\d{1,4})\s*:\s*(<=|>=|<|>)?\s*(\d{1,7})")
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:--|[-~—–～至])\s*(\d+(?:\.\d+)?)\s*(/\s*[HLhl][Pp]F?)?")
