@@ -80,8 +80,9 @@ def tag_name(tag: int) -> str:
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
-def is_part10(raw: bytes) -> bool:
-    return raw[_PREAMBLE : _PREAMBLE + 4] == _MAGIC
+def is_file(raw: bytes) -> bool:
+    """A Part 10 file, or what some devices write instead: its data set alone, without preamble and meta."""
+    return raw[_PREAMBLE : _PREAMBLE + 4] == _MAGIC or raw[:2] in (b"\x02\0", b"\x08\0", b"\0\x08")
 
 
 def text_of(data: DataSet, tag: int) -> str:
@@ -124,7 +125,8 @@ class _Kept(NamedTuple):
 
 def _cut(raw: bytes) -> tuple[bytes, _Kept | DicomFault]:
     file = io.BytesIO(raw)
-    file.seek(_PREAMBLE + 4)
+    if raw[_PREAMBLE : _PREAMBLE + 4] == _MAGIC:
+        file.seek(_PREAMBLE + 4)
     last = ""
     try:
         syntax = ""
@@ -137,7 +139,10 @@ def _cut(raw: bytes) -> tuple[bytes, _Kept | DicomFault]:
         begin = file.tell()
         if syntax == _DEFLATED:
             return raw[:begin], DicomFault("dicom-transfer-syntax")
-        implicit, little = syntax == _IMPLICIT, syntax != _BIG_ENDIAN
+        first = raw[begin : begin + 6]
+        # Where no syntax is told, the first element shows it: explicit has a VR of two letters.
+        implicit = syntax == _IMPLICIT or not (syntax or first[4:6].isalpha())
+        little = syntax != _BIG_ENDIAN and (bool(syntax) or first[:1] != b"\0")
         spans, elements = [raw[:begin]], list[RawDataElement | DataElement]()
         start = begin
         found = data_element_generator(
@@ -211,6 +216,9 @@ def _data_set(
     if depth > _DEPTH:
         raise DicomFault("dicom-broken")
     made: DataSet = {}
+    elements = list(elements)
+    own = next((_ascii(one.value) for one in elements if depth and one.tag == _CHARSET), "")
+    letters = letters.within(own.split("\\")) if own else letters
     for element in elements:
         tag = int(element.tag)
         vr = element.VR if element.VR and element.VR != "UN" else _vr(tag)

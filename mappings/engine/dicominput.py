@@ -14,7 +14,8 @@ one. A Key Object Selection Document (PS3.3 C.17.6) is read as the instances it 
 attributes of its patient and study, the UIDs, where it can be retrieved, and a modality where its SOP
 class (PS3.4 B.5) leaves one. Its kind is ``kos``, everything else is ``image``.
 
-Pixel data, overlays, waveforms, documents and icons are never kept: a unit is a file's header.
+Pixel data, overlays, waveforms, documents and icons are never kept: a unit is a file's header, and of what is
+neither DICOM nor JSON the beginning.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from mappings.engine.dicomdata import (
     DicomFault,
     Element,
     header,
-    is_part10,
+    is_file,
     read_file,
     read_json,
     tag_name,
@@ -65,6 +66,7 @@ _MOJIBAKE = re.compile("锟斤拷|烫烫烫|\ufffd")
 
 _OURS = frozenset({0x00080005, _ZONE, *(tag_for_keyword(day) for day, _ in _SENT)})
 _NO = Element("", ())
+_BEGINNING = 1_024
 
 
 class Place:
@@ -420,7 +422,7 @@ def _offset(data: DataSet) -> str:
 
 
 def _data_sets(raw: bytes, source: Source, issues: list[Issue]) -> list[DataSet]:
-    if is_part10(raw):
+    if is_file(raw):
         file = read_file(raw, source.charset)
         where = str(_place(0, "SpecificCharacterSet"))
         issues.extend(
@@ -510,8 +512,11 @@ def _leaves(data: DataSet, above: str = "") -> Iterator[tuple[int, str, str]]:
 def units(file: BinaryIO, source: Source, issues: list[Issue]) -> Iterator[Unit]:
     """A Part 10 file is one unit, its header; a DICOM JSON array one for each study and patient."""
     raw = streams.whole(file, source.limits.bytes)
-    if is_part10(raw):
+    if is_file(raw):
         yield Unit(header(raw))
+        return
+    if raw.lstrip()[:1] not in (b"[", b"{"):
+        yield Unit(raw[:_BEGINNING])  # no DICOM, and perhaps an image of another kind
         return
     try:
         parts = read_json(raw)

@@ -34,13 +34,19 @@ class Letters:
 
     __slots__ = ("_codec", "_declared", "_python", "_registered", "faults")
 
-    def __init__(self, declared: Sequence[str], registered: str) -> None:
+    def __init__(
+        self, declared: Sequence[str], registered: str, faults: dict[str, None] | None = None
+    ) -> None:
         terms = [term.strip().upper() for term in declared]
         self._declared = [term for term in terms if term not in _PLAIN]
         self._registered = CODECS.get(registered, "utf-8")
         self._codec = next((_CODECS[t] for t in self._declared if t in _CODECS), "")
         self._python: list[str] = []
-        self.faults: dict[str, None] = {}
+        self.faults: dict[str, None] = {} if faults is None else faults
+
+    def within(self, declared: Sequence[str]) -> Letters:
+        """The same for an item of a sequence that declares a character set of its own."""
+        return Letters(declared, self._registered, self.faults)
 
     def read(self, raw: bytes) -> str | None:
         """The text, or None when it is in no character set that was declared or registered."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from itertools import permutations
+from pathlib import Path
 
+import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from mappings.engine import load, rules
 from mappings.engine.binding import bind
 from mappings.engine.bound import Setup
-from mappings.engine.dicomdata import header
+from mappings.engine.dicomdata import header, read_file
 from mappings.engine.dicominput import DIALECT
 from mappings.engine.dicomtext import Letters
 from mappings.engine.model import Reading
@@ -291,3 +294,71 @@ def test_key_images_are_instances_like_others() -> None:
         manifest({"1.2.3": [("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4")]}, ("113000", "Of Interest"))
     )
     assert study(SITE.read(raw, ids))["numberOfInstances"] == 1
+
+
+# --- what others made ------------------------------------------------------------------------------
+
+LIBRARY = Path(pydicom.__file__).parent / "data"
+PUBLISHED = sorted(
+    path
+    for path in LIBRARY.rglob("*")
+    if path.is_file() and path.suffix.lower() in ("", ".dcm") and path.name != "README"
+)
+
+
+def test_every_object_the_library_ships_is_answered_and_leaves_its_pixels_behind() -> None:
+    """Good and damaged objects of many devices: JPEG, RLE, big endian, without preamble, cut off."""
+    assert len(PUBLISHED) > 150
+    seen: Counter[str] = Counter()
+    for path in PUBLISHED:
+        raw = path.read_bytes()
+        (unit,) = SITE.units(raw)
+        reading = SITE.read(unit.raw, ids)
+        assert SITE.read(raw, ids) == reading, path.name
+        assert len(unit.raw) < 36_000, path.name
+        stopped = any(issue.severity == "stop" for issue in reading.issues)
+        assert stopped or reading.messages, path.name
+        seen["study" if any(m.resources for m in reading.messages) else "none"] += 1
+    assert seen["study"] >= 95
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("chrX1", "Wang^XiaoDong=王^小東="),
+        ("chrX2", "Wang^XiaoDong=王^小东="),
+        ("chrI2", "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("chrH31", "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        ("chrH32", "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        ("chrGerm", "Äneas^Rüdiger"),
+        ("chrRuss", "Люкceмбypг"),
+        ("chrArab", "قباني^لنزار"),
+    ],
+)
+def test_the_librarys_names_are_read_as_it_reads_them(name: str, expected: str) -> None:
+    file = read_file((LIBRARY / "charset_files" / f"{name}.dcm").read_bytes(), "gb18030")
+    assert file.data[0x00100010].values == (expected,)
+    assert file.faults == ()
+
+
+def test_an_item_may_declare_a_character_set_of_its_own() -> None:
+    file = read_file((LIBRARY / "charset_files" / "chrSQEncoding.dcm").read_bytes(), "gb18030")
+    item = file.data[0x00321064].values[0]
+    assert isinstance(item, dict)
+    assert item[0x00100010].values == ("ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",)
+    assert file.faults == ()
+
+
+@pytest.mark.parametrize("syntax", ["explicit", "implicit"])
+def test_a_data_set_without_preamble_is_read_too(syntax: str) -> None:
+    raw = part10(with_pixels(image()), syntax)
+    bare = raw[raw.index(b"\x08\x00\x05\x00") :]
+    (unit,) = SITE.units(bare)
+    assert b"PIXELDATA!" not in unit.raw
+    assert study(SITE.read(unit.raw, ids)) == study(SITE.read(raw, ids))
+
+
+def test_of_what_is_no_dicom_only_the_beginning_is_kept() -> None:
+    (unit,) = SITE.units(b"\xff\xd8\xff\xe0 a picture" + b"x" * 1_000_000)
+    assert len(unit.raw) == 1_024
+    assert codes(SITE.read(unit.raw, ids)) == ["not-dicom"]
