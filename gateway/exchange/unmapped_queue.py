@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from gateway.services import Services
 from gateway.store import unmapped as rows
-from gateway.store.engine import Tx
+from gateway.store.engine import Store, Tx
 from mappings.engine import Unmapped
 
 MOST_OF_A_MESSAGE = 200
 MOST_OPEN = 20_000  # lines of one source; a sender that puts values into its codes stops there
 MOST_MESSAGES = 100_000  # remembered by line; those beyond are counted
 MOST_LETTERS = 200
+MOST_KNOWN = 100_000  # digests remembered in this process
 
 _TABLE = "unmapped"
 
@@ -44,6 +46,10 @@ def met(source: str, found: Iterable[Unmapped], services: Services) -> tuple[Met
     return tuple(Met(digest, lines[digest]) for digest in sorted(lines))
 
 
+_standing: WeakKeyDictionary[Store, set[bytes]] = WeakKeyDictionary()
+"""Digests seen committed in a store: a line never goes, so nobody need look again."""
+
+
 def note(
     tx: Tx, source: str, inbox: str, found: Sequence[Met], at: int, services: Services
 ) -> None:
@@ -52,16 +58,22 @@ def note(
     Filing the same message again changes nothing. Last in its transaction: the lines are shared by
     all messages of a source.
     """
+    if not found:
+        return
+    standing = _standing.setdefault(services.db, set())
     for digest, unmapped in found:
-        line = tx.one(rows.STANDING, source, digest)
-        if line is None:
-            opened = tx.one(rows.LINES, source)
-            if opened is not None and int(opened[0]) >= MOST_OPEN:
-                continue  # the issue beside the message still says it
+        if digest in standing:
+            continue
+        if tx.one(rows.STANDING, source, digest) is not None:
+            if len(standing) >= MOST_KNOWN:
+                standing.clear()
+            standing.add(digest)
+            continue
+        opened = tx.one(rows.LINES, source)
+        if opened is not None and int(opened[0]) < MOST_OPEN:
+            # Beyond that the issue beside the message still says it.
             tx.run(rows.ADD, source, digest, seal(source, digest, unmapped, services), at)
-            line = tx.one(rows.STANDING, source, digest)
-        if line is not None:
-            rows.meet(tx, line[0], line[1], inbox, at, MOST_MESSAGES)
+    rows.meet(tx, source, [digest for digest, _ in found], inbox, at, MOST_MESSAGES)
 
 
 def seal(source: str, digest: bytes, unmapped: Unmapped, services: Services) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import LargeBinary, bindparam, func, or_, select, update
+from sqlalchemy import LargeBinary, bindparam, exists, func, or_, select, update
 from sqlmodel import Session
 
 from gateway.store import tables
@@ -17,7 +17,7 @@ _unmapped = tables.Unmapped.__table__  # type: ignore[attr-defined]
 _met = tables.UnmappedMessage.__table__  # type: ignore[attr-defined]
 
 STANDING = Statement(
-    select(_unmapped.c.id, _unmapped.c.messages).where(
+    select(_unmapped.c.id).where(
         _unmapped.c.source == bindparam("source"), _unmapped.c.digest == bindparam("digest")
     ),
     "source",
@@ -49,20 +49,35 @@ ADD = Statement(
     "sealed",
     "at",
 )
-LINK = Statement(
-    insert_or_leave(_met)
-    .values(unmapped=bindparam("unmapped"), inbox=bindparam("inbox"))
-    .returning(_met.c.unmapped),
-    "unmapped",
-    "inbox",
-)
 COUNT = Statement(
     update(_unmapped)
-    .where(_unmapped.c.id == bindparam("id_"))
+    .where(
+        _unmapped.c.source == bindparam("source_"),
+        _unmapped.c.digest == bindparam("digest_"),
+        ~exists().where(_met.c.unmapped == _unmapped.c.id, _met.c.inbox == bindparam("inbox_")),
+    )
     .values(messages=_unmapped.c.messages + 1, last_at=bindparam("at_")),
-    "id_",
+    "source_",
+    "digest_",
+    "inbox_",
     "at_",
 )
+"""One message more has met a line, unless this one is remembered there."""
+LINK = Statement(
+    insert_or_leave(_met).from_select(
+        ["unmapped", "inbox"],
+        select(_unmapped.c.id, bindparam("inbox", type_=_met.c.inbox.type)).where(
+            _unmapped.c.source == bindparam("source"),
+            _unmapped.c.digest == bindparam("digest"),
+            _unmapped.c.messages <= bindparam("most"),
+        ),
+    ),
+    "inbox",
+    "source",
+    "digest",
+    "most",
+)
+"""Remember the message at the line, up to `most` of them."""
 
 
 class Line(NamedTuple):
@@ -148,7 +163,10 @@ def queue(
     return tuple(Line(*row) for row in session.execute(asked))
 
 
-def meet(tx: Tx, line: int, messages: int, inbox: str, at: int, most: int) -> None:
-    """A message met a line: once, however often it is filed; beyond `most` it is only counted."""
-    if messages >= most or tx.one(LINK, line, inbox) is not None:
-        tx.run(COUNT, line, at)
+def meet(tx: Tx, source: str, digests: Sequence[bytes], inbox: str, at: int, most: int) -> None:
+    """A message met these lines, which stand: once, however often it is filed.
+
+    Beyond `most` messages a line only counts, and counts again what is filed again.
+    """
+    tx.many(COUNT, [(source, digest, inbox, at) for digest in digests])
+    tx.many(LINK, [(inbox, source, digest, most) for digest in digests])

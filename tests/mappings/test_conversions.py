@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import mappings
 from mappings.engine import conversions, terms, unit_kinds
 from mappings.engine.conversions import Conversion, listed, views
 
@@ -196,3 +198,10 @@ def test_what_is_not_listed_has_no_view(loinc, unit):
 
 def test_zero_stays_zero():
     assert conversions.views("2160-0", "mg/dL", "0.00")[0].text == "0"
+
+
+def test_nothing_that_maps_or_stores_knows_of_conversions():
+    """A view and never more: whoever maps or files cannot change a value or its unit by it."""
+    root = Path(mappings.__path__[0])
+    knowing = {path.name for path in root.rglob("*.py") if "conversions" in path.read_text("utf-8")}
+    assert knowing == {"conversions.py"}

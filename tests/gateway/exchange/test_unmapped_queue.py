@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from gateway.exchange import unmapped_queue
@@ -91,3 +93,36 @@ async def test_a_line_is_of_one_source_whatever_name_the_code_came_with(house: H
     assert digest("a", "X", "铜蓝蛋白") == digest("a", "X", "★铜蓝蛋白")
     assert digest("a", "X") != digest("b", "X")
     assert digest("a", "X", "", "SER") != digest("a", "X", "", "UR")
+
+
+async def test_messages_filed_at_once_make_one_line_and_lose_no_count(house: House):
+    services = house.services
+    codes = [Unmapped("items", code) for code in ("X1", "X2", "X3")]
+
+    async def file(number: int) -> None:
+        # In whatever order a message names them, every transaction takes them in the same.
+        found = unmapped_queue.met("people-his", codes[:: 1 if number % 2 else -1], services)
+        given = ("people-his", f"m{number}", found, number, services)
+        await services.db.do(unmapped_queue.note, *given)
+
+    await asyncio.gather(*(file(number) for number in range(20)))
+    await asyncio.gather(*(file(number) for number in range(20)))
+
+    assert [line.messages for _, line in await lines(services)] == [20, 20, 20]
+    assert len(await services.db.read(LINKS)) == 60
+
+
+async def test_a_line_whose_filing_failed_is_made_by_the_next(house: House):
+    services = house.services
+    found = unmapped_queue.met("people-his", [Unmapped("items", "X")], services)
+
+    def broken(tx: Any) -> None:
+        unmapped_queue.note(tx, "people-his", "m1", found, 1, services)
+        raise RuntimeError
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            await services.db.do(broken)
+    await services.db.do(unmapped_queue.note, "people-his", "m2", found, 2, services)
+
+    assert [line.messages for _, line in await lines(services)] == [1]
