@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
@@ -277,6 +278,30 @@ async def named(number: int, services: Services) -> ReleaseRow:
 async def of_site(site: str, services: Services) -> list[ReleaseRow]:
     """All releases of a site, oldest first."""
     return [ReleaseRow(*row) for row in await services.db.read(rows.RELEASES, site)]
+
+
+class Overview(NamedTuple):
+    """A site, the sources that use its map, and its releases, oldest first."""
+
+    site: str
+    sources: tuple[str, ...]
+    rows: tuple[ReleaseRow, ...]
+
+
+async def overview(caller: Caller, services: Services) -> list[Overview]:
+    """The maps the caller's organisation looks after; all for the authority."""
+    if caller.role != "it":
+        raise Problem(Kind.REFUSED, "Another role's work.")
+    everything = sees_all(caller, services)
+    sites: dict[str, list[str]] = {}
+    for row in await services.db.read(inbox.SOURCES):
+        source = inbox.SourceRow(*row)
+        if everything or source.organization == caller.organization:
+            sites.setdefault(source.map, []).append(source.name)
+    return [
+        Overview(site, tuple(names), tuple(await of_site(site, services)))
+        for site, names in sorted(sites.items())
+    ]
 
 
 async def must_look_after(site: str, caller: Caller, services: Services) -> None:

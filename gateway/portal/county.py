@@ -10,12 +10,14 @@ from consent.model import Reason
 from consent.model import Tier as Category
 from gateway.errors import Kind, Problem
 from gateway.exchange import (
+    comparing,
     decide,
     desk,
     feeds,
     issued,
     oversight,
     quality,
+    releases,
     residents,
     results,
     staff,
@@ -23,6 +25,7 @@ from gateway.exchange import (
 )
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
+from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     CATEGORIES,
     ORGANIZATION,
@@ -70,6 +73,7 @@ from gateway.records import facts as facts_
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
+from gateway.store.maps import ReleaseRow
 
 _SYSTEMS = {"resident-id": RESIDENT_ID, "health-card": HEALTH_CARD}
 
@@ -382,3 +386,35 @@ class _County:
 
     async def reopen_code(self, id: int, caller: Caller) -> None:
         await unmapped.reopen(id, caller, self._services)
+
+    async def releases(self, caller: Caller) -> tuple[SiteReleases, ...]:
+        found = await releases.overview(caller, self._services)
+        logins = [
+            by for one in found for row in one.rows for by in (row.proposed_by, row.decided_by)
+        ]
+        names = await staff.names(filter(None, logins), self._services)
+        return tuple(
+            SiteReleases(
+                one.site,
+                one.sources,
+                tuple(self._release(row, names, caller) for row in reversed(one.rows)),
+            )
+            for one in found
+        )
+
+    def _release(self, row: ReleaseRow, names: dict[str, str], caller: Caller) -> Release:
+        return Release(
+            number=row.number,
+            state=cast(Literal["proposed", "in-force", "retired", "refused"], row.state),
+            note=row.note,
+            proposed_by=names.get(row.proposed_by, row.proposed_by),
+            proposed_at=moment(row.proposed_at),
+            mine=row.proposed_by == caller.user,
+            decided_by=names.get(row.decided_by, row.decided_by),
+            since=self._shown.at(row.since or None),
+            difference=difference(comparing.decode(row.report)) if row.report else None,
+        )
+
+    async def decide_release(self, number: int, approve: bool, caller: Caller) -> None:
+        act = releases.approve if approve else releases.refuse
+        await act(number, caller, self._services)

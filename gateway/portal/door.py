@@ -61,6 +61,8 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         get("/quality", office.quality, "it"),
         get("/unmapped", office.unmapped, "it"),
         post("/unmapped", office.decide_code, "it"),
+        get("/releases", office.releases, "it"),
+        post("/releases", office.decide_release, "it"),
         get("/alarms", office.alarms, "it"),
         Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),
     ]

@@ -96,5 +96,23 @@ async def decide_code(desk: Desk) -> Response:
     raise Problem(Kind.MALFORMED, "No such step.", "act")
 
 
+async def releases(desk: Desk) -> Response:
+    """Maps and their releases; what waits for a second person stands first."""
+    found = await desk.portal.stories.releases(desk.who.caller)
+    return await desk.page("releases.html", sites=found)
+
+
+async def decide_release(desk: Desk) -> Response:
+    """Approve or refuse a release; what was read is what is decided about."""
+    number, act = desk.text("release", 12), desk.text("act", 12)
+    if not number.isdecimal() or act not in {"approve", "refuse"}:
+        raise Problem(Kind.MALFORMED, "Neither approved nor refused.")
+    found = await desk.portal.stories.releases(desk.who.caller)
+    chosen = [one for site in found for one in site.releases if one.number == int(number)]
+    desk.still_about(*(repr(one) for one in chosen))
+    await desk.portal.stories.decide_release(int(number), act == "approve", desk.who.caller)
+    return await desk.go("/releases", f"release-{act}")
+
+
 async def alarms(desk: Desk) -> Response:
     return await desk.page("alarms.html", alarms=await desk.portal.stories.alarms(desk.who.caller))

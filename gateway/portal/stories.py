@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.portal.releases import SiteReleases
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 
@@ -632,6 +633,12 @@ class Stories(Protocol):
 
     async def reopen_code(self, id: int, caller: Caller) -> None:
         """What was ignored waits again."""
+
+    async def releases(self, caller: Caller) -> tuple[SiteReleases, ...]:
+        """The releases of the maps that the caller's organisation looks after."""
+
+    async def decide_release(self, number: int, approve: bool, caller: Caller) -> None:
+        """Put a release in force or turn it down; Problem REFUSED for one's own proposal."""
 
 
 class Surroundings(Protocol):

@@ -223,6 +223,17 @@ ALARMS = {
     "source-silent": N_("来源长时间没有消息"),
     "sum": N_("消息数目对不上"),
     "log": N_("日志核验未通过"),
+    "map-release": N_("映射版本无法启用"),
+}
+
+# What may stand for a content that is not shown; codes of the tables are shown as they are.
+CONTENTS = {"unmapped": N_("未对照"), "absent": N_("没有"), "value": N_("内容")}
+
+RELEASE_STATES = {
+    "proposed": Mark("?", N_("待批准"), "warn"),
+    "in-force": Mark("✓", N_("正在使用"), "good"),
+    "retired": Mark("", N_("已停用"), "quiet"),
+    "refused": Mark("✕", N_("已退回"), "quiet"),
 }
 
 SEVERITIES = {
@@ -282,6 +293,8 @@ NOTICES = {
     "code-declined": N_("提议已退回，代码重新等待对照。"),
     "code-ignored": N_("已标为不需对照。"),
     "code-reopened": N_("代码重新等待对照。"),
+    "release-approve": N_("已批准：从下一条消息起使用这个版本。"),
+    "release-refuse": N_("已退回：正在使用的版本不变。"),
 }
 
 PROBLEMS = {

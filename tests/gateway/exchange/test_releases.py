@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from gateway.errors import Kind, Problem
 from gateway.exchange import comparing, releases
+from gateway.portal.county import stories
 from gateway.services.caller import OPERATOR
 from gateway.services.maps import Maps, pack, unpack
 from gateway.store import inbox, tables
@@ -311,6 +312,27 @@ async def test_a_source_whose_map_has_findings_is_alarmed_and_the_others_are_ser
     await here.house.work()
     kept = inbox.RawRow(*(await here.services.db.read(inbox.RAW, receipt.id))[0])
     assert kept.state == "waiting"
+
+
+async def test_the_portal_lists_what_its_office_looks_after_and_decides_for_it(here: Office):
+    here.add_rule("Observation", BY_HAND)
+    number = await releases.propose("people", "methods", LI, here.services)
+    portal = stories(here.services)
+
+    (mine, *_) = [one for one in await portal.releases(LI) if one.site == "people"]
+    assert [(one.number, one.state, one.mine) for one in mine.releases] == [
+        (number, "proposed", True),
+        (mine.releases[1].number, "in-force", False),
+    ]
+    assert {one.site for one in await portal.releases(ZHOU)} & {"people"} == set()
+    assert {"people", "tcm"} <= {one.site for one in await portal.releases(AUTHORITY)}
+    with pytest.raises(Problem):
+        await portal.releases(replace(LI, role="clinician"))
+    with pytest.raises(Problem):
+        await portal.decide_release(number, True, LI)
+    await portal.decide_release(number, True, WANG)
+
+    assert await here.in_force() == number
 
 
 def test_files_come_back_as_they_were():

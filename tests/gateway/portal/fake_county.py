@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality
+from gateway.portal.releases import Difference, Release, RuleCount, SiteReleases, Turn
 from gateway.portal.shown import detected, quality_alarm
 from gateway.portal.stories import (
     Access,
@@ -643,6 +644,45 @@ class FakeStories:
             SourceQuality("mch-fhir", MCH, (), 0, 0, None),
             SourceQuality("township-csv", TOWN, (), 90, 0, today),
         )
+
+    async def releases(self, caller: Caller) -> tuple[SiteReleases, ...]:
+        found = Difference(
+            files=(("codes/lis_items.csv", 1, 0),),
+            failing=("oru-copper",),
+            messages=4102,
+            days=7,
+            cut=True,
+            changed=1204,
+            rules=(
+                RuleCount(
+                    "Observation code",
+                    "base/oru_r01.toml:72",
+                    1204,
+                    (Turn("unmapped", "2064-4", 1200), Turn("absent", "2064-4", 4)),
+                ),
+            ),
+            appeared=(("Observation", 3),),
+            disappeared=(("DiagnosticReport", 1),),
+            issues=(("unmapped-code", 1204, 0),),
+        )
+        return (
+            SiteReleases(
+                "people",
+                ("people-his", "people-lis"),
+                (
+                    Release(5, "proposed", "铜蓝蛋白有了 LOINC", "何工", days(0.1), True, difference=found),
+                    Release(4, "proposed", "PV1-3 的科室", "江工", days(1), False,
+                            difference=Difference((("oru.toml", 2, 1),))),
+                    Release(3, "in-force", "标本", "何工", days(9), True, "江工", days(8)),
+                    Release(2, "refused", "试一试", "何工", days(20), True, "江工"),
+                    Release(1, "retired", "第一版", "operator", days(90), False, "operator", days(90)),
+                ),
+            ),
+            SiteReleases("township", ("township-csv",), ()),
+        )  # fmt: skip
+
+    async def decide_release(self, number: int, approve: bool, caller: Caller) -> None:
+        self.told.append(("decide_release", number, approve))
 
 
 @dataclass

@@ -70,6 +70,7 @@ def every_page(eyes: Eyes) -> Iterator[str]:
         "/quality?source=mch-fhir",
         "/unmapped",
         "/unmapped?ignored=yes",
+        "/releases",
     ):
         eyes.go(path)
         yield path
@@ -304,6 +305,29 @@ def test_a_log_that_does_not_verify_names_the_first_failure(eyes: Eyes, county: 
     assert "叶子与正文的散列不符" in verdict
 
 
+def test_a_proposal_is_approved_by_another_and_what_changed_meanwhile_is_not(
+    eyes: Eyes, county: County
+) -> None:
+    eyes.sign_in("he")
+    page = eyes.go("/releases")
+    cards = page.locator("li.card")
+    own, other = cards.nth(0).inner_text(), cards.nth(1)
+
+    assert "未对照 → 2064-4" in own
+    assert "1200" in own
+    assert "您提交的，由另一人决定。" in own
+    assert cards.nth(0).locator("button").count() == 0
+    assert "还没有试运行" in other.inner_text()
+    eyes.press(other.locator("button.primary"))
+    assert county.stories.told[-1] == ("decide_release", 4, True)
+    assert "已批准" in page.locator(".notice").inner_text()
+
+    page.evaluate("document.querySelector('tbody form input[name=about]').value = 'x'")
+    eyes.press("tbody button")
+    assert "内容刚刚有了新版本" in page.locator("main").inner_text()
+    assert county.stories.told[-1] == ("decide_release", 4, True)
+
+
 HOSTILE = "<img src=x onerror=alert(1)>\"'>&amp;%(x)s{{7*7}}"
 
 
@@ -328,6 +352,8 @@ def poisoned(value: Any, poison: str = HOSTILE) -> Any:
             elif is_dataclass(held):
                 changes[one.name] = poisoned(held, poison)
         return replace(value, **changes)
+    if isinstance(value, tuple):
+        return tuple(poisoned(item, poison) for item in value)
     return poison if isinstance(value, str) else value
 
 
@@ -335,7 +361,7 @@ def poison(county: County, text: str) -> None:
     """Every story answers with hostile text in all its fields."""
     stories: Any = county.stories
     for name in ("open_resident", "results", "report", "consents", "accesses", "alarms", "verify",
-                 "sources", "quarantine", "issues", "quality", "unmapped"):  # fmt: skip
+                 "sources", "quarantine", "issues", "quality", "unmapped", "releases"):  # fmt: skip
         told = getattr(stories, name)
 
         async def answer(*args: Any, _told: Any = told) -> Any:
