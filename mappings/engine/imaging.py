@@ -23,7 +23,7 @@ UCUM = "http://unitsofmeasure.org"
 URI = "urn:ietf:rfc:3986"
 _UID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_COUNT = re.compile(r"\d{1,9}")  # FHIR integers hold 31 bits
+_COUNT = re.compile(r"0|[1-9]\d{0,8}")
 
 
 def _make_uid(setup: Setup, bound: Bound) -> Apply:
@@ -288,7 +288,7 @@ def _detector_rows(single: Value, total: Value) -> int:
         rows = Decimal(total.text) / Decimal(single.text)
     except (InvalidOperation, DivisionByZero):
         return 0
-    whole = int(rows.to_integral_value()) if rows.is_finite() and rows < 10_000 else 0
+    whole = int(rows.to_integral_value()) if rows.is_finite() and 0 < rows < 10_000 else 0
     return whole if whole and abs(rows - whole) < Decimal("0.05") else 0
 
 
