@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mappings.engine import units, values
+from mappings.engine import times, units, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.elements import Choice
 from mappings.engine.reader import Value
@@ -19,11 +20,13 @@ ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 _NARRATIVE = frozenset({"TX", "FT"})
 _CODED = frozenset({"CD", "CE", "CV", "CO", "CWE", "CNE"})
+_TIMES = frozenset({"DT", "TS", "DTM", "TM"})
 _SYSTEMS = {
     "LN": "http://loinc.org",
     "SCT": "http://snomed.info/sct",
     "2.16.840.1.113883.6.96": "http://snomed.info/sct",
 }
+_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):?([0-5]\d)(?::?([0-5]\d))?")
 _MEMO = 8192
 
 
@@ -85,13 +88,16 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
             return Choice("CodeableConcept", _answer(first, answers))
         if kind in _NARRATIVE:
             return Choice("String", "\n".join(value.whole for value in found))
+        if kind in _TIMES and len(found) == 1 and (when := _time_value(first.text, kind, at)):
+            return when
         unit_value = bound.first("unit", at)
         unit = ""
         if unit_value is not None:
             unit, joined = units.rejoin(unit_value.parts)
             if joined:
                 at.issue("note", "unit-rejoined", unit_value.place)
-        result = made(first.whole if len(first.parts) > 1 else first.text, unit)
+        text = first.whole if len(first.parts) > 1 else first.text
+        result = made(_structured(first.parts) if kind == "SN" else text, unit)
         if len(found) > 1:
             return _components(found, unit, at, made)
         _tell(result, first, unit_value, at)
@@ -102,6 +108,21 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
         return result.node
 
     return lab_value
+
+
+def _structured(parts: Sequence[str]) -> str:
+    """A structured number (SN: comparator, number, separator, number) as laboratories print it."""
+    comparator, first, separator, second = (*parts[:4], "", "", "", "")[:4]
+    return f"{comparator if comparator != '=' else ''}{first}{separator}{second}"
+
+
+def _time_value(text: str, kind: str, at: Instance) -> Choice | None:
+    """A result that is a day or a time; anything else in such a field is read like any result."""
+    if kind == "TM":
+        match = _CLOCK_TIME.fullmatch(text)
+        return match and Choice("Time", f"{match[1]}:{match[2]}:{match[3] or '00'}")
+    moment = times.read(text, at.run.source.zone)
+    return Choice("DateTime", moment.text) if isinstance(moment, times.Moment) else None
 
 
 class _Made:
