@@ -367,8 +367,8 @@ def _make_diagnosis(setup: Setup, bound: Bound) -> Apply:
                 if (system, code) != (ICD10, short):
                     codings.append({"system": ICD10, "code": short})
         node: dict[str, Any] = {"coding": codings} if codings else {}
-        if name or code:
-            node["text"] = name or code
+        if said := bound.text("name", at) or name or code:
+            node["text"] = said
         return node or None
 
     return diagnosis

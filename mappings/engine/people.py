@@ -256,7 +256,7 @@ def _make_span(setup: Setup, bound: Bound) -> Apply:
     moment = _make_time(setup, Bound())
 
     def span(found: Sequence[Value], at: Instance) -> Any:
-        start, last = moment(found, at), bound.first("end", at)
+        start, last = moment(found, at) if found else None, bound.first("end", at)
         end = moment((last,), at) if last is not None else None
         if end is None:
             return start and Choice("DateTime", start)
@@ -321,7 +321,7 @@ FUNCTIONS = {
     "person_name": Function(_make_person_name),
     "gender": Function(_make_gender, order=("sex",), tables=("sex",), needs=("sex",)),
     "phone": Function(_make_telecom, order=("use",), texts=("use",)),
-    "span": Function(_make_span, sources=("end",), timed=True),
+    "span": Function(_make_span, sources=("end",), timed=True, empty=True),
     "address": Function(_make_address),
     "practitioner": Function(_make_practitioner),
     "time": Function(_make_time, order=("format",), texts=("format",), timed=True),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 LOCATION_USE = "http://hl7.org/fhir/StructureDefinition/subject-locationClassification"
 _ROLES = {
     "ATND": "attender", "REF": "referrer", "CON": "consultant", "ADM": "admitter",
@@ -48,6 +49,18 @@ def _make_participant(setup: Setup, bound: Bound) -> Apply:
         return nodes or None
 
     return participant
+
+
+def _make_agent(setup: Setup, bound: Bound) -> Apply:
+    """agent('enterer'): Provenance.agent, a person and what they did."""
+    one = people.FUNCTIONS["practitioner"].make(setup, bound)
+    type_ = {"coding": [{"system": AGENT_TYPE, "code": bound.texts["type"]}]}
+
+    def agent(found: Sequence[Value], at: Instance) -> Any:
+        who = one(found[:1], at)
+        return who and [{"type": type_, "who": who}]
+
+    return agent
 
 
 def _make_location(setup: Setup, bound: Bound) -> Apply:
@@ -115,6 +128,7 @@ def _make_order_status(setup: Setup, bound: Bound) -> Apply:
 
 
 FUNCTIONS = {
+    "agent": Function(_make_agent, order=("type",), texts=("type",)),
     "location": Function(_make_location, order=("status",), texts=("status",)),
     "number": Function(_make_number, order=("space", "type"), texts=("space", "type")),
     "order_status": Function(
