@@ -24,7 +24,14 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 async def road(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
     """The pretend county with its data sent and filed, and the residents' forms recorded."""
     async with check.open_road(tmp_path_factory.mktemp("attacked"), "") as opened:
-        for station in (check.mllp, check.rows, check.messages, check.files):
+        for station in (
+            check.mllp,
+            check.rows,
+            check.images,
+            check.documents,
+            check.messages,
+            check.files,
+        ):
             await station(opened)
         await check.filing(opened)
         await check.desk(opened)
