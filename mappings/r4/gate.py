@@ -13,7 +13,7 @@ checked whole (`fhirinput`) and does not come here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -24,6 +24,7 @@ from mappings.engine.validation import Validation
 from mappings.r4 import check, definitions
 
 FIRST: Final = 50
+_KINDS: Final = 200
 _SHAPES: Final = 20_000
 
 # What a patch does not send is not missing.
@@ -45,7 +46,7 @@ class Gate:
         self.validation = validation
         self._lines = lines or {}
         self._every = 1 if everything else validation.every
-        self._clean: dict[tuple[str, str, int], int] = {}
+        self._clean: dict[str, dict[tuple[str, int], int]] = {}
         self.checked = 0
 
     def reading(self, reading: Reading, day: date | None) -> Reading:
@@ -60,27 +61,35 @@ class Gate:
 
         What points at a held resource keeps pointing at it: a replay under a corrected map fills it.
         """
-        issues: list[Issue] = []
-        held: set[int] = set()
-        clean = self._clean
-        for number, mapped in enumerate(message.resources):
-            shape = (message.kind, mapped.block, mapped.mask)
+        clean, every = self._of(message.kind), self._every
+        bad: dict[int, list[Issue]] = {}
+        for mapped in message.resources:
+            shape = (mapped.block, mapped.mask)
             count = clean.get(shape, 0)
             clean[shape] = count + 1
-            if count >= FIRST and count % self._every:
+            if count >= FIRST and count % every:
                 continue
-            faults = self._faults(mapped, day)
-            if faults:
+            if faults := self._faults(mapped, day):
                 clean[shape] = 0
-                issues += faults
-                if any(fault.severity == "hold" for fault in faults):
-                    held.add(number)
-        if len(clean) > _SHAPES:
-            clean.clear()
-        if not issues:
+                bad[id(mapped)] = faults
+        if not bad:
             return message
-        kept = tuple(one for number, one in enumerate(message.resources) if number not in held)
-        return msgspec.structs.replace(message, resources=kept, issues=(*message.issues, *issues))
+        issues = [fault for faults in bad.values() for fault in faults]
+        kept = [one for one in message.resources if not _held(bad.get(id(one), ()))]
+        return msgspec.structs.replace(
+            message, resources=tuple(kept), issues=(*message.issues, *issues)
+        )
+
+    def _of(self, kind: str) -> dict[tuple[str, int], int]:
+        """How often each shape came out clean in messages of a kind."""
+        clean = self._clean.get(kind)
+        if clean is None:
+            if len(self._clean) >= _KINDS:
+                self._clean.clear()
+            clean = self._clean[kind] = {}
+        if len(clean) >= _SHAPES:
+            clean.clear()
+        return clean
 
     def _faults(self, mapped: Mapped, day: date | None) -> list[Issue]:
         self.checked += 1
@@ -102,3 +111,7 @@ class Gate:
             place=f"{mapped.place} → {fault.place}" if mapped.place else fault.place,
             rule=fault.rule or self._lines.get((mapped.block, element), ""),
         )
+
+
+def _held(faults: Sequence[Issue]) -> bool:
+    return any(fault.severity == "hold" for fault in faults)
