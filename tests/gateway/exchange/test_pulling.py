@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
+import json
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +22,10 @@ from gateway.sources import views
 from gateway.sources.views import ViewFault
 from gateway.store import inbox
 from gateway.store.views import FeedRow
+from mappings.engine import Message, Unit
 from tests.conftest import new_database
 from tests.gateway.exchange.house import House
-from tests.hospital import VIEW, Hospital, result
+from tests.hospital import COLUMNS, VIEW, Hospital, result
 
 SOURCE = "tcm-lis"
 
@@ -321,6 +326,79 @@ async def test_reading_from_the_start_again_loses_nothing_and_makes_no_versions(
     await house.work()
     assert (await tally(house)).duplicates == 2
     assert {o.version for o in await house.current("Observation")} == {1}
+
+
+async def test_the_rows_of_a_view_say_what_a_csv_of_them_would(
+    house: House, hospital: Hospital, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Units are cut where CSV rows would be, so that the same report is the same letter."""
+    day(hospital, 4)
+    hospital.add(result("R1", "D", "0.01", "2026-02-28 10:00:03", TS="↓"))
+    hospital.add(result("R7", "A", "2.50", "2026-02-28 10:00:09", CKFW="阴性", XM='王"珅', DW=None))
+    site = await house.services.maps.get("tcm")
+    units: list[Unit] = []
+
+    async def in_batches(name: str, some: list[Unit], *given: Any) -> AsyncIterator[Any]:
+        units.extend(some)
+        yield []
+
+    monkeypatch.setattr(pulling, "in_batches", in_batches)
+    await pull(house)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(row for unit in units for row in json.loads(unit.raw))
+    ids = house.services.ids("tcm")
+    whole = site.read(text.getvalue().encode("gb18030"), ids)
+    apart = [message for unit in units for message in site.read(unit.raw, ids).messages]
+    assert len(units) == len(whole.messages) == 6
+
+    def said(message: Message) -> list[tuple[Any, ...]]:
+        return [(one.type, one.id, one.text(), one.clock) for one in message.resources]
+
+    assert [said(one) for one in apart] == [said(one) for one in whole.messages]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_in_whatever_order_every_row_is_kept(
+    house: House, hospital: Hospital, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Rows that come late within the overlap, corrections, crashes of either kind, tiny batches."""
+    dice = random.Random(seed)
+    kept: list[bytes] = []
+    monkeypatch.setattr(
+        pulling, "_number", lambda site, name, other: {"overlap": 60}.get(name, other)
+    )
+    monkeypatch.setattr(pulling, "UNITS", dice.choice((1, 2, 5)))
+    monkeypatch.setattr(views, "FETCH", dice.choice((1, 3, 50)))
+    trouble = 0.0
+
+    async def in_batches(name: str, units: list[Unit], *given: Any) -> AsyncIterator[Any]:
+        if dice.random() < trouble:
+            raise Problem(Kind.BUSY, "not kept")
+        kept.extend(unit.raw for unit in units)
+        if dice.random() < trouble:
+            raise Problem(Kind.BUSY, "kept, but nobody heard of it")
+        yield []
+
+    monkeypatch.setattr(pulling, "in_batches", in_batches)
+    at, serial = 0, 0
+    for _ in range(12):
+        trouble = dice.choice((0.0, 0.0, 0.3))
+        for _ in range(dice.randrange(6)):
+            at += dice.choice((0, 0, 1, 20))
+            serial += 1
+            late = at - dice.choice((0, 0, 0, 30, 59))
+            moment = f"2026-02-28 {10 + max(late, 0) // 3600:02}:{max(late, 0) // 60 % 60:02}:{max(late, 0) % 60:02}"
+            hospital.add(result(f"R{dice.randrange(8)}", f"I{serial}", f"{serial}.10", moment))
+        await pull(house)
+    trouble = 0.0
+    await pull(house)
+    found = {row["XMDM"]: row["JG"] for raw in kept for row in json.loads(raw)}
+    assert found == {f"I{n}": f"{n}.10" for n in range(1, serial + 1)}
+    before = len(kept)
+    assert await pull(house) == (0, 0, "")
+    assert len(kept) == before
 
 
 @pytest.mark.parametrize(

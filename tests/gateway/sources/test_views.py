@@ -107,8 +107,8 @@ def test_a_hostile_or_wrong_name_reaches_nothing(hospital: Hospital, name: str) 
 
 
 def test_names_that_look_like_sql_are_only_names(hospital: Hospital) -> None:
-    """Columns too are quoted: one that holds a quote and a semicolon is read like any other."""
-    strange = 'a"; DROP TABLE "LIS_JG'
+    """Columns too are quoted: one that holds quotes, percents and colons is read like any other."""
+    strange = 'a"; DROP TABLE "LIS_JG" %s %(x)s '
     quoted = strange.replace('"', '""')
     hospital.run(f'CREATE VIEW odd AS SELECT 1 AS "{quoted}", 2 AS "SELECT"')
     (row,) = read(hospital.address, View("odd", (strange, "SELECT"), (strange,), "SELECT"), None)
