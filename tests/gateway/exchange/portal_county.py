@@ -107,7 +107,7 @@ async def town(services: Services, *keys: str, rows: bool = True) -> Town:
     pretend = story.county(today, size=30)
     numbers = [pretend.resident(key).number.encode() for key in keys]
     for delivery in pretend.messages:
-        of_many = delivery.source in {"tcm-lis", "township-csv"}
+        of_many = delivery.source in {"tcm-lis", "township-csv", "people-pacs"}
         if rows if of_many else any(number in delivery.raw for number in numbers):
             await receive.receive(delivery.source, [receive.Unit(delivery.raw)], services)
     await Worker(services).drain()
