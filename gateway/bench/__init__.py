@@ -7,14 +7,16 @@ import sys
 
 import orjson
 
-from gateway.bench.measure import NAMES, measured
+from gateway.bench import mappings, measure
 from gateway.bench.report import told
 
 __all__ = ["NAMES", "run"]
 
+NAMES = (*measure.NAMES, "mappings")
+
 
 def run(name: str, *, persons: int, seconds: float, engine: str, as_json: bool) -> int:
-    """Measure `name` (read, search, filing or all) and print one document; 0 when every goal is met.
+    """Measure `name` (read, search, filing, all, or mappings) and print one document; 0 when every goal is met.
 
     `seconds` is the time of each load, both programs together; `engine` is `sqlite` or the address
     of an empty PostgreSQL database. 1 on a missed goal, 2 on a name that is not offered.
@@ -22,7 +24,10 @@ def run(name: str, *, persons: int, seconds: float, engine: str, as_json: bool) 
     if name not in NAMES:
         print(f"health-gateway: bench offers {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    document = asyncio.run(measured(name, persons, seconds, engine))
+    if name == "mappings":
+        document = mappings.measured(seconds)
+    else:
+        document = asyncio.run(measure.measured(name, persons, seconds, engine))
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     else:
