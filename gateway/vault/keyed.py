@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from gateway.vault.seal import frame
 
+_KINDS = 4_096
+
 
 class Keyed:
     """What one county computes from values, the same for as long as it exists."""
 
-    __slots__ = ("_blind", "_digest", "_fields", "_organization", "_organizations", "_version")
+    __slots__ = ("_blind", "_digest", "_fields", "_kinds", "_organization", "_version")
 
     def __init__(self, id: bytes, blind: bytes, digest: bytes) -> None:
         # Only keyed states are kept; the libraries give no key back from them.
@@ -23,20 +25,28 @@ class Keyed:
         self._version = hashlib.blake2b(key=id, person=b"version", digest_size=8)
         self._digest = hashlib.blake2b(key=digest, person=b"digest", digest_size=32)
         self._blind = HMAC(blind, SHA256())
-        self._organizations: dict[str, hashlib.blake2b] = {}
+        self._kinds: dict[tuple[str, str, str], hashlib.blake2b] = {}
         self._fields: dict[str, HMAC] = {}
 
     def resource_id(self, organization: str, space: str, type: str, key: Sequence[str]) -> str:
         """See Vault.resource_id."""
-        state = self._organizations.get(organization)
+        state = self._kinds.get((organization, space, type))
         if state is None:
-            own = self._organization.copy()
-            own.update(frame(organization))
-            state = hashlib.blake2b(key=own.digest(), person=b"resource id", digest_size=16)
-            self._organizations[organization] = state
+            state = self._kind(organization, space, type)
         state = state.copy()
-        state.update(frame(*[normalize("NFC", part) for part in (space, type, *key)]))
+        state.update(frame(*[part if part.isascii() else normalize("NFC", part) for part in key]))
         return state.hexdigest()
+
+    def _kind(self, organization: str, space: str, type: str) -> hashlib.blake2b:
+        """The state behind organization, space and type; kept, because a message asks for the same few."""
+        own = self._organization.copy()
+        own.update(frame(organization))
+        state = hashlib.blake2b(key=own.digest(), person=b"resource id", digest_size=16)
+        state.update(frame(normalize("NFC", space), normalize("NFC", type)))
+        if len(self._kinds) >= _KINDS:
+            self._kinds.clear()
+        self._kinds[organization, space, type] = state
+        return state
 
     def version_tag(self, id: str, version: int) -> str:
         """See Vault.version_tag."""

@@ -154,7 +154,11 @@ class Group:
 
     def record(self, name: str) -> Sequence[str]:
         """The fields of the nearest segment of a name; none when there is no such segment."""
-        found = self.own.get(name) or self.segments(name)
+        found = self.own.get(name)
+        if found is None:
+            if name == "NTE":
+                return ()  # Notes never come from above.
+            found = self.segments(name)
         return found[0].fields if found else ()
 
     def add(self, segment: Segment) -> None:
@@ -349,8 +353,8 @@ def _chooser(every: str, by: str, equals: str) -> Callable[[list[Segment]], list
     def choose(segments: list[Segment]) -> list[Segment]:
         found = []
         for segment in segments:
-            raw = segment.field(number)
-            if equals in raw:
+            fields = segment.fields
+            if number < len(fields) and equals in (raw := fields[number]):
                 parts = raw.split(segment.wire.component)
                 if part < len(parts) and parts[part] == equals:
                     found.append(segment)

@@ -76,6 +76,8 @@ _SLOW_ENTRY: Entry = (b"", 0, SLOW, 0, 0)
 class _Closed:
     """Stands for what a remembered answer must not depend on."""
 
+    __slots__ = ()
+
     def __getattr__(self, name: str) -> Any:
         raise Bail
 
@@ -89,19 +91,24 @@ class _Closed:
         raise Bail
 
 
+_CLOSED: Any = _Closed()
+
+
 class _Asked(_Closed):
     """Elements offered by earlier rules: a function may ask for one by name, and the names are kept."""
 
+    __slots__ = ("_asks", "_number", "_own")
+
     def __init__(self, asks: dict[str, int], number: int) -> None:
-        self._asks, self._number, self._own = asks, number, set[str]()
+        self._asks, self._number, self._own = asks, number, ""
 
     def add(self, element: str) -> None:
-        self._own.add(element)
+        self._own += f" {element}"
 
     def __contains__(self, item: object) -> bool:
         name = str(item)
         self._asks[name] = max(self._asks.get(name, -1), self._number)
-        return name in self._own
+        return name in self._own.split()
 
 
 class _View:
@@ -111,7 +118,7 @@ class _View:
 
     def __init__(self, run: Run, live: bool) -> None:
         self.facts, self.source = run.facts, run.source
-        self.built: Any = run.built if live else _Closed()
+        self.built: Any = run.built if live else _CLOSED
 
 
 class Recorder(Instance):
@@ -122,18 +129,21 @@ class Recorder(Instance):
     def __init__(
         self, element: Memo, block: BoundBlock, scope: Scope, run: Run, *, live: bool = False
     ) -> None:
+        # As `Instance` begins, with what must not be looked at closed.
         view: Any = _View(run, live)
-        super().__init__(block, scope, view)
-        closed: Any = _Closed()
         asked: Any = _Asked(element.asks, element.number)
-        self.body, self.offered = closed, asked
+        self.block, self.scope, self.run = block, scope, view
+        self.body, self.offered = _CLOSED, asked
+        self.nulls, self.fills = [], []
+        self.mode = block.mode
+        self.held = self.skipped = self.nulled = self.rare = self.slow = False
+        self.rule = self.made = None
         self.fields = element.fields
         self.number = element.number
         self.offers: list[tuple[int, str, Any]] = []
         self.issues: list[tuple[int, Noted]] = []
         self.told: list[tuple[int, Unmapped]] = []
         self.latest = 0
-        self.slow = False
 
     def issue(self, severity: Severity, code: str, place: object = None) -> None:
         seen = None if place is None else self.fields.relative(place, self.scope)
