@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mappings.engine import unit_kinds, units, values
+from mappings.engine import table_review, unit_kinds, units, values
 from mappings.engine.bound import Apply, Bound, Function, Setup
 from mappings.engine.measured import absent
 from mappings.engine.model import Severity
@@ -181,6 +181,9 @@ def _make_local(setup: Setup, bound: Bound) -> Apply:
             row = table.get(code) if table is not None else None
             if row is not None and row.get("loinc") and row.get("relation", "") in SAME:
                 codings.insert(0, {"system": LOINC, "code": row["loinc"]})
+            elif row is None and table is not None and table_review.modality(name):
+                # An examination is recognised by its own code, a laboratory panel by its items.
+                at.unmapped(table.name, code, name)
             node["coding"] = codings
         if name or code:
             node["text"] = name or code

@@ -106,12 +106,16 @@ def _specimen(row: dict[str, str], more: Set[str]) -> Iterator[_Said]:
         )
 
 
+def modality(name: str) -> str:
+    """The word of an examination's name that says how it is done (CT, 彩超); empty without one."""
+    named = _MODALITY.search(name.upper())
+    return named[0] if named is not None else ""
+
+
 def modality_differs(name: str, term: Term) -> str:
     """The word of an examination's name that says another modality than the term; empty if none."""
-    named = _MODALITY.search(name.upper())
-    if named is None or not term.modality or term.modality in _MODALITIES[named[0]]:
-        return ""
-    return named[0]
+    named = modality(name)
+    return "" if not named or not term.modality or term.modality in _MODALITIES[named] else named
 
 
 def _modality(row: dict[str, str], more: Set[str]) -> Iterator[_Said]:

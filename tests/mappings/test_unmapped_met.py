@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 import mappings
 from mappings.engine import Message, Unmapped, load
 
@@ -50,6 +52,19 @@ def test_an_item_somebody_has_decided_about_is_not_met_again(tmp_path):
 def test_an_item_that_comes_with_a_name_alone_is_met_by_its_name():
     made = hl7(obr(), "OBX|1|NM|^铜蓝蛋白||0.25|g/L|||||F")
     assert made.unmapped == (Unmapped("items", "铜蓝蛋白", "铜蓝蛋白", "SER", "g/L"),)
+
+
+@pytest.mark.parametrize(
+    ("order", "met"),
+    [
+        ("CT0999^头颅CT平扫", (Unmapped("panels", "CT0999", "头颅CT平扫"),)),
+        ("CT0103^胸部CT平扫", ()),  # the hospital's table knows it
+        ("LFT^肝功能", ()),  # a panel counts by its items
+    ],
+)
+def test_an_examination_without_row_is_met_a_laboratory_panel_is_not(order, met):
+    obx = "OBX|1|NM|ALT^谷丙||62|U/L|||||F"
+    assert hl7(obr().replace("LFT^肝功能", order), obx).unmapped == met
 
 
 def test_the_same_item_twice_is_met_once():
