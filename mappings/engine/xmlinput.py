@@ -16,36 +16,50 @@ is there wins:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import blake2b
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
 from mappings.engine import streams, xmlparse, xmlrepair, xmlvalue
 from mappings.engine.model import Finding, Issue, Unit
-from mappings.engine.reader import AddressFault, Getter, Letter, Source, Value, plain
+from mappings.engine.reader import AddressFault, Getter, Letter, Slot, Source, Value, plain
 from mappings.engine.rules import Line, RuleFile
 from mappings.engine.xmlparse import XmlStop
-from mappings.engine.xmlpath import CODE, NAMESPACES, Finder, Names, absolute, compile_path
+from mappings.engine.xmlpath import (
+    CODE,
+    NAMESPACES,
+    PARTS,
+    VALUES,
+    Finder,
+    Names,
+    Quick,
+    absolute,
+    compile_path,
+    compile_raw,
+)
 from mappings.engine.xmlrepair import CDA
 from mappings.engine.xmlvalue import Place
 
 _TEMPLATE = f"{{{CDA}}}templateId"
 _NATIONAL = re.compile(r"2\.16\.156\.10011\.2\.1\.1\.(\d\d?)\Z")
 _GROUP = re.compile(r"group\(\s*(.+?)\s*,\s*start\s*=\s*(.+?)\s*\)\Z")
+# Records of raw texts: of a scope and of its document.
+_HERE, _DOCUMENT = ".", "/"
 _MOJIBAKE = ("锟斤拷".encode(), "\ufffd".encode())
 
 
 class Document:
     """One parsed document: its root, its scopes of each kind, and what references in it point at."""
 
-    __slots__ = ("_narrative", "_scopes", "plan", "root", "top")
+    __slots__ = ("_narrative", "_scopes", "dialect", "paths", "root", "top")
 
-    def __init__(self, root: Any, plan: Mapping[str, Each] | None = None) -> None:
-        self.root, self.plan = root, plan
+    def __init__(self, root: Any, dialect: XmlDialect | None = None) -> None:
+        self.root, self.dialect = root, dialect or DIALECT
+        self.paths: dict[Any, str] = {}
         self.top = Scope(self, (root,), None)
         self._scopes: dict[str, list[Scope]] = {}
         self._narrative: dict[str, Any] | None = None
@@ -54,7 +68,7 @@ class Document:
         """Every scope of a kind, in document order; the same objects each time."""
         known = self._scopes.get(each)
         if known is None:
-            plan = (self.plan or {})[each]
+            plan = self.dialect.plan[each]
             above = self.scopes(plan.within) if plan.within else [self.top]
             known = [scope for container in above for scope in plan.cut(container)]
             self._scopes[each] = known
@@ -74,6 +88,9 @@ class Document:
     def read(self) -> set[Any]:
         """The elements that rules have read so far."""
         everywhere = [self.top, *(scope for scopes in self._scopes.values() for scope in scopes)]
+        for scope in everywhere:  # what generated code has read as raw text
+            for number in [number for number, raw in scope.raws.items() if raw]:
+                self.dialect.slots[number].getter(scope)
         return {
             value.place.element
             for scope in everywhere
@@ -86,7 +103,7 @@ class Document:
 class Scope:
     """One element, or the siblings of one group, where a block is evaluated."""
 
-    __slots__ = ("_coded", "cache", "document", "grouped", "nodes", "parent")
+    __slots__ = ("_place", "cache", "document", "grouped", "index", "nodes", "parent", "raws")
 
     def __init__(
         self,
@@ -97,20 +114,28 @@ class Scope:
     ) -> None:
         self.document, self.nodes, self.parent, self.grouped = document, nodes, parent, grouped
         self.cache: dict[str, Sequence[Value]] = {}
-        self._coded: dict[str, list[Any]] | None = None
+        self.raws: dict[int, str] = {}
+        self.index: dict[str, list[Any]] | None = None
+        self._place = ""
 
     @property
-    def place(self) -> Place:
-        return Place(self.nodes[0])
+    def place(self) -> str:
+        if not self._place:
+            self._place = self.locate("")
+        return self._place
 
     def locate(self, address: str) -> str:
-        return str(Place(self.nodes[0], address.replace("h:", "")))
+        return str(Place(self.nodes[0], address.replace("h:", ""), self.document.paths))
 
     def children(self, each: str) -> Iterable[Scope]:
         if each == "message":
             return (self,)
         found = self.document.scopes(each)
         return found if self.parent is None else [one for one in found if one.within(self)]
+
+    def record(self, name: str) -> Sequence[str]:
+        """The raw texts of addresses that begin here, or of those of the whole document."""
+        return _Record(self.document.dialect.slots, self if name == _HERE else self.document.top)
 
     def within(self, other: Scope) -> bool:
         """Whether this scope is the other or stands below it."""
@@ -119,9 +144,9 @@ class Scope:
             scope = scope.parent
         return scope is not None
 
-    def coded(self, code: str) -> Sequence[Any]:
-        """The elements below that have a child ``code`` with this code: one walk serves all addresses."""
-        if self._coded is None:
+    def indexed(self) -> dict[str, list[Any]]:
+        """By a code, the elements below that have a child ``code`` with it: one walk for all addresses."""
+        if self.index is None:
             index: dict[str, list[Any]] = {}
             for node in self.nodes:
                 for element in node.iter(CODE):
@@ -130,8 +155,46 @@ class Scope:
                         # Of a single element only what is below it, as XPath has it.
                         if self.grouped or act is not node:
                             index.setdefault(found, []).append(act)
-            self._coded = index
-        return self._coded.get(code, ())
+            self.index = index
+        return self.index
+
+
+class _Record(Sequence[str]):
+    """The raw texts of all addresses of a map in one scope, each read when it is asked for."""
+
+    __slots__ = ("_scope", "_slots")
+
+    def __init__(self, slots: Sequence[_Slot], scope: Scope) -> None:
+        self._slots, self._scope = slots, scope
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def __getitem__(self, number: Any) -> Any:
+        scope = self._scope
+        found = scope.raws.get(number)
+        if found is None:
+            quick, getter = self._slots[number]
+            found = None if quick is None else quick(scope)
+            if found is None:
+                found = _raw(getter(scope))
+            scope.raws[number] = found
+        return found
+
+
+class _Slot(NamedTuple):
+    """How an address is read: as raw text without making a value of it, if that can be, and as values."""
+
+    quick: Quick | None
+    getter: Getter
+
+
+def _raw(values: Sequence[Value]) -> str:
+    if not values:
+        return ""
+    if len(values) == 1 and len(values[0].parts) == 1:
+        return values[0].text
+    return VALUES.join(PARTS.join((one.text, *one.parts)) for one in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +234,9 @@ class XmlDialect:
     def __init__(self, names: Names | None = None, plan: Mapping[str, Each] | None = None) -> None:
         self.names, self.plan = names or Names(), plan or {}
         self._getters: dict[str, Getter] = {}
+        self._keys: dict[str, Getter] = {}
+        self._slots: dict[str, int] = {}
+        self.slots: list[_Slot] = []
 
     def address(self, text: str, source: Source) -> Getter:
         known = self._getters.get(text)
@@ -192,7 +258,42 @@ class XmlDialect:
                 found = at.cache[key] = _values(find(at), at, expanded, many)
             return found
 
+        self._keys[key] = get
         return get
+
+    # What generated code asks for.
+
+    def slot(self, address: str, source: Source) -> Slot | None:
+        number = self._slots.get(address)
+        if number is None:
+            try:
+                getter = self.address(address, source)
+            except AddressFault:
+                return None
+            number = self._slots[address] = len(self.slots)
+            expanded = self.names.expand(address.replace("[*]", ""))
+            quick = None if "[*]" in address else compile_raw(expanded, self.names)
+            self.slots.append(_Slot(quick, getter))
+        return Slot(_DOCUMENT if self.outside(address, "") else _HERE, number)
+
+    def text(self, address: str, source: Source) -> Callable[[str, Any], str | None] | None:
+        return None if "[*]" in address else _first_text
+
+    def form(self, root: Scope) -> Hashable:
+        return None
+
+    def relative(self, place: object, scope: Scope) -> Hashable | None:
+        """The address whose value stands there, and which of its values it is."""
+        for at in (scope, scope.document.top):
+            for key, values in at.cache.items():
+                for index, value in enumerate(values):
+                    if value.place is place:
+                        return key, index
+        return None
+
+    def absolute(self, place: Any, scope: Scope) -> str:
+        key, index = place
+        return str(self._keys[key](scope)[index].place)
 
     def outside(self, address: str, each: str) -> bool:
         """Whether the address is one of the whole document."""
@@ -206,11 +307,11 @@ class XmlDialect:
         if letter.root is None:
             return letter
         document = letter.root.document
-        if document.plan is None:
-            document.plan = self.plan
-        if document.plan is self.plan:
+        if document.dialect is DIALECT:
+            document.dialect = self
+        if document.dialect is self:
             return letter
-        return msgspec.structs.replace(letter, root=Document(document.root, self.plan).top)
+        return msgspec.structs.replace(letter, root=Document(document.root, self).top)
 
     def accepts(self, accept: Mapping[str, Any], letter: Letter) -> bool:
         """Whether a document is of a kind that `[map] accept` names; without one, any is."""
@@ -230,7 +331,7 @@ class XmlDialect:
         seen = root.document.read()
         for element in root.document.root.iter("{*}*"):
             if element not in seen and _says_something(element):
-                yield _address(element), str(Place(element))
+                yield _address(element), str(Place(element, "", root.document.paths))
 
     def whole(self, place: object) -> str:
         return str(Place(place.element)) if isinstance(place, Place) else str(place)
@@ -255,14 +356,15 @@ class XmlDialect:
             issues.append(Issue("note", "unstructured-body", str(Place(body))))
         digest = blake2b(raw, digest_size=16).hexdigest()
         number = root.find(f"{{{CDA}}}id")
-        found = None if number is None else xmlvalue.read(number, lambda name: "")
+        document = Document(root)
+        found = None if number is None else xmlvalue.read(number, document)
         sent = root.find(f"{{{CDA}}}effectiveTime")
         letter = Letter(
             control_id=(found.text if found else digest)[:199],
             kind=_kind(root),
             sender=source.name,
             sent="" if sent is None else (sent.get("value") or "").strip(),
-            root=Document(root).top,
+            root=document.top,
             digest=digest,
             issues=tuple(issues),
         )
@@ -272,8 +374,13 @@ class XmlDialect:
 DIALECT = XmlDialect()
 
 
+def _first_text(raw: str, form: object) -> str | None:
+    return raw.partition(PARTS)[0] or None
+
+
 def _values(nodes: Sequence[Any], scope: Scope, address: str, many: bool) -> Sequence[Value]:
     values: list[Value] = []
+    paths = scope.document.paths
     for node in nodes:
         if isinstance(node, tuple):
             element, attribute, text = node
@@ -285,9 +392,13 @@ def _values(nodes: Sequence[Any], scope: Scope, address: str, many: bool) -> Seq
             )
         elif isinstance(node, str):
             text = node.strip()
-            value = plain(text, Place(scope.nodes[0], address.replace("h:", ""))) if text else None
+            value = (
+                plain(text, Place(scope.nodes[0], address.replace("h:", ""), paths))
+                if text
+                else None
+            )
         else:
-            value = xmlvalue.read(node, scope.document.narrative)
+            value = xmlvalue.read(node, scope.document)
         if value is not None:
             values.append(value)
             if not many:

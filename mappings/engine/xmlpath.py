@@ -18,6 +18,7 @@ from typing import Any
 
 from lxml import etree
 
+from mappings.engine import xmlvalue
 from mappings.engine.reader import AddressFault
 from mappings.engine.xmlrepair import CDA, PREFIXES
 
@@ -30,10 +31,12 @@ _STEP = re.compile(r"(?:([A-Za-z_][\w.\-]*):)?([^\W\d][\w.\-]*)((?:\[[^\]]*\])*)
 _ATTRIBUTE = re.compile(r"@(?:([A-Za-z_][\w.\-]*):)?([^\W\d][\w.\-]*)\Z")
 _TEST = re.compile(r"""\[(?:([\w.\-]+:)?([\w.\-]+)/)?@([\w.\-]+)\s*=\s*(?:'([^']*)'|"([^"]*)")\]""")
 _CODED = re.compile(
-    r"""\.//h:([\w.\-]+)\[h:code/@code\s*=\s*(?:'([^']*)'|"([^"]*)")\](?:/(.*))?\Z""", re.DOTALL
+    r"""\.?//h:([\w.\-]+)\[h:code/@code\s*=\s*(?:'([^']*)'|"([^"]*)")\](?:/(.*))?\Z""", re.DOTALL
 )
 
 _OF_DOCUMENT = re.compile(r"(?:boolean|string|number|count)\(/")
+# Raw texts of several parts or values; XML holds neither sign.
+PARTS, VALUES = "\x1f", "\x1e"
 CODE = f"{{{CDA}}}code"
 
 
@@ -67,16 +70,80 @@ def absolute(text: str) -> bool:
     return text.startswith("/") or _OF_DOCUMENT.match(text) is not None
 
 
+Quick = Callable[[Any], str | None]
+"""Takes a scope; gives a raw text, empty for none, or None when only the address's getter can tell."""
+
+
+def compile_raw(text: str, names: Names) -> Quick | None:
+    """The raw text of an expanded address without making a value of it; None for what XPath reads.
+
+    It follows the first of each step, which is nearly always the only one.
+    """
+    everywhere = absolute(text)
+    if match := _CODED.match(text):
+        tag, code, rest = f"{{{CDA}}}{match[1]}", match[2] or match[3] or "", match[4] or "."
+    else:
+        tag, code, rest = "", "", text[3:] if text.startswith("/*/") else text
+        if everywhere and not text.startswith("/*/"):
+            return None
+    steps = _moves(rest, names)
+    if steps is None or any(test is not None for _, test in steps[0]):
+        return None
+    tags, attribute = tuple(one for one, _ in steps[0]), steps[1]
+    if attribute.startswith("{"):
+        return None
+    if code:
+        return _quick_by_code(tag, code, _quick_ending(tags, attribute), everywhere=everywhere)
+    ending = _quick_ending(tags, attribute)
+    if everywhere:
+        return lambda scope: ending(scope.document.root, scope.document)
+    return lambda scope: ending(scope.nodes[0], scope.document)
+
+
+def _quick_by_code(
+    tag: str, code: str, ending: Callable[[Any, Any], str | None], *, everywhere: bool
+) -> Quick:
+    def quick(scope: Any) -> str | None:
+        document = scope.document
+        if everywhere:
+            scope = document.top
+        index = scope.index
+        found = (scope.indexed() if index is None else index).get(code)
+        if found is None:
+            return ""
+        act = found[0]
+        return ending(act, document) if act.tag == tag else None
+
+    return quick
+
+
+def _quick_ending(tags: tuple[str, ...], attribute: str) -> Callable[[Any, Any], str | None]:
+    """What stands at the end of a walk over first children."""
+
+    def ending(node: Any, document: Any) -> str | None:
+        for tag in tags:
+            node = next(node.iterchildren(tag), None)
+            if node is None:
+                return None
+        if attribute:
+            return (node.get(attribute) or "").strip() or None
+        said = xmlvalue.said(node, document)
+        return (said if type(said) is str else PARTS.join(said)) or None
+
+    return ending
+
+
 def compile_path(text: str, names: Names) -> Finder:
     """Compile an expanded address; `AddressFault` when XPath cannot read it."""
+    if match := _CODED.match(text):
+        rest = _walker(match[4], names) if match[4] else None
+        if rest is not None or not match[4]:
+            tag, code = f"{{{CDA}}}{match[1]}", match[2] or match[3] or ""
+            return _by_code(tag, code, rest, everywhere=absolute(text))
     if absolute(text):
         if text.startswith("/*/") and (walk := _walker(text[3:], names)) is not None:
             return _from_root(walk)
         return _whole_document(_xpath(text, names))
-    if match := _CODED.match(text):
-        rest = _walker(match[4], names) if match[4] else None
-        if rest is not None or not match[4]:
-            return _by_code(f"{{{CDA}}}{match[1]}", match[2] or match[3] or "", rest)
     if text == ".":
         return lambda scope: scope.nodes
     if (walk := _walker(text, names)) is not None:
@@ -108,6 +175,15 @@ def _steps(text: str) -> list[str]:
 
 def _walker(text: str, names: Names) -> Walk | None:
     """A walk along child elements to elements or an attribute; None when the path needs XPath."""
+    found = _moves(text, names)
+    return None if found is None else _walk(*found)
+
+
+Move = tuple[str, Callable[[Any], bool] | None]
+
+
+def _moves(text: str, names: Names) -> tuple[tuple[Move, ...], str] | None:
+    """The child elements a path goes along, with their tests, and the attribute it ends at."""
     steps = _steps(text)
     attribute = ""
     if match := _ATTRIBUTE.match(steps[-1]):
@@ -115,7 +191,7 @@ def _walker(text: str, names: Names) -> Walk | None:
         if not attribute:
             return None
         steps.pop()
-    moves: list[tuple[str, Callable[[Any], bool] | None]] = []
+    moves: list[Move] = []
     for step in steps:
         if step == ".":
             continue
@@ -127,7 +203,7 @@ def _walker(text: str, names: Names) -> Walk | None:
         if found[3] and test is None:
             return None
         moves.append((tag, test))
-    return _walk(tuple(moves), attribute)
+    return tuple(moves), attribute
 
 
 def _tag(prefix: str | None, name: str, names: Names) -> str | None:
@@ -152,7 +228,11 @@ def _test(text: str, names: Names) -> Callable[[Any], bool] | None:
     return lambda element: any(one.get(attribute) == value for one in element.iterchildren(tag))
 
 
-def _walk(moves: tuple[tuple[str, Callable[[Any], bool] | None], ...], attribute: str) -> Walk:
+def _walk(moves: tuple[Move, ...], attribute: str) -> Walk:
+    if len(moves) == 1 and moves[0][1] is None and not attribute:
+        only = moves[0][0]
+        return lambda nodes: [child for node in nodes for child in node.iterchildren(only)]
+
     def walk(nodes: Iterable[Any]) -> Sequence[Any]:
         for tag, test in moves:
             if test is None:
@@ -170,10 +250,11 @@ def _walk(moves: tuple[tuple[str, Callable[[Any], bool] | None], ...], attribute
     return walk
 
 
-def _by_code(tag: str, code: str, rest: Walk | None) -> Finder:
+def _by_code(tag: str, code: str, rest: Walk | None, *, everywhere: bool) -> Finder:
     def find(scope: Any) -> Sequence[Any]:
-        acts = [act for act in scope.coded(code) if act.tag == tag]
-        return acts if rest is None else rest(acts)
+        found = (scope.document.top if everywhere else scope).indexed().get(code, ())
+        acts = [act for act in found if act.tag == tag]
+        return acts if rest is None or not acts else rest(acts)
 
     return find
 

@@ -292,12 +292,32 @@ def _keep(element: Any) -> None:
     """Declared as known: nothing has to change, a rule may read it."""
 
 
+_CAPITAL = re.compile(rb"<[A-Z](?!linicalDocument\b)")
+_PREFIXED = re.compile(rb":[A-Z]\w*[\s/>]")
+
+
+def _capitals_in(data: bytes) -> bool:
+    prefixed = b":ClinicalDocument" in data and _PREFIXED.search(data) is not None
+    return prefixed or _CAPITAL.search(data) is not None
+
+
 def _short_in(data: bytes) -> bool:
-    return any(sign + b"16.156." in data or sign + b"16.840." in data for sign in (b'"', b"'"))
+    if not any(sign in data for sign in (b'"16.', b"'16.")):
+        return False
+    return any(sign + oid in data for sign in (b'"', b"'") for oid in (b"16.156.", b"16.840."))
 
 
 def _codes_in(data: bytes) -> bool:
-    return any(code.encode() in data for code in ITEM_CODES)
+    """Whether behind an item code the next value begins with a character beyond ASCII."""
+    for code in ITEM_CODES:
+        at = data.find(code.encode())
+        while at >= 0:
+            value = data.find(b"<value", at)
+            begin = data.find(b">", value) + 1
+            if value >= 0 and data[begin : begin + 64].lstrip()[:1] >= b"\x80":
+                return True
+            at = data.find(code.encode(), at + 1)
+    return b":value" in data
 
 
 _TREE: tuple[
@@ -306,7 +326,7 @@ _TREE: tuple[
 ] = (
     (
         "element-case",
-        re.compile(rb"<(?:\w+:)?[A-Z](?!linicalDocument\b)").search,
+        _capitals_in,
         _capitalised,
         _lower,
     ),

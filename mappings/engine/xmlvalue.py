@@ -17,84 +17,108 @@ Empty elements, empty codes and nullFlavor are no value. Base64 is no text: atta
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from mappings.engine.reader import Value
 
-Narrative = Callable[[str], str]
-"""Text of the element that a reference names (``#result1``), or an empty text."""
-
 _LOINC = "2.16.840.1.113883.6.1"
-_DEEP = ("section", "ClinicalDocument")
 _LONGEST_PLACE = 12
+
+
+class Context(Protocol):
+    """What is known of a whole document."""
+
+    @property
+    def paths(self) -> dict[Any, str]:
+        """The paths of elements that were asked for, and of their families."""
+        ...
+
+    def narrative(self, reference: str) -> str:
+        """The text of the element that a reference names (``#result1``), or an empty text."""
+        ...
 
 
 class Place:
     """An element, or an attribute of it, as path and source line; formatted only when shown.
 
     The path begins at the nearest section, so that it stays short:
-    ``//section[2]/entry[3]/observation/value (line 118)``.
+    ``//section/entry[3]/observation/value (line 118)``.
     """
 
-    __slots__ = ("_below", "element")
+    __slots__ = ("_below", "_paths", "element")
 
-    def __init__(self, element: Any, below: str = "") -> None:
-        self.element, self._below = element, below
+    def __init__(self, element: Any, below: str = "", paths: dict[Any, str] | None = None) -> None:
+        self.element, self._below, self._paths = element, below, paths
 
     def __str__(self) -> str:
-        steps: list[str] = []
-        element = self.element
-        while element is not None and len(steps) < _LONGEST_PLACE:
-            name = _local(element.tag)
-            steps.append(name + _ordinal(element))
-            if name in _DEEP:
-                break
-            element = element.getparent()
-        above = element is not None and element.getparent() is not None
-        path = ("//" if above else "/") + "/".join(reversed(steps))
         below = f"/{self._below}" if self._below else ""
+        path = path_of(self.element, {} if self._paths is None else self._paths)
         return f"{path}{below} (line {self.element.sourceline or 1})"
+
+
+def path_of(element: Any, known: dict[Any, str]) -> str:
+    """The path of an element from its nearest section.
+
+    `known` keeps the paths of whole families, so that asking for every child costs no more than one pass.
+    """
+    chain: list[Any] = []
+    above = element
+    while above is not None and above not in known and len(chain) < _LONGEST_PLACE:
+        chain.append(above)
+        above = None if _local(above.tag) == "section" else above.getparent()
+    path = known.get(above, "")
+    if not path and chain[-1].getparent() is not None:
+        path = "/"
+    for one in reversed(chain):
+        parent = one.getparent()
+        family = [one] if parent is None else list(parent.iterchildren(one.tag))
+        path = f"{path}/{_local(one.tag)}"
+        for number, member in enumerate(family, 1):
+            known[member] = path if len(family) == 1 else f"{path}[{number}]"
+        path = known[one]
+    return path
 
 
 def _local(tag: object) -> str:
     return str(tag).rpartition("}")[2][:60]
 
 
-def _ordinal(element: Any) -> str:
-    parent = element.getparent()
-    if parent is None:
-        return ""
-    before = sum(1 for _ in element.itersiblings(element.tag, preceding=True))
-    if not before and next(element.itersiblings(element.tag), None) is None:
-        return ""
-    return f"[{before + 1}]"
+Said = str | tuple[str, ...]
+"""What an element says: a text (empty for nothing), or a text and the parts it is made of."""
 
 
-def read(element: Any, narrative: Narrative) -> Value | None:
+def read(element: Any, context: Context) -> Value | None:
     """The value of an element, None when it says nothing."""
+    found = said(element, context)
+    if not found:
+        return None
+    place = Place(element, "", context.paths)
+    if type(found) is str:
+        return Value(found, place, (found,))
+    return Value(found[0], place, tuple(found[1:]))
+
+
+def said(element: Any, context: Context) -> Said:
+    """What an element says, without its place."""
     get = element.get
     text = get("value")
     if text is not None:
         text = text.strip()
-        if not text:
-            return None
         if text[:4].lower() == "tel:" or text[:7].lower() == "mailto:":
             text = text.partition(":")[2].strip()
-        return Value(text, Place(element), (text,)) if text else None
+        return str(text)
     code = get("code")
     if code is not None or get("displayName") is not None:
-        found = _coded(element, (code or "").strip(), narrative)
-        if found is not None:
+        found = _coded(element, (code or "").strip(), context)
+        if found:
             return found
     elif (number := get("extension")) is not None or get("root") is not None:
         return _identifier(element, number)
     if len(element):
-        return _composite(element, narrative)
-    text = (element.text or "").strip()
-    if not text or get("representation") == "B64":
-        return None
-    return Value(text, Place(element), (text,))
+        return _composite(element, context)
+    if get("representation") == "B64":
+        return ""
+    return (element.text or "").strip()
 
 
 def text_of(element: Any) -> str:
@@ -103,36 +127,32 @@ def text_of(element: Any) -> str:
     return "\n".join(line for line in (" ".join(one.split()) for one in lines) if line)
 
 
-def _identifier(element: Any, number: str | None) -> Value | None:
+def _identifier(element: Any, number: str | None) -> Said:
     root = (element.get("root") or "").strip()
-    if element.get("nullFlavor"):
-        return None
     shown = root if number is None else number.strip()
-    if not shown:
-        return None
-    parts = (shown, root, element.get("assigningAuthorityName") or "", "", root)
-    return Value(shown, Place(element), parts)
+    if not shown or element.get("nullFlavor"):
+        return ""
+    return shown, shown, root, element.get("assigningAuthorityName") or "", "", root
 
 
-def _coded(element: Any, code: str, narrative: Narrative) -> Value | None:
-    name = (element.get("displayName") or "").strip() or _original(element, narrative)
+def _coded(element: Any, code: str, context: Context) -> Said:
+    name = (element.get("displayName") or "").strip() or _original(element, context)
     if not code and (translated := _translation(element)) is not None:
-        return read(translated, narrative)
+        return said(translated, context)
     if not (code or name):
-        return None
+        return ""
     dictionary = (element.get("codeSystem") or "").strip()
-    parts = (code, name, "LN" if dictionary == _LOINC else dictionary)
-    return Value(code or name, Place(element), parts)
+    return code or name, code, name, "LN" if dictionary == _LOINC else dictionary
 
 
-def _original(element: Any, narrative: Narrative) -> str:
+def _original(element: Any, context: Context) -> str:
     """What the sender wrote for a code it gives no name to."""
     text = (element.text or "").strip()
     if text:
         return str(text)
     for child in element:
         if _local(child.tag) == "originalText":
-            return _referred(child, narrative) or text_of(child)
+            return _referred(child, context) or text_of(child)
     return ""
 
 
@@ -143,36 +163,30 @@ def _translation(element: Any) -> Any:
     )
 
 
-def _referred(element: Any, narrative: Narrative) -> str:
+def _referred(element: Any, context: Context) -> str:
     for child in element:
         if _local(child.tag) == "reference":
-            return narrative(child.get("value") or "")
+            return context.narrative(child.get("value") or "")
     return ""
 
 
-def _composite(element: Any, narrative: Narrative) -> Value | None:
+def _composite(element: Any, context: Context) -> Said:
     """An element that says what it means by its children."""
     children = {_local(child.tag): child for child in reversed(element)}
-    place = Place(element)
     if "translation" in children and (translated := _translation(element)) is not None:
-        return read(translated, narrative)
+        return said(translated, context)
     if "originalText" in children:
-        name = _original(element, narrative)
-        return Value(name, place, ("", name, "")) if name else None
+        name = _original(element, context)
+        return (name, "", name, "") if name else ""
     if "low" in children or "high" in children:
-        text = _interval(children.get("low"), children.get("high"))
-        return Value(text, place, (text,)) if text else None
+        return _interval(children.get("low"), children.get("high"))
     if "numerator" in children and "denominator" in children:
-        return _ratio(children, place)
+        return _ratio(children)
     if "family" in children or "given" in children:
-        return _name(element, place)
+        return _name(element)
     if "reference" in children and not (element.text or "").strip():
-        text = _referred(element, narrative)
-        return Value(text, place, (text,)) if text else None
-    if element.get("representation") == "B64":
-        return None
-    text = text_of(element)
-    return Value(text, place, (text,)) if text else None
+        return _referred(element, context)
+    return "" if element.get("representation") == "B64" else text_of(element)
 
 
 def _interval(low: Any, high: Any) -> str:
@@ -192,22 +206,21 @@ def _interval(low: Any, high: Any) -> str:
     return ""
 
 
-def _ratio(children: dict[str, Any], place: Place) -> Value | None:
+def _ratio(children: dict[str, Any]) -> str:
     above, below = (
         (children[name].get("value") or "").strip() for name in ("numerator", "denominator")
     )
-    text = f"{above}:{below}"
-    return Value(text, place, (text,)) if above and below else None
+    return f"{above}:{below}" if above and below else ""
 
 
-def _name(element: Any, place: Place) -> Value | None:
+def _name(element: Any) -> Said:
     family = "".join(_texts(element, "family"))
     given = _texts(element, "given")
     parts = (family, *given[:1], " ".join(given[1:])) if given else (family,)
     # Chinese names are written family first and without a space.
     latin = (family + "".join(given)).isascii()
     shown = " ".join((*given, family)).strip() if latin else family + "".join(given)
-    return Value(shown, place, parts) if shown else None
+    return (shown, *parts) if shown else ""
 
 
 def _texts(element: Any, name: str) -> list[str]:

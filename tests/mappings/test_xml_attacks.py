@@ -180,7 +180,12 @@ def test_no_document_makes_it_raise(element: str, codec: str, kind: bool) -> Non
     for issue in [*reading.issues, *(i for m in reading.messages for i in m.issues)]:
         assert issue.text("zh")
     assert SITE.units(raw)[0].raw == raw
-    SITE.explain(raw, ids)
+    # Generated code, the interpreter and the explanation say the same.
+    assert SITE.interpreted().read(raw, ids) == reading
+    explained = SITE.explain(raw, ids)
+    assert [one.message.resources for one in explained.messages] == [
+        message.resources for message in reading.messages
+    ]
 
 
 @settings(max_examples=150)
@@ -194,6 +199,7 @@ def test_no_damage_to_a_sound_document_makes_it_raise(data: st.DataObject) -> No
             st.binary(max_size=6) | st.just(b"") | st.just(b"<!DOCTYPE")
         )
     reading = SITE.read(bytes(raw), ids)
+    assert SITE.interpreted().read(bytes(raw), ids) == reading
     for issue in [*reading.issues, *(i for m in reading.messages for i in m.issues)]:
         assert SECRET not in issue.text("zh") + issue.text("en")
 
