@@ -124,6 +124,9 @@ class Scope:
             self._place = self.locate("")
         return self._place
 
+    def where(self) -> str:
+        return self.place
+
     def locate(self, address: str) -> str:
         return str(Place(self.nodes[0], address.replace("h:", ""), self.document.paths))
 
