@@ -198,15 +198,15 @@ def test_a_row_of_another_width_is_a_unit_of_its_own() -> None:
 
 def test_what_cannot_be_read_to_its_end_is_one_unit() -> None:
     whole = as_csv(rows(TOLD))
-    lines = as_json(rows(TOLD), lines=True)
-    for raw in (
-        b"",
-        whole + b'"open',
-        whole + b"\xff\xff",
-        whole.replace(b"BRID", b"ID"),
-        lines + b"\n{",
-    ):
+    for raw in (b"", whole + b'"open', whole + b"\xff\xff", whole.replace(b"BRID", b"ID")):
         assert TCM.units(raw) == [Unit(raw)]
+
+
+def test_a_broken_line_of_json_is_a_unit_of_its_own() -> None:
+    lines = as_json(rows(TOLD), lines=True)
+    units = TCM.units(lines + b"\n{")
+    assert Unit(b"[{]") in units
+    assert [one for one in units if one != Unit(b"[{]")] == TCM.units(lines)
 
 
 def test_a_heading_alone_holds_nothing_to_keep() -> None:
