@@ -19,6 +19,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Final, Literal, Protocol
 
+from mappings.engine.jsontext import Number
 from mappings.r4 import definitions
 
 Severity = Literal["hold", "note"]
@@ -166,7 +167,7 @@ def _range(where: Where) -> bool:
 
 
 def _numeric(value: object) -> bool:
-    return isinstance(value, str | int | float) and str(value).lstrip("-")[:1].isdigit()
+    return isinstance(value, Number | int | float) and not isinstance(value, bool)
 
 
 def _codes(where: Where, element: str) -> set[str]:

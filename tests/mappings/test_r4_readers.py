@@ -154,6 +154,30 @@ def test_a_decimal_may_be_written_in_any_way_and_stays_so(digits: str) -> None:
     assert digits.encode() in raw  # nothing is written, so nothing can change
 
 
+@pytest.mark.parametrize("value", ["1abc", "NaN", True, None, {}, [], "9" * 5000, -0.0])
+def test_a_wrong_kind_of_value_anywhere_is_told_and_never_raises(value: Any) -> None:
+    """Invariants look into elements that may hold anything."""
+    made = [
+        OBSERVATION | {"valueRange": {"low": {"value": value}, "high": {"value": 1}}},
+        OBSERVATION | {"effectivePeriod": {"start": value, "end": "2026-03-01T00:00:00Z"}},
+        OBSERVATION | {"code": {"coding": value}, "valueString": "x", "component": value},
+        {"resourceType": "Condition", "subject": {}, "clinicalStatus": value, "category": value},
+        {"resourceType": "List", "mode": value, "entry": [{"deleted": value}]},
+        {"resourceType": "Bundle", "type": "document", "entry": value, "identifier": value},
+        {"resourceType": "Bundle", "type": "message", "entry": [{"resource": value}]},
+        {"resourceType": "Appointment", "status": value, "cancelationReason": value},
+        {"resourceType": "Group", "actual": value, "member": [value]},
+        {"resourceType": "Organization", "address": value, "telecom": [value]},
+        OBSERVATION | {"effectiveTiming": {"repeat": {"duration": value, "period": value}}},
+        OBSERVATION | {"contained": value, "subject": {"reference": value}},
+        OBSERVATION | {"contained": [value], "subject": value},
+    ]
+    for content in made:
+        raw = text_of(content)
+        assert not structs.accepts(raw, str(content["resourceType"])) or walked(raw) == []
+        walked(raw)
+
+
 # --- break one thing -------------------------------------------------------------------------------
 
 
