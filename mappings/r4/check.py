@@ -104,9 +104,11 @@ class _Walk:
             here = f"{place}.{shown(name)}"
             element = elements.get(name)
             if element is not None:
-                yield from self.member(value, element, here, members.get("_" + name))
+                beside = members.get("_" + name)
+                yield from self.member(value, element, element.many, here, beside)
             elif (plain := _extended(name, elements)) is not None:
-                yield from self.beside(value, plain, here, members.get(name[1:]))
+                beside = members.get(name[1:])
+                yield from self.member(value, _ELEMENT, plain.many, here, beside)
             elif name != "resourceType" or type_ not in definitions.resources():
                 yield Issue("hold", "r4-unknown", here)
         yield from _missing(members, type_, place)
@@ -115,9 +117,10 @@ class _Walk:
             yield from self.local(node, place)
 
     def member(
-        self, value: Value, element: Element, place: str, beside: Value | None
+        self, value: Value, element: Element, many: bool, place: str, beside: Value | None
     ) -> Iterator[Issue]:
-        if not element.many:
+        """One member: `name`, or `_name` with the id and extensions of a primitive; `beside` is the other."""
+        if not many:
             yield from self.one(value, element, place)
             return
         if type(value.data) is not list:
@@ -126,27 +129,10 @@ class _Walk:
         if not value.data:
             yield Issue("hold", "r4-empty", place)
         for number, item in enumerate(value.items()):
-            # A primitive array has null where only the extension beside it says something.
-            if item.data is None and beside is not None and beside.get(number) is not None:
-                continue
-            yield from self.one(item, element, f"{place}[{number}]")
-
-    def beside(
-        self, value: Value, element: Element, place: str, plain: Value | None
-    ) -> Iterator[Issue]:
-        """`_name`: id and extensions of a primitive, in an array with null where there are none."""
-        if not element.many:
-            yield from self.one(value, _ELEMENT, place)
-            return
-        if type(value.data) is not list:
-            yield Issue("hold", "r4-type", place)
-            return
-        if not value.data:
-            yield Issue("hold", "r4-empty", place)
-        for number, item in enumerate(value.items()):
-            if item.data is None and plain is not None and plain.get(number) is not None:
-                continue
-            yield from self.one(item, _ELEMENT, f"{place}[{number}]")
+            other = beside.get(number) if beside is not None else None
+            # An array of primitives has null where only the one beside it says something.
+            if item.data is not None or other is None or other.data is None:
+                yield from self.one(item, element, f"{place}[{number}]")
 
     def one(self, value: Value, element: Element, place: str) -> Iterator[Issue]:
         if value.data is None:

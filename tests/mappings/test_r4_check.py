@@ -100,6 +100,23 @@ def test_null_beside_an_extension_is_how_fhir_writes_it() -> None:
     assert found(patient) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ({"given": ["王", None]}, "given[1]"),
+        ({"given": [None], "_given": [None]}, "given[0]"),
+        ({"given": ["王"], "_given": [None, None]}, "_given[1]"),
+        ({"family": "王", "_family": None}, "_family"),
+        ({"family": "王", "_family": [{"id": "x"}]}, "_family"),
+        ({"given": ["王"], "_given": {"id": "x"}}, "_given"),
+        ({"_period": {"id": "x"}}, "_period"),
+    ],
+)
+def test_null_and_extensions_out_of_place_are_refused(name: dict[str, Any], place: str) -> None:
+    found_places = [at for _, at in holds({"resourceType": "Patient", "name": [name]})]
+    assert f"Patient.name[0].{place}" in found_places
+
+
 def test_a_missing_required_status_and_a_type_nobody_knows_are_named() -> None:
     without = {name: value for name, value in MINIMAL.items() if name != "status"}
     assert holds(without) == [("r4-missing", "Observation.status")]
