@@ -64,7 +64,7 @@ def test_another_kind_of_unit_is_another_row_of_the_same_code():
 
 
 def test_a_unit_makes_a_table_of_the_hospitals_own_and_the_countys_stays():
-    for contents in (PEOPLE, TCM):
+    for contents in (PEOPLE, TCM, MCH):
         changed = add_row(contents, "units", "克/升", {"ucum": "g/L", "state": "approved"})
         assert "codes/units.csv" in changed
         assert all(not path.startswith("/") for path in changed)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mappings.engine import tables
+import mappings
+from mappings.engine import lint, load, tables
 from mappings.engine.model import Finding
 from mappings.engine.table_review import review, same_but
 from mappings.engine.tables import Table
@@ -205,3 +207,20 @@ def test_no_text_makes_reading_a_table_raise(text):
         assert len(table) >= 0
         assert all(finding.line >= 1 and finding.column >= 1 for finding in findings)
         assert all(doubt.line >= 1 for doubt in review("x", raw))
+
+
+def test_lint_tells_a_sites_doubts_and_a_licensed_table_settles_them(tmp_path):
+    site = tmp_path / "tcm"
+    shutil.copytree(Path(mappings.__path__[0]) / "sites" / "tcm", site)
+    items, rules = site / "codes" / "lis_items.csv", site / "lis.toml"
+    items.write_text(items.read_text("utf-8") + row("0999", loinc="5792-7"), "utf-8")
+
+    assert ["5792-7" in doubt.en for doubt in lint(site)] == [True]
+    assert load(site).release  # it runs all the same
+
+    (site / "codes" / "licensed.csv").write_text("code,note\n5792-7,looked up 2026-03\n", "utf-8")
+    text = rules.read_text("utf-8")
+    rules.write_text(
+        text.replace("[tables]\n", '[tables]\nlicensed = "codes/licensed.csv"\n'), "utf-8"
+    )
+    assert lint(site) == []

@@ -112,5 +112,5 @@ def test_fhir_that_passes_through_meets_codes_and_units_too():
     (made,) = load(SITES / "mch").read(json.dumps(observation).encode(), ids).messages
     assert made.unmapped == (
         Unmapped("items", "MCH-CP", "铜蓝蛋白", "", "克/升"),
-        Unmapped("county_units", "克/升"),
+        Unmapped("units", "克/升"),
     )
