@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, create_engine, false, select, text
+from sqlalchemy import Connection, Select, create_engine, false, select, text
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.engine import URL, Engine, make_url
@@ -151,20 +151,23 @@ def read(address: str, view: View, since: Mark | None, timeout: int = TIMEOUT) -
     than `FETCH` rows are held. Raises `ViewFault`. Blocks: run it in a thread of its own.
     """
     with _connected(address, timeout) as db:
-        names = _contract(db, view)
-        mark: Any = sql_column(names[view.watermark])
-        order = [mark, *(sql_column(names[name]) for name in view.group)]
-        wanted: Any = select(*(sql_column(names[name]) for name in view.columns))
-        # Under a label of its own, so that it is found whatever the driver does to names.
-        wanted = wanted.add_columns(mark.label("watermark_")).select_from(_table(view.name))
-        wanted = wanted.where(mark.is_not(None)).order_by(*order)
-        if since is not None:
-            wanted = wanted.where(mark >= since.python())
+        wanted = query(view, _contract(db, view), since)
         convert = _Cells(view)
         with _told("watermark" if since is not None else "refused"):
             rows = db.execution_options(stream_results=True, max_row_buffer=FETCH).execute(wanted)
             for some in rows.partitions(FETCH):
                 yield from [convert.row(row) for row in some]
+
+
+def query(view: View, names: Mapping[str, quoted_name], since: Mark | None) -> Select[Any]:
+    """The statement `read` asks; `names` are the view's own names of its columns."""
+    mark: Any = sql_column(names[view.watermark])
+    order = [mark, *(sql_column(names[name]) for name in view.group)]
+    columns: list[Any] = [sql_column(names[name]) for name in view.columns]
+    # Once more behind them: whatever the driver does to names, the last is the watermark.
+    wanted = select(*columns, mark.label("watermark_")).select_from(_table(view.name))
+    wanted = wanted.where(mark.is_not(None)).order_by(*order)
+    return wanted if since is None else wanted.where(mark >= since.python())
 
 
 def unmarked(address: str, view: View, timeout: int = TIMEOUT) -> bool:
@@ -195,8 +198,10 @@ _BEGINNING: Mapping[str, tuple[str, ...]] = {
     "mysql": ("SET SESSION TRANSACTION READ ONLY", "START TRANSACTION WITH CONSISTENT SNAPSHOT"),
     "oracle": ("SET TRANSACTION READ ONLY",),
     "sqlite": ("PRAGMA query_only = ON",),
+    "mssql": ("SET LOCK_TIMEOUT 10000",),
 }
-"""What makes a transaction read only. SQL Server has no such thing: give us an account that may only read."""
+"""What makes a transaction read only. SQL Server has no such thing: give us an account that may only read, and
+we wait for its writers no longer than ten seconds."""
 
 
 @contextmanager

@@ -9,10 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Dialect, text
+from sqlalchemy.dialects import mssql, mysql, oracle, postgresql, sqlite
+from sqlalchemy.sql.elements import quoted_name
 
 from gateway.sources.secret import SecretRefused, read_secret
-from gateway.sources.views import Mark, View, ViewFault, _Cells, read, unmarked
+from gateway.sources.views import Mark, View, ViewFault, _Cells, query, read, unmarked
 from tests.conftest import apart, new_database
 from tests.hospital import COLUMNS, VIEW, Hospital, result
 
@@ -125,6 +127,15 @@ def test_our_hands_are_tied(hospital: Hospital) -> None:
     assert cells(hospital, "BGDH") == ["R1"]
 
 
+def test_a_view_that_takes_for_ever_is_given_up(hospital: Hospital) -> None:
+    if not hospital.postgresql:
+        pytest.skip("SQLite has no statement timeout, and no view that waits")
+    hospital.run("CREATE VIEW slow AS SELECT pg_sleep(3600)::text AS a, 1 AS w")
+    with pytest.raises(ViewFault) as caught:
+        list(read(hospital.address, View("slow", ("a", "w"), (), "w"), None, timeout=1))
+    assert caught.value.kind == "unreachable"
+
+
 def test_a_reading_sees_one_moment_whatever_is_written_meanwhile(hospital: Hospital) -> None:
     hospital.add(*(result(f"R{n:05}", "A", n, "2026-02-28 10:00:00") for n in range(2_000)))
     reading = read(hospital.address, LIS, None)
@@ -182,6 +193,37 @@ def test_a_database_whose_driver_is_not_installed_says_so(driver: str) -> None:
     with pytest.raises(ViewFault) as caught:
         list(read(f"{driver}://u:p@127.0.0.1:1/d", LIS, None))
     assert caught.value.kind in {"driver", "unreachable"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "open_", "close"),
+    [
+        (oracle.dialect(), '"', '"'),
+        (mssql.dialect(), "[", "]"),
+        (mysql.dialect(), "`", "`"),
+        (postgresql.dialect(), '"', '"'),
+        (sqlite.dialect(), '"', '"'),
+    ],
+    ids=lambda one: getattr(one, "name", None),
+)
+def test_every_database_is_asked_with_quoted_names_and_bound_values(
+    dialect: Dialect, open_: str, close: str
+) -> None:
+    hostile = f"JG{close}; DROP TABLE x --"
+    view = View("LIS.V_LIS_JG", ("GXSJ", "BGDH", hostile), ("BGDH",), "GXSJ")
+    names = {name: quoted_name(name, True) for name in view.columns}
+    moment = Mark("datetime", "2026-02-28T10:00:00")
+    statement = query(view, names, moment).compile(dialect=dialect)
+    said = " ".join(str(statement).split())
+    quoted = [
+        open_ + name.replace(close, close * 2) + close for name in ("LIS", "V_LIS_JG", hostile)
+    ]
+    assert f"FROM {quoted[0]}.{quoted[1]} WHERE" in said
+    assert said.count(quoted[2]) == 1
+    assert said.count("DROP TABLE") == 1
+    assert "2026" not in said
+    assert said.endswith(f"ORDER BY {open_}GXSJ{close}, {open_}BGDH{close}")
+    assert list(statement.params.values()) == [moment.python()]
 
 
 # --- cells and marks -------------------------------------------------------------------------------
