@@ -19,7 +19,7 @@ from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import joining, unmapped_queue
+from gateway.exchange import joining, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.person import evidence_place, head_name, pack_evidence, segment_name
 from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
@@ -118,6 +118,7 @@ async def read_raw(
             issues += trouble
             if plan is not None:
                 plan.release, plan.fresh = release.number, fresh
+                plan.snapshot = release.map.source.options.get("snapshot") is True
                 plans.append(plan)
     unmapped = tuple(one for message in reading.messages for one in message.unmapped)
     return Read(reading, plans, tuple(issues), unmapped)
@@ -295,6 +296,9 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 if not plan.again or _own(plan, before):
                     _heard_again(tx, plan, before, old, one.mapped.clock)
                 continue
+            if plan.snapshot and one.mapped.type == "DiagnosticReport" and changes == "all":
+                lost = snapshots.missing(old.entry, planned.said)
+                plan.issues.extend(snapshots.told(one.mapped.place) if lost else ())
             # Labels only rise: what was closely kept stays so.
             planned = _raised(planned, old.nature, Tier(before.tier))
             relabelled += _labels(planned.nature) != _labels(old.nature)

@@ -57,6 +57,7 @@ class Plan:
     lacking: set[ChartTier] = field(default_factory=set)  # keys that writing turned out to need
     joins: tuple[Join, ...] = ()  # what is said of this chart and others of the hospital
     release: int = 0  # number of the map release that made it; 0 when no map did
+    snapshot: bool = False  # the source's reports are whole: an item that is gone was taken out
     again: bool = False  # a message filed before, read again under another release
     telling: frozenset[str] = frozenset()  # Provenance of it, written when something else is
     fresh: set[str] = field(default_factory=set)  # ids this filing wrote, shared by its plans

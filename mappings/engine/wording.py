@@ -87,6 +87,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "要合并的两份档案身份证号不同,没有合并,请核对",
         "the two charts carry different resident IDs; they were not merged, please look",
     ),
+    "snapshot-missing": (
+        "新报告比旧报告少了项目,旧结果仍然有效,请与检验科核对是否作废",
+        "a newer version of the report holds fewer items; the results still stand, ask the laboratory whether they are withdrawn",
+    ),
     "merge-same-number": (
         "合并的两个病人号相同,没有合并",
         "the merge names the same patient number twice; nothing was merged",
