@@ -25,8 +25,10 @@ _DOCUMENTS = frozenset({"MDM"})
 _ORC_LAST = frozenset({"R22", "R23", "R24"})
 """Events whose ORC stands behind the OBR it belongs to (HL7 2.5.1 chapter 7.3.6 to 7.3.8)."""
 _ORDER_PARTS = frozenset(
-    {"CTD", "TQ1", "TQ2", "CTI", "FT1", "BLG", "TCD", "RXO", "RXE", "RXR", "RXC", "RXD", "RQD"}
+    {"CTD", "TQ1", "TQ2", "CTI", "FT1", "BLG", "TCD", "RXR", "RXC", "RXD", "TXA"}
 )
+_OTHER_ORDERS = frozenset({"RXO", "RXE", "RQD", "RQ1", "ODS", "ODT"})
+"""What is ordered where it is no examination: opens an order like an OBR does."""
 _CONTAINERS = frozenset({"SAC", "INV", "SID"})
 _DOCUMENT_TYPES = frozenset({"ED", "RP"})
 MERGES = frozenset({"A18", "A30", "A34", "A36", "A39", "A40", "A46", "A47"})
@@ -164,14 +166,18 @@ class _Grouper:
                 self.noted.add(segment)
             case "SPM":
                 self.open_specimen(segment)
-            case "TXA":
+            case "TXA" if self.documents:
                 self.document = self.noted = Group("TXA", segment, self.root)
                 self.root.add(segment)
             case "PRT":
                 self.noted.add(segment)
             case _ if name in _CONTAINERS:
                 self.container(segment)
-            case _ if name in _ORDER_PARTS:
+            case _ if name in _OTHER_ORDERS and self.orc is not None:
+                self.order = self.noted = Group("ORC", self.orc, self.root)
+                self.order.add(segment)
+                self.orc = None
+            case _ if name in _ORDER_PARTS or name in _OTHER_ORDERS:
                 self.order_part(segment)
             case _ if name in _HEADERS:
                 self.header(segment)
@@ -181,7 +187,8 @@ class _Grouper:
                 above = self.order if name == "DG1" and self.orders and self.order else self.root
                 Group(name, segment, above)
                 above.add(segment)
-        self.last = name
+        if name != "PRT":
+            self.last = name
 
     def next_patient(self) -> None:
         self.flush()
