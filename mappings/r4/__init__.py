@@ -1,1 +1,1 @@
-"""Checks for resources that arrive as FHIR R4."""
+"""FHIR R4 as data: what is defined (`definitions`), what is valid (`check`), what is looked at (`gate`)."""

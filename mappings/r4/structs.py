@@ -17,6 +17,7 @@ each further resource type; all 146 take half a second and 12 MB.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from operator import attrgetter
@@ -49,6 +50,7 @@ class _Refused(ValueError):
     """Not accepted: the walk of check.py tells why."""
 
 
+_BUILDING: Final = threading.RLock()
 _KIND: Final = msgspec.json.Decoder(_Kind)
 
 
@@ -70,7 +72,9 @@ def accepts(raw: bytes, type_: str) -> bool:
 @cache
 def decoder(type_: str) -> msgspec.json.Decoder[Any]:
     """Decodes one resource type, or raises ValidationError at the first fault."""
-    return msgspec.json.Decoder(struct(type_))
+    # Classes refer to each other, so a half-built one must not be seen by another thread.
+    with _BUILDING:
+        return msgspec.json.Decoder(struct(type_))
 
 
 def struct(type_: str) -> type[msgspec.Struct]:

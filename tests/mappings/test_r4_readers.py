@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -88,6 +90,29 @@ def test_whatever_our_maps_make_is_plainly_valid() -> None:
         assert walked(raw) == [], name
         seen += 1
     assert seen > 100
+
+
+THREADS = """
+import sys, threading
+from mappings.r4 import structs
+sys.setswitchinterval(1e-6)
+RAW = b'{"resourceType":"%s","status":"final","code":{"text":"x"},"extension":[{"url":"u","valueString":"x"}]}'
+kinds = ["Observation"] * 4 + ["DiagnosticReport"] * 4
+told = []
+def work(kind):
+    told.append(structs.accepts(RAW % kind.encode(), kind))
+threads = [threading.Thread(target=work, args=(kind,)) for kind in kinds]
+for one in threads: one.start()
+for one in threads: one.join()
+print(sorted(set(told)), len(told))
+"""
+
+
+def test_threads_that_meet_a_type_at_once_all_get_the_whole_of_it() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "[True] 8\n"
 
 
 # --- the second opinion ----------------------------------------------------------------------------
