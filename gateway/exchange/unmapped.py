@@ -466,6 +466,9 @@ async def _move(
 def _moved(
     tx: Tx, line: Line, values: tuple[object, ...], draft: Draft, services: Services
 ) -> None:
+    if (line.state, values[0]) == ("proposed", "open"):
+        # Not while somebody is approving it: the release with the row is being made.
+        _claim(tx, line, draft.actor, services.now())
     if tx.one(rows.MOVE, line.id, line.state, *values) is None:
         raise Problem(Trouble.CONFLICT, "Somebody else has decided about this line.", "line")
     append(tx, services.log.filing_writer, [draft], services.now)

@@ -113,8 +113,10 @@ async def test_the_next_message_with_the_code_is_mapped_and_met_no_more(here: Of
 
 async def test_whoever_proposed_a_row_does_not_approve_it(here: Office):
     id = await proposed(here)
+    before = await releases.of_site("people", here.services)
     assert await kind(unmapped.approve(id, LI, here.services)) is Kind.REFUSED
     assert (await only(here)).state == "proposed"
+    assert await releases.of_site("people", here.services) == before
 
 
 async def test_nobody_else_sees_or_decides(here: Office):
@@ -194,6 +196,31 @@ async def test_a_proposal_may_be_taken_back_and_made_anew(here: Office):
     await unmapped.propose(id, CREATININE, WANG, here.services, knowing=True)
     assert await kind(unmapped.approve(id, WANG, here.services)) is Kind.REFUSED
     assert (await unmapped.approve(id, LI, here.services)).release == await here.in_force()
+
+
+async def test_of_two_who_propose_at_once_one_does(here: Office):
+    id = (await only(here)).id
+    ended = await asyncio.gather(
+        *(unmapped.propose(id, CREATININE, who, here.services, knowing=True) for who in (LI, WANG)),
+        return_exceptions=True,
+    )
+    assert sorted(type(end).__name__ for end in ended) == ["NoneType", "Problem"]
+    assert (await only(here)).proposed_by in ("li", "wang")
+
+
+async def test_a_proposal_is_not_turned_down_while_it_is_being_approved(here: Office, monkeypatch):
+    id = await proposed(here)
+    derive, told = releases.derive, []
+
+    async def meanwhile(*given: Any) -> int:
+        told.append(await kind(unmapped.decline(id, it("zhao"), here.services)))
+        return await derive(*given)
+
+    monkeypatch.setattr(releases, "derive", meanwhile)
+    await unmapped.approve(id, WANG, here.services)
+
+    assert told == [Kind.CONFLICT]
+    assert (await only(here)).state == "approved"
 
 
 async def test_what_was_not_proposed_cannot_be_approved(here: Office):
