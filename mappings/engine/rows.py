@@ -18,10 +18,12 @@ a line that is no JSON stop only themselves.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, BinaryIO
@@ -216,7 +218,8 @@ class RowDialect:
             if not begin:
                 raise _Stop("empty", "")
             if begin[:1] in b"[{":
-                rows = _json_rows(raw[len(mark) :], contract, source.limits.rows)
+                text_of_json = _as_utf8(raw[len(mark) :], codec)
+                rows = _json_rows(text_of_json, contract, source.limits.rows)
             else:
                 if mark and codec != CODECS.get(source.charset.lower(), "utf-8"):
                     issues.append(Issue("note", "charset-by-mark", ""))
@@ -261,7 +264,32 @@ def _codec(begin: bytes, charset: str) -> tuple[str, bytes]:
     return codec, b""
 
 
+_PIECE = 1_000_000
 _MARKS = {b"\xef\xbb\xbf": "utf-8", b"\x84\x31\x95\x33": "gb18030"}
+
+
+def _as_utf8(raw: bytes, codec: str) -> bytes:
+    """A JSON text, which is UTF-8 by its standard, of a system that writes it in the registered set."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        with suppress(UnicodeDecodeError):
+            return raw.decode(codec).encode()
+    return raw
+
+
+def _is_utf8(file: BinaryIO, limit: int) -> bool:
+    """Whether everything from here is UTF-8; the file stands again where it stood."""
+    here, decoder = file.tell(), codecs.getincrementaldecoder("utf-8")()
+    try:
+        while piece := file.read(min(limit, _PIECE)):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    finally:
+        file.seek(here)
+    return True
 
 
 def _decode(raw: bytes, codec: str, issues: list[Issue]) -> str:
@@ -500,6 +528,11 @@ def _parts(file: BinaryIO, source: Source) -> Iterator[bytes]:
     file.seek(-len(begin), io.SEEK_CUR)
     if begin[len(mark) :].lstrip(b" \t\r\n")[:1] in (b"[", b"{"):
         file.seek(len(mark), io.SEEK_CUR)
+        if not _is_utf8(file, limit):
+            # Of the whole file, not of each line: a short GBK text may be valid UTF-8 by chance.
+            file = io.BytesIO(_as_utf8(streams.whole(file, limit), codec))
+            if not _is_utf8(file, limit):
+                raise _Stop("json-not-utf8", "")
         opening, between, closing = b"[", b",", b"]"
         if streams.is_ndjson(file, limit):
             lines = iter(lambda: file.readline(limit), b"")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -313,3 +314,17 @@ def test_a_number_keeps_its_digits_in_every_form(digits: str) -> None:
     for raw in (as_csv([row]), as_json([row]), as_lines([row]), bare):
         (letter,), _ = RowDialect().cut(raw, source())
         assert cells(letter, "JG", source()) == [digits]
+
+
+@pytest.mark.parametrize("form", [as_lines, lambda some: as_lines(some[:1])])
+def test_json_in_the_registered_set_is_read_and_cut_into_utf8(form: Any) -> None:
+    """Java on a Chinese Windows writes it so; each unit is the JSON it should have been."""
+    raw = form(ROWS).decode().encode("gb18030")
+    letters, issues = RowDialect().cut(raw, source())
+    assert not issues
+    assert cells(letters[0], "XM", source())[0] == "王珅"
+    units = list(rows.units(io.BytesIO(raw), source(), []))
+    assert len(units) == len(letters)
+    assert "王珅".encode() in units[0].raw
+    assert only_stop(raw, source("utf-8")).code == "json-not-utf8"
+    assert len(list(rows.units(io.BytesIO(raw), source("utf-8"), []))) == 1
