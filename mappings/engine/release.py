@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -62,6 +63,14 @@ and `lint(file, tables)` when it reads whole deliveries itself. `for_map(file, s
 each map file; that dialect says which letters the file accepts and opens them for its rules."""
 
 _SOURCE_WORDS = frozenset({"org", "name", "charset", "timezone", "space", "ids", "limits"})
+SOURCE_OPTIONS = frozenset(
+    {"envelope", "pseudo_utc"}  # of several forms
+    | {"columns", "delimiter", "group", "rename", "watermark"}  # rows
+    | {"overlap", "recode", "silent_after"}  # rows of a view the gateway reads itself
+    | {"namespaces", "repair"}  # xml
+    | {"resource_ids"}  # fhir
+)
+"""What else may stand in ``[source]``. A misspelt setting is a wrong one, so nothing else may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +341,15 @@ class _Loader:
     ) -> Source | None:
         zone = self.zone(settings.get("timezone"), lines.get("timezone", line))
         charset = str(settings.get("charset", "utf-8")).lower()
+        known_words = sorted(_SOURCE_WORDS | SOURCE_OPTIONS)
+        for name in settings:
+            if name not in known_words:
+                near = get_close_matches(name, known_words, 3, 0.5) or known_words
+                self.find(
+                    lines.get(name, line),
+                    f"[source] 不认识 {name}；可用：{', '.join(near)}",
+                    f"[source] knows no {name}; known are: {', '.join(near)}",
+                )
         org = settings.get("org")
         if not isinstance(org, str) or not org:
             self.find(line, "[source] 要写 org（机构编号）", "[source] needs org")
