@@ -64,7 +64,7 @@ each map file; that dialect says which letters the file accepts and opens them f
 
 _SOURCE_WORDS = frozenset({"org", "name", "charset", "timezone", "space", "ids", "limits"})
 SOURCE_OPTIONS = frozenset(
-    {"envelope", "pseudo_utc"}  # of several forms
+    {"envelope", "pseudo_utc", "snapshot"}  # of several forms
     | {"columns", "delimiter", "group", "rename", "watermark"}  # rows
     | {"overlap", "recode", "silent_after"}  # rows of a view the gateway reads itself
     | {"namespaces", "repair"}  # xml
