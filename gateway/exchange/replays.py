@@ -40,6 +40,7 @@ from mappings.engine import Mapped, Message
 
 BATCH: Final = 16
 LEASE: Final = 30_000_000  # µs; a process that died lets go after it
+MOST_LATE: Final = 1_000
 EVER: Final = 2**62
 
 
@@ -192,16 +193,32 @@ async def _step(replay: ReplayRow, services: Services) -> int:
         replay.unmapped,
         BATCH,
     )
-    if not found:
-        await services.db.do(_end, replay, services.now())
-        return 0
     release = await services.maps.of(replay.release)
     known = await services.db.read(inbox.SOURCE, replay.source)
-    source = inbox.SourceRow(*known[0])
-    going = _Going(replay, source, release)
+    going = _Going(replay, inbox.SourceRow(*known[0]), release)
+    if not found:
+        await _finish(going, services)
+        return 0
     for row in found:
         await _one(KeptRow(*row), going, services)
     return len(found)
+
+
+async def _finish(going: _Going, services: Services) -> None:
+    """End a replay, after the messages that were in hand under the release before when it began."""
+    row = going.row
+    if not row.dry:
+        late = await services.db.read(
+            rows.STRAGGLERS,
+            row.source,
+            row.until_at or EVER,
+            row.asked_at,
+            going.release.map.release,
+            MOST_LATE,
+        )
+        for one in late:
+            await _one(KeptRow(*one), going, services)
+    await services.db.do(_end, going.row, services.now())
 
 
 def _end(tx: Tx, replay: ReplayRow, at: int) -> None:
@@ -359,13 +376,14 @@ def _move_on(tx: Tx, kept: KeptRow, going: _Going, tally: Tally, services: Servi
     state = now.state
     changed = sum(tally.types.values())
     report = msgspec.json.encode(tally).decode()
+    position, last = max((now.position, now.last), (kept.arrived, kept.id))
     tx.run(
         rows.MOVE_ON,
-        going.row.id, kept.arrived, kept.id, going.row.done + 1, changed, state, report, 0,
+        going.row.id, position, last, going.row.done + 1, changed, state, report, 0,
     )  # fmt: skip
     return going.row._replace(
-        position=kept.arrived,
-        last=kept.id,
+        position=position,
+        last=last,
         done=going.row.done + 1,
         changed=changed,
         state=state,

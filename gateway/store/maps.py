@@ -169,6 +169,24 @@ KEPT = Statement(
     "most",
 )
 """Kept messages of one source from a place in their order of arrival on."""
+STRAGGLERS = Statement(
+    select(*_KEPT)
+    .where(
+        _inbox.c.source == bindparam("source"),
+        _inbox.c.arrived < bindparam("until"),
+        _inbox.c.settled >= bindparam("begun"),
+        _inbox.c.release != bindparam("release"),
+        _inbox.c.state != "waiting",
+    )
+    .order_by(_inbox.c.arrived, _inbox.c.id)
+    .limit(bindparam("most")),
+    "source",
+    "until",
+    "begun",
+    "release",
+    "most",
+)
+"""Messages that were just being filed under another release when a replay began."""
 COUNT_KEPT = Statement(
     select(func.count()).select_from(_inbox).where(*_chosen()),  # type: ignore[arg-type]
     "source",

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import releases, replays
+from gateway.exchange import filing, releases, replays
 from gateway.jobs.worker import Worker
 from gateway.services.caller import OPERATOR
 from gateway.store import inbox, tables
@@ -325,6 +325,35 @@ async def test_messages_flow_while_a_replay_runs(here: Office):
     found = await here.house.current("Observation")
     assert [one.plain["method"]["text"] for one in found] == ["by hand"] * 8
     assert sorted(one.version for one in found) == [1, 1, 1, 1, 2, 2, 2, 2]
+
+
+async def test_a_message_that_was_in_hand_when_the_map_changed_is_not_forgotten(
+    here: Office, monkeypatch: pytest.MonkeyPatch
+):
+    """Read under the old release, committed after the replay has passed its place."""
+    await here.house.file(here.house.adt(person()), here.house.oru(person(), report="R1"))
+    (receipt,) = await here.house.send(here.house.oru(person(), report="R2"))
+    here.add_rule("Observation", BY_HAND)
+    old = await here.services.maps.in_force("people")
+    await here.release()
+    number = await replays.start("people-his", OPERATOR, here.services)
+    # Its job is leased, so it is not in the line; the replay passes it over.
+    await here.services.db.do(lambda tx: tx.run(inbox.PUT_OFF_JOB, "file", receipt.id, 2**61))
+    assert await Worker(here.services).replay_some() == 3
+    with monkeypatch.context() as patch:
+
+        async def before(site: str) -> Any:
+            return old
+
+        patch.setattr(here.services.maps, "in_force", before)
+        await filing.file_message(receipt.id, here.services)
+    here.house.clock.forward(60)  # the lease of the worker above runs out
+
+    row = await here.finish(number)
+
+    found = await here.house.current("Observation")
+    assert [one.plain["method"]["text"] for one in found] == ["by hand"] * 2
+    assert row.state == "done"
 
 
 async def test_two_workers_share_a_replay_without_doing_it_twice(here: Office):
