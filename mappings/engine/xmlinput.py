@@ -89,8 +89,8 @@ class Document:
         """The elements that rules have read so far."""
         everywhere = [self.top, *(scope for scopes in self._scopes.values() for scope in scopes)]
         for scope in everywhere:  # what generated code has read as raw text
-            for number in [number for number, raw in scope.raws.items() if raw]:
-                self.dialect.slots[number].getter(scope)
+            for key in [key for key, raw in scope.raws.items() if raw]:
+                self.dialect.getter(key)(scope)
         return {
             value.place.element
             for scope in everywhere
@@ -114,7 +114,7 @@ class Scope:
     ) -> None:
         self.document, self.nodes, self.parent, self.grouped = document, nodes, parent, grouped
         self.cache: dict[str, Sequence[Value]] = {}
-        self.raws: dict[int, str] = {}
+        self.raws: dict[str, str] = {}
         self.index: dict[str, list[Any]] | None = None
         self._place = ""
 
@@ -175,21 +175,48 @@ class _Record(Sequence[str]):
 
     def __getitem__(self, number: Any) -> Any:
         scope = self._scope
-        found = scope.raws.get(number)
+        key, quick, getter = self._slots[number]
+        found = scope.raws.get(key)
         if found is None:
-            quick, getter = self._slots[number]
             found = None if quick is None else quick(scope)
             if found is None:
                 found = _raw(getter(scope))
-            scope.raws[number] = found
+            scope.raws[key] = found
         return found
 
 
 class _Slot(NamedTuple):
     """How an address is read: as raw text without making a value of it, if that can be, and as values."""
 
+    key: str
     quick: Quick | None
     getter: Getter
+
+
+class _Found(Place):
+    """The place of a value that was made of a raw text; looked for only when somebody asks."""
+
+    __slots__ = ("_find", "_scope")
+
+    def __init__(self, scope: Scope, find: Callable[[Scope], Sequence[Value]]) -> None:
+        self._scope, self._find = scope, find
+
+    @property
+    def element(self) -> Any:
+        return self._place().element
+
+    def __str__(self) -> str:
+        return str(self._place())
+
+    def _place(self) -> Any:
+        return self._find(self._scope)[0].place
+
+
+def _of_raw(raw: str, place: Place) -> Sequence[Value]:
+    if not raw:
+        return ()
+    text, *parts = raw.split(PARTS)
+    return (Value(text, place, tuple(parts) or (text,)),)
 
 
 def _raw(values: Sequence[Value]) -> str:
@@ -238,7 +265,8 @@ class XmlDialect:
         self.names, self.plan = names or Names(), plan or {}
         self._getters: dict[str, Getter] = {}
         self._keys: dict[str, Getter] = {}
-        self._slots: dict[str, int] = {}
+        self._slots: dict[str, _Slot] = {}
+        self._numbers: dict[str, int] = {}
         self.slots: list[_Slot] = []
 
     def address(self, text: str, source: Source) -> Getter:
@@ -251,32 +279,43 @@ class XmlDialect:
         many = "[*]" in text
         expanded = self.names.expand(text.replace("[*]", ""))
         find = compile_path(expanded, self.names)
+        quick = None if many else compile_raw(expanded, self.names)
         key = f"{expanded}*" if many else expanded
         everywhere = absolute(expanded)
+
+        def values(at: Scope) -> Sequence[Value]:
+            return _values(find(at), at, expanded, many)
 
         def get(scope: Scope) -> Sequence[Value]:
             at = scope.document.top if everywhere else scope
             found = at.cache.get(key)
             if found is None:
-                found = at.cache[key] = _values(find(at), at, expanded, many)
+                raw = at.raws.get(key)
+                if raw is None and quick is not None:
+                    raw = quick(at)
+                if raw is None or quick is None:
+                    found = values(at)
+                else:
+                    at.raws[key] = raw
+                    found = _of_raw(raw, _Found(at, values))
+                at.cache[key] = found
             return found
 
+        self._slots[text] = _Slot(key, quick, get)
         self._keys[key] = get
         return get
 
     # What generated code asks for.
 
     def slot(self, address: str, source: Source) -> Slot | None:
-        number = self._slots.get(address)
+        number = self._numbers.get(address)
         if number is None:
             try:
-                getter = self.address(address, source)
+                self.address(address, source)
             except AddressFault:
                 return None
-            number = self._slots[address] = len(self.slots)
-            expanded = self.names.expand(address.replace("[*]", ""))
-            quick = None if "[*]" in address else compile_raw(expanded, self.names)
-            self.slots.append(_Slot(quick, getter))
+            number = self._numbers[address] = len(self.slots)
+            self.slots.append(self._slots[address])
         return Slot(_DOCUMENT if self.outside(address, "") else _HERE, number)
 
     def text(self, address: str, source: Source) -> Callable[[str, Any], str | None] | None:
@@ -293,6 +332,10 @@ class XmlDialect:
                     if value.place is place:
                         return key, index
         return None
+
+    def getter(self, key: str) -> Getter:
+        """How the values are read that a scope keeps under this key."""
+        return self._keys[key]
 
     def absolute(self, place: Any, scope: Scope) -> str:
         key, index = place

@@ -97,7 +97,8 @@ def compile_raw(text: str, names: Names) -> Quick | None:
     ending = _quick_ending(tags, attribute)
     if everywhere:
         return lambda scope: ending(scope.document.root, scope.document)
-    return lambda scope: ending(scope.nodes[0], scope.document)
+    # The siblings of a group are looked at one after the other, by the getter.
+    return lambda scope: None if scope.grouped else ending(scope.nodes[0], scope.document)
 
 
 def _quick_by_code(
@@ -112,25 +113,42 @@ def _quick_by_code(
         if found is None:
             return ""
         act = found[0]
-        return ending(act, document) if act.tag == tag else None
+        if act.tag != tag:
+            return None
+        raw = ending(act, document)
+        # Nothing in the only act there is, is nothing.
+        return raw if raw != "" or len(found) == 1 else None
 
     return quick
 
 
 def _quick_ending(tags: tuple[str, ...], attribute: str) -> Callable[[Any, Any], str | None]:
-    """What stands at the end of a walk over first children."""
+    """What stands at the end of a walk over first children: empty when surely nothing, None when unsure."""
 
     def ending(node: Any, document: Any) -> str | None:
+        begin = node
         for tag in tags:
             node = next(node.iterchildren(tag), None)
             if node is None:
-                return None
+                return "" if _only(begin, tags) else None
         if attribute:
             return (node.get(attribute) or "").strip() or None
         said = xmlvalue.said(node, document)
         return (said if type(said) is str else PARTS.join(said)) or None
 
     return ending
+
+
+def _only(node: Any, tags: tuple[str, ...]) -> bool:
+    """Whether no step that could be gone had another way to go."""
+    for tag in tags:
+        children = node.iterchildren(tag)
+        node = next(children, None)
+        if node is None:
+            return True
+        if next(children, None) is not None:
+            return False
+    return True
 
 
 def compile_path(text: str, names: Names) -> Finder:

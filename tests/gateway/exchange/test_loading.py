@@ -67,3 +67,10 @@ async def test_a_source_nobody_declared_takes_nothing(services: Services, tmp_pa
         async for _ in loading.load("nobody", file_of(tmp_path, 1), services):
             pass
     assert caught.value.kind is Kind.UNKNOWN
+
+
+async def test_a_file_that_is_a_document_is_one_message(services: Services, tmp_path: Path) -> None:
+    path = tmp_path / "report.xml"
+    path.write_bytes('<?xml version="1.0" encoding="GBK"?><a>检验报告</a>'.encode("gb18030"))
+    outcomes = [one async for some, _ in loading.load("tcm-emr", path, services) for one in some]
+    assert outcomes == ["new"]
