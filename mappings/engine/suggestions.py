@@ -191,7 +191,7 @@ def _by_specimen(sent: str, term: Term) -> list[tuple[float, Reason | None]]:
         return []
     if group == meant:
         return [(12.0, Reason("specimen"))]
-    return [(-40.0, Reason("specimen-other", (term.specimen,)))]
+    return [(-60.0, Reason("specimen-other", (term.specimen,)))]
 
 
 def _by_unit(code: str, term: Term) -> list[tuple[float, Reason | None]]:

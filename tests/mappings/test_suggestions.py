@@ -28,6 +28,7 @@ ITEMS = [
     ("HBSAG", "乙肝表面抗原", "SER", "", "5196-1"),
     ("CT01", "胸部CT平扫(64排)", "", "", "29252-4"),
     ("DR1", "胸部正位片DR", "", "", "24648-8"),
+    ("CR", "肌酐", "UR", "umol/L", ""),  # another item than in serum, and not in the catalogue
     ("CP01", "铜蓝蛋白", "SER", "g/L", ""),
     ("", "", "", "", ""),
 ]
