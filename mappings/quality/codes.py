@@ -90,29 +90,33 @@ OTHER_CODES = frozenset({"99", "OT", "OTH", "OTHER", "98", "9999"})
 
 
 def code_meaning(seen: Sighting) -> Iterator[Label]:
-    """Every code of the sender's own tables with the name it came with: (system and code, name, table)."""
-    waiting: list[object] = [one for one in seen.resources if one.get("resourceType") in _CODED]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting.extend(node)
-            continue
-        if not isinstance(node, dict):
-            continue
-        for coding in node.get("coding") or ():
-            system, code = str(coding.get("system", "")), str(coding.get("code", ""))
-            _, ours, table = system.rpartition("/CodeSystem/")
-            if ours and code and not system.startswith(_STANDARD):
-                name = _clean(str(coding.get("display") or node.get("text") or ""))
-                if name:
+    """Every code of the sender's own tables with the name it came with: (system and code, name, table).
+
+    Concepts that stand directly in a resource or in a component of it: there codes of tables are.
+    """
+    for resource in seen.resources:
+        if resource.get("resourceType") != "Provenance":
+            yield from _meanings(resource)
+            for component in resource.get("component") or ():
+                yield from _meanings(component)
+
+
+def _meanings(node: Resource) -> Iterator[Label]:
+    for element in node.values():
+        for concept in element if type(element) is list else (element,):
+            if type(concept) is not dict or "coding" not in concept:
+                continue
+            for coding in concept["coding"]:
+                system = str(coding.get("system", ""))
+                _, ours, table = system.rpartition("/CodeSystem/")
+                if not ours or system.startswith(_STANDARD):
+                    continue
+                code = str(coding.get("code", ""))
+                name = _clean(str(coding.get("display") or concept.get("text") or ""))
+                if code and name:
                     yield f"{system}|{code}", name, table
-        waiting.extend(value for value in node.values() if type(value) in (dict, list))
 
 
-_CODED = frozenset(
-    {"Condition", "DiagnosticReport", "Encounter", "Observation", "Patient", "Procedure"}
-    | {"ServiceRequest", "Specimen"}
-)
 _STANDARD = ("http://terminology.hl7.org/", "http://hl7.org/", "http://loinc.org")
 
 
