@@ -229,7 +229,9 @@ def _same_thing(
             if how:
                 found.setdefault(loinc, []).append((25.0, Reason(how, (one.code,))))
         elif name and cleaned(one.row.get("name", "")) == name:
-            found.setdefault(loinc, []).append((8.0, Reason("neighbour", (one.organization,))))
+            approved = (8.0, Reason("neighbour", (one.organization,)))
+            if approved not in found.setdefault(loinc, []):  # a hospital of three maps is one
+                found[loinc].append(approved)
     return found
 
 

@@ -65,6 +65,8 @@ def test_another_hospitals_approved_row_counts_and_is_named():
 
     assert one.cells["loinc"] == "14338-8"
     assert "people 的对照已批准" in one.text()
+    (again,) = suggest(met, "items", [Precedent("people", row)] * 3)
+    assert again == one, "a hospital of three maps is one hospital"
 
 
 def test_an_own_code_that_differs_only_by_zeros_is_told():
