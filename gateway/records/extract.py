@@ -229,7 +229,9 @@ def _targets(value: Any, said_as: str) -> Iterator[tuple[str, bytes]]:
             yield said_as, bytes.fromhex(match[1])
 
 
-_WORDS = frozenset({"display", "text", "conclusion", "valueString", "title", "comment"})
+_WORDS = frozenset(
+    {"display", "text", "conclusion", "valueString", "title", "comment", "description"}
+)
 _ABOUT_OTHERS = frozenset({"subject", "patient"})
 
 

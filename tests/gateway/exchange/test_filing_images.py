@@ -11,6 +11,7 @@ import pytest
 
 from gateway.exchange import filing, sources
 from gateway.exchange.receive import Unit, receive
+from gateway.vault import Tier
 from tests.dicom_objects import CT, STUDY, image, manifest, part10
 from tests.gateway.exchange.house import House
 
@@ -153,3 +154,30 @@ async def test_a_report_and_its_images_meet_whichever_comes_first(pacs: House, f
     assert study.plain["basedOn"] == [{"reference": f"ServiceRequest/{order.id}"}]
     assert study.plain["status"] == "available"
     assert study.chart == report.chart
+
+
+async def test_images_of_a_protected_matter_are_shelved_like_any_record_of_it(pacs: House) -> None:
+    """The word stands in a description; the Provenance that tells of the study is shelved with it."""
+    await pacs.file(part10(image(StudyDescription="艾滋病相关肺部感染复查")), source=PACS)
+    study = await pacs.only("ImagingStudy")
+    assert "HIV" in study.nature.sensitivities
+    assert study.tier is not Tier.GENERAL
+    assert (await pacs.only("Provenance")).tier is study.tier
+
+
+async def test_a_word_that_comes_with_a_later_series_raises_the_whole_study(pacs: House) -> None:
+    later = part10(
+        image(
+            SOPInstanceUID=f"{STUDY}.7.1",
+            SeriesInstanceUID=f"{STUDY}.7",
+            SeriesDescription="HIV 随访",
+        )
+    )
+    await pacs.file(FIRST, later, source=PACS)
+    study = await pacs.only("ImagingStudy")
+    assert "HIV" in study.nature.sensitivities
+    assert study.tier is not Tier.GENERAL
+    # Its first version has moved to the same shelf.
+    assert {one.tier for one in await pacs.everything() if one.type == "ImagingStudy"} == {
+        study.tier
+    }
