@@ -20,6 +20,8 @@ from mappings.quality.sighting import Sighting
 
 MOST_GROUPS = 20_000
 MOST_PLACES = 20
+_ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What a resource raises that is not as R4 has it: FHIR that passes through may be of any shape."""
 
 
 class Result(NamedTuple):
@@ -77,8 +79,13 @@ class Tally:
     def add(self, seen: Sighting) -> None:
         """Count one message."""
         for one in self._detectors:
-            if one.notice is not None:
-                self._counts[one.name].add(seen.day, Counter(one.notice(seen)))
+            if one.notice is None:
+                continue
+            try:
+                counted = Counter(one.notice(seen))
+            except _ODD:  # it has nothing to say of a resource of no known shape
+                continue
+            self._counts[one.name].add(seen.day, counted)
 
     def merge(self, other: Tally) -> None:
         """Take over what another tally of the same source counted."""

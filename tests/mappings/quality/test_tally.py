@@ -122,3 +122,31 @@ def test_what_stays_in_a_sample_has_everything_ever_counted_for_it(most: int) ->
     (counted,) = tally._counts["code-meaning"].days.values()
     assert set(counted.values()) == {3}
     assert len(counted) == min(most, 20)
+
+
+words = st.sampled_from(
+    ["code", "coding", "category", "system", "display", "text", "subject", "reference", "result",
+     "encounter", "class", "effectiveDateTime", "issued", "identifier", "value", "use", "specimen",
+     "collection", "type", "modality", "orderDetail", "basedOn", "effectivePeriod", "start", "id"]
+)  # fmt: skip
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=12), times),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=12,
+)
+TYPES = ["Patient", "Observation", "DiagnosticReport", "Encounter", "ServiceRequest", "Specimen", "ImagingStudy"]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(TYPES), st.dictionaries(words, anything, max_size=6)), max_size=4
+    )
+)
+def test_no_shape_of_a_resource_stops_the_count(odd: list[tuple[str, dict[str, object]]]) -> None:
+    tally = tallied([seen(*({**members, "resourceType": kind} for kind, members in odd)), SOUND])
+    rows = {row.detector: row for row in tally.results()}
+    assert rows["encounter-class"].seen >= 1
+
+
+SOUND = seen(report(encounter=AT_E), visit("AMB"))
