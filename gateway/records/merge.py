@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+import orjson
+
 from mappings.engine import jsontext
 from mappings.engine.elements import JOINED
 
@@ -167,14 +169,12 @@ def _count(
     for name, below in unions.items():
         if name not in _COUNTS or name not in members:
             continue
-        listed = jsontext.parse(b"{%s}" % members[name]).get(name)
-        assert listed is not None
-        counts = {_COUNTS[name]: len(listed.items())}
-        counts |= {
-            _COUNTS[inner]: sum(_said(one.members(), _COUNTS[inner]) for one in listed.items())
-            for inner in below
-            if inner in _COUNTS
-        }
+        listed = orjson.loads(b"{%s}" % members[name])[name]  # to count; nothing of it is written
+        counts = {_COUNTS[name]: len(listed)}
+        for inner in below:
+            if (count := _COUNTS.get(inner)) is not None:
+                told = [one.get(count) for one in listed if type(one) is dict]
+                counts[count] = sum(number for number in told if type(number) is int)
         for count, least in counts.items():
             most = max(least, _said(before, count), _said(after, count))
             members[count] = b'"%s":%d' % (count.encode(), most)
