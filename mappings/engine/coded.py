@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 LOINC = "http://loinc.org"
 ICD10 = "http://hl7.org/fhir/sid/icd-10"
-_MEMO = 8192
 _ICD_BASE = re.compile(r"([A-Z]\d\d)(?:\.(\d))?(?![A-Za-z])")
 
 
@@ -94,14 +93,11 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         bound.tables[name] for name in ("units", "county_units") if name in bound.tables
     )
     mark_url = setup.extension("hr-mark")
-    # The node, what goes beside it, whether it is mapped, and whether the table knows it at all.
-    memo: dict[
-        tuple[tuple[str, ...], str, str], tuple[Any, tuple[tuple[str, Any], ...], bool, bool]
-    ] = {}
 
     def made(
         parts: tuple[str, ...], specimen: str, kind: str
     ) -> tuple[Any, tuple[tuple[str, Any], ...], bool, bool]:
+        """The node, what goes beside it, whether it is mapped, and whether the table knows it at all."""
         code, name, system = (*parts[:3], "", "")[:3]
         # Some sources send a name and no code, others a code and no name: then the table's own helps out.
         row = table.get(code or name, specimen, kind)
@@ -143,12 +139,7 @@ def _make_concept(setup: Setup, bound: Bound) -> Apply:
         value = found[0]
         kind = unit_kinds.kind(units.ucum(unit_of(at), unit_tables)) if table.by_unit else ""
         key = (value.parts, bound.text("specimen", at), kind)
-        known = memo.get(key)
-        if known is None:
-            if len(memo) >= _MEMO:
-                memo.clear()
-            known = memo[key] = made(*key)
-        node, offers, mapped, decided = known
+        node, offers, mapped, decided = made(*key)
         if not mapped:
             at.issue("note", "unmapped-code", value.place)
             if not decided:

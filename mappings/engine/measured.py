@@ -27,7 +27,6 @@ _SYSTEMS = {
     "2.16.840.1.113883.6.96": "http://snomed.info/sct",
 }
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):?([0-5]\d)(?::?([0-5]\d))?")
-_MEMO = 8192
 
 
 def _interpretation(code: str) -> list[dict[str, Any]]:
@@ -61,16 +60,9 @@ def _make_lab_value(setup: Setup, bound: Bound) -> Apply:
     unit_tables = _unit_tables(bound)
     ordinal_system = setup.code_system("ordinal")
     answers = setup.code_system(f"{setup.source.org}-answers")
-    memo: dict[tuple[str, str], _Made] = {}
 
     def made(text: str, unit: str) -> _Made:
-        key = (text, unit)
-        known = memo.get(key)
-        if known is None:
-            if len(memo) >= _MEMO:
-                memo.clear()
-            known = memo[key] = _lab_node(text, unit, words, unit_tables, ordinal_system)
-        return known
+        return _lab_node(text, unit, words, unit_tables, ordinal_system)
 
     def lab_value(found: Sequence[Value], at: Instance) -> Any:
         if "dataAbsentReason" in at.offered and at.body.get("status") == "cancelled":
@@ -255,7 +247,6 @@ def _make_amount(setup: Setup, bound: Bound) -> Apply:
 def _make_arrows(setup: Setup, bound: Bound) -> Apply:
     """interpretation(flags) and arrows: the sender's flag as an interpretation, its own text kept."""
     table = bound.tables["flags"]
-    memo: dict[str, tuple[list[dict[str, Any]], bool] | None] = {}
 
     def made(text: str) -> tuple[list[dict[str, Any]], bool] | None:
         row = table.get(values.fold(text)) or table.get(text)
@@ -273,11 +264,7 @@ def _make_arrows(setup: Setup, bound: Bound) -> Apply:
         nodes: list[dict[str, Any]] = []
         for value in found:
             text = value.text
-            if text not in memo:
-                if len(memo) >= _MEMO:
-                    memo.clear()
-                memo[text] = made(text)
-            result = memo[text]
+            result = made(text)
             if result is not None:
                 nodes.extend(result[0])
                 if not result[1]:
@@ -290,7 +277,6 @@ def _make_arrows(setup: Setup, bound: Bound) -> Apply:
 
 def _make_range(setup: Setup, bound: Bound) -> Apply:
     unit_tables = _unit_tables(bound)
-    memo: dict[tuple[str, str], tuple[list[dict[str, Any]], bool]] = {}
 
     def made(text: str, unit: str) -> tuple[list[dict[str, Any]], bool]:
         parts, sure = values.read_range(text)
@@ -314,15 +300,10 @@ def _make_range(setup: Setup, bound: Bound) -> Apply:
             return None
         unit_value = bound.first("unit", at)
         unit = units.rejoin(unit_value.parts)[0] if unit_value is not None else ""
-        key = (found[0].whole, unit)
-        known = memo.get(key)
-        if known is None:
-            if len(memo) >= _MEMO:
-                memo.clear()
-            known = memo[key] = made(*key)
-        if not known[1]:
+        nodes, sure = made(found[0].whole, unit)
+        if not sure:
             at.issue("note", "range-text-only", found[0].place)
-        return known[0]
+        return nodes
 
     return reference_range
 

@@ -75,6 +75,16 @@ def test_a_code_is_traced_to_its_field_its_table_row_and_its_rule(told: Explaine
     assert '"1742-6"' in code.value
 
 
+def test_the_table_row_is_named_for_every_result_not_only_the_first(told: Explained) -> None:
+    for said in told.messages:
+        for one in said.resources:
+            for element in one.at("valueQuantity"):
+                if '"code"' not in element.value:
+                    continue  # A unit no table knows.
+                asked = [looked for step in element.steps for looked in step.looked]
+                assert "units.csv" in "".join(looked.line for looked in asked if looked.known)
+
+
 def test_an_element_that_a_function_gave_beside_its_own_is_traced_too(told: Explained) -> None:
     mark = [one for one in first(told, "Observation").at("extension") if one.offered]
     assert [(one.rule, one.sources[0].address) for one in mark] == [("code", "OBX-3")]
