@@ -25,6 +25,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from mappings.engine import streams, xmlparse, xmlrepair, xmlvalue
+from mappings.engine.attachments import Blob
 from mappings.engine.model import Finding, Issue, Unit
 from mappings.engine.reader import AddressFault, Getter, Letter, Slot, Source, Value, plain
 from mappings.engine.rules import Line, RuleFile
@@ -413,6 +414,7 @@ class XmlDialect:
             root=document.top,
             digest=digest,
             issues=tuple(issues),
+            blobs=_cut_documents(root) if b"B64" in data else {},
         )
         return (letter,), ()
 
@@ -450,6 +452,17 @@ def _values(nodes: Sequence[Any], scope: Scope, address: str, many: bool) -> Seq
             if not many:
                 break
     return values or ()
+
+
+def _cut_documents(root: Any) -> dict[str, Blob]:
+    """Put a token in the place of every document in base64."""
+    blobs: dict[str, Blob] = {}
+    for element in root.iter("{*}*"):
+        if element.get("representation") == "B64" and not len(element) and element.text:
+            blob = Blob("".join(element.text.split()))
+            blobs[blob.token] = blob
+            element.text = blob.token
+    return blobs
 
 
 def _read(raw: bytes, source: Source, issues: list[Issue]) -> tuple[Any, bytes]:

@@ -12,13 +12,14 @@ One rule for all of them, by what the element carries and not by what `xsi:type`
     given, family    PN                           family, given, middle (as HL7 XPN counts)
     anything else    ST, ED                       the text
 
-Empty elements, empty codes and nullFlavor are no value. Base64 is no text: attachments are read apart.
+Empty elements, empty codes and nullFlavor are no value. Base64 is no text but a document (`attachments`).
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+from mappings.engine.attachments import MARK
 from mappings.engine.reader import Value
 
 _LOINC = "2.16.840.1.113883.6.1"
@@ -114,10 +115,12 @@ def said(element: Any, context: Context) -> Said:
             return found
     elif (number := get("extension")) is not None or get("root") is not None:
         return _identifier(element, number)
+    if get("representation") == "B64":
+        # The reader put a token where a document stood (`attachments`); its media type is the first part.
+        token = (element.text or "").strip()
+        return (token, get("mediaType") or "", token) if token.startswith(MARK) else ""
     if len(element):
         return _composite(element, context)
-    if get("representation") == "B64":
-        return ""
     return (element.text or "").strip()
 
 
@@ -166,7 +169,9 @@ def _translation(element: Any) -> Any:
 def _referred(element: Any, context: Context) -> str:
     for child in element:
         if _local(child.tag) == "reference":
-            return context.narrative(child.get("value") or "")
+            named = (child.get("value") or "").strip()
+            # What lies elsewhere is only named, never fetched.
+            return named if "://" in named[:12] else context.narrative(named)
     return ""
 
 
@@ -186,7 +191,7 @@ def _composite(element: Any, context: Context) -> Said:
         return _name(element)
     if "reference" in children and not (element.text or "").strip():
         return _referred(element, context)
-    return "" if element.get("representation") == "B64" else text_of(element)
+    return text_of(element)
 
 
 def _interval(low: Any, high: Any) -> str:

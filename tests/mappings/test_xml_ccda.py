@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections import Counter
@@ -98,6 +99,42 @@ def test_values_keep_what_the_laboratory_said() -> None:
     assert [one["valueCodeableConcept"]["text"] for one in coded] == ["Negative", "Positive"]
     (words,) = found("Results--Result_with_an_unstructured", "Observation")
     assert words["valueString"] == "Amber"
+
+
+def unstructured(body: str) -> bytes:
+    head = HEAD.replace("<structuredBody><component>", "")
+    return f"{head}<nonXMLBody>{body}</nonXMLBody></component></ClinicalDocument>".encode()
+
+
+def test_an_unstructured_body_is_kept_as_the_document_it_is() -> None:
+    pdf = base64.b64encode(b"%PDF-1.4 invented").decode()
+    raw = unstructured(f'<text mediaType="application/pdf" representation="B64">\n {pdf}\n</text>')
+    (message,) = SITE.read(raw, ids).messages
+    made = {one.type: json.loads(one.text()) for one in message.resources}
+    (content,) = made["DocumentReference"]["content"]
+    assert (
+        content["attachment"]["contentType"] == made["Binary"]["contentType"] == "application/pdf"
+    )
+    assert base64.b64decode(made["Binary"]["data"]) == b"%PDF-1.4 invented"
+    assert content["attachment"]["url"] == f"Binary/{made['Binary']['id']}"
+    assert [issue.code for issue in message.issues] == ["unstructured-body"]
+
+
+def test_a_body_that_lies_elsewhere_is_named_and_not_fetched() -> None:
+    raw = unstructured(
+        '<text mediaType="application/pdf"><reference value="https://127.0.0.1/a.pdf"/></text>'
+    )
+    (message,) = SITE.read(raw, ids).messages
+    made = {one.type: json.loads(one.text()) for one in message.resources}
+    assert made["DocumentReference"]["content"][0]["attachment"]["url"] == "https://127.0.0.1/a.pdf"
+    assert "Binary" not in made
+
+
+def test_broken_base64_holds_the_document_only() -> None:
+    raw = unstructured('<text mediaType="application/pdf" representation="B64">JVBE$$$</text>')
+    (message,) = SITE.read(raw, ids).messages
+    assert {one.type for one in message.resources} == {"Patient", "Provenance"}
+    assert ("hold", "attachment-broken") in {(one.severity, one.code) for one in message.issues}
 
 
 @published
