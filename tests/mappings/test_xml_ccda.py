@@ -13,8 +13,9 @@ import pytest
 
 from mappings.engine import load
 from mappings.engine.explain import Explained
+from mappings.r4 import check, second
 from tests import public
-from tests.mappings.test_rows_golden import ids
+from tests.mappings.test_rows_golden import SITES, ids
 
 HERE = Path(__file__).parent
 SITE = load(HERE / "xml_sites" / "ccda.toml")
@@ -99,6 +100,25 @@ def test_values_keep_what_the_laboratory_said() -> None:
     assert [one["valueCodeableConcept"]["text"] for one in coded] == ["Negative", "Positive"]
     (words,) = found("Results--Result_with_an_unstructured", "Observation")
     assert words["valueString"] == "Amber"
+
+
+@published
+def test_every_resource_of_the_examples_is_valid_r4_to_both_readers() -> None:
+    for path in FILES:
+        for message in SITE.read(document(path), ids).messages:
+            for one in message.resources:
+                assert check.text(one.text(), one.type) == [], f"{path.stem} {one.type}"
+                assert second.faults(one.text(), one.type) == [], f"{path.stem} {one.type}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((HERE / "xml_cases" / "tcm-cda").glob("*.xml")), ids=lambda path: path.stem
+)
+def test_every_resource_of_a_golden_case_is_valid_r4_to_both_readers(path: Path) -> None:
+    for message in load(SITES / "tcm-cda").read(path.read_bytes(), ids).messages:
+        for one in message.resources:
+            assert check.text(one.text(), one.type) == [], one.type
+            assert second.faults(one.text(), one.type) == [], one.type
 
 
 def unstructured(body: str) -> bytes:
