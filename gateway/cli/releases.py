@@ -13,7 +13,7 @@ import typer
 from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.errors import Kind, Problem
-from gateway.exchange import comparing, receive, releases, replays
+from gateway.exchange import comparing, kept, receive, releases, replays
 from gateway.exchange.comparing import Report
 from gateway.jobs.worker import Worker
 from gateway.records.instant import instant_text, micros, moment
@@ -107,7 +107,7 @@ def propose(
     login: Login,
     password_file: PasswordFile = None,
     days: Days = 7,
-    most: Most = comparing.MOST,
+    most: Most = kept.MOST,
     rate: Rate = comparing.RATE,
     as_json: AsJson = False,
 ) -> None:
@@ -135,7 +135,7 @@ def shadow(
     login: Login,
     password_file: PasswordFile = None,
     days: Days = 7,
-    most: Most = comparing.MOST,
+    most: Most = kept.MOST,
     rate: Rate = comparing.RATE,
     as_json: AsJson = False,
 ) -> None:

@@ -18,6 +18,7 @@ import msgspec
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
+from gateway.exchange import kept
 from gateway.exchange.aside import aside
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -26,14 +27,12 @@ from gateway.store import inbox
 from gateway.store import maps as rows
 from gateway.store.engine import Tx
 from gateway.store.maps import KeptRow
-from gateway.vault import ChartTier, Tier, VaultError
+from gateway.vault import VaultError
 from mappings import cases
 from mappings.engine import Map, difference
 from mappings.engine.difference import Comparison, Difference, FileChange
 
-DAY: Final = 86_400_000_000
 PAGE: Final = 25  # messages in memory at a time
-MOST: Final = 20_000
 RATE: Final = 500  # messages a second
 PATIENCE: Final = 10  # fifths of a second
 
@@ -84,7 +83,7 @@ async def shadow(
     services: Services,
     *,
     days: int = 7,
-    most: int = MOST,
+    most: int = kept.MOST,
     rate: int = RATE,
 ) -> Report:
     """Run a proposal beside the release in force; the report is kept with it.
@@ -109,7 +108,7 @@ async def shadow(
     await services.log.note(Noted.CONFIG, Outcome.PERMIT, by, at, body)
     run = _Run(running.map, proposed.map, services, rate)
     for found in await services.db.read(inbox.SOURCES_OF_MAP, row.site):
-        await run.over(inbox.SourceRow(*found), at - days * DAY, at, most)
+        await run.over(inbox.SourceRow(*found), at - days * kept.DAY, at, most)
     shown = Shadow(at, days, run.cut, run.unreadable, run.comparison.result())
     report = msgspec.structs.replace(
         decode(row.report),
@@ -135,17 +134,11 @@ class _Run:
 
     async def over(self, source: inbox.SourceRow, since: int, until: int, most: int) -> None:
         """The newest `most` messages of a source in a window."""
-        older = await self.services.db.read(rows.NTH_NEWEST, source.name, since, until, most)
-        if older:
-            since, self.cut = older[0][0] + 1, True
-        position, last = 0, ""
-        while page := await self.services.db.read(
-            rows.KEPT, source.name, since, until, position, last, 0, PAGE
-        ):
-            for found in page:
-                kept = KeptRow(*found)
-                await self.one(kept, source.organization)
-                position, last = kept.arrived, kept.id
+        since, cut = await kept.since_newest(source.name, since, until, most, self.services)
+        self.cut |= cut
+        async for page in kept.pages(source.name, since, until, self.services, PAGE):
+            for row in page:
+                await self.one(row, source.organization)
             await asyncio.sleep(len(page) / self.rate)
             await self.give_way()
 
@@ -156,18 +149,15 @@ class _Run:
                 return
             await asyncio.sleep(0.2)
 
-    async def one(self, kept: KeptRow, organization: str) -> None:
-        owner = ChartTier(kept.owner, Tier(kept.owner_tier)) if kept.owner else None
+    async def one(self, row: KeptRow, organization: str) -> None:
         try:
-            raw = await self.services.vault.open_raw(
-                kept.source, kept.day, kept.id, kept.sealed, kept.wrap, owner
-            )
+            raw = await kept.opened(row, self.services)
         except VaultError:
             self.unreadable += 1
             return
         ids = self.services.ids(organization)
         before, after = [
-            await aside(len(raw), partial(site.read, raw, ids, origin=kept.id))
+            await aside(len(raw), partial(site.read, raw, ids, origin=row.id))
             for site in (self.before, self.after)
         ]
         self.comparison.add(before, after)

@@ -6,23 +6,18 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
+from gateway.exchange import kept
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import inbox
-from gateway.store import maps as rows
 from gateway.store.maps import KeptRow
-from gateway.vault import ChartTier, Tier, VaultError
+from gateway.vault import VaultError
 from mappings.engine import Coverage
 from mappings.engine.coverage import RuleUse
 from mappings.engine.explain import Unread
-
-DAY: Final = 86_400_000_000
-PAGE: Final = 50
-MOST: Final = 20_000
 
 
 def together(found: Iterable[Coverage]) -> Coverage:
@@ -51,7 +46,7 @@ def together(found: Iterable[Coverage]) -> Coverage:
 
 
 async def over_traffic(
-    site: str, days: int, by: Caller, services: Services, most: int = MOST
+    site: str, days: int, by: Caller, services: Services, most: int = kept.MOST
 ) -> Coverage:
     """The release in force over the newest kept messages of the last days, `most` of each source.
 
@@ -69,30 +64,19 @@ async def over_traffic(
     found = [release.map.coverage(())]
     for row in await services.db.read(inbox.SOURCES_OF_MAP, site):
         source = inbox.SourceRow(*row).name
-        since = at - days * DAY
-        older = await services.db.read(rows.NTH_NEWEST, source, since, at, most)
-        if older:
-            since = older[0][0] + 1
-        position, last = 0, ""
-        while page := await services.db.read(rows.KEPT, source, since, at, position, last, 0, PAGE):
-            kept = [KeptRow(*one) for one in page]
-            raws = await _opened(kept, services)
+        since, _ = await kept.since_newest(source, at - days * kept.DAY, at, most, services)
+        async for page in kept.pages(source, since, at, services):
+            raws = await _opened(page, services)
             found = [together([*found, await asyncio.to_thread(release.map.coverage, raws)])]
-            position, last = kept[-1].arrived, kept[-1].id
     return found[0]
 
 
-async def _opened(kept: Sequence[KeptRow], services: Services) -> list[bytes]:
+async def _opened(page: Sequence[KeptRow], services: Services) -> list[bytes]:
     """The messages whose keys still stand."""
     raws = []
-    for one in kept:
-        owner = ChartTier(one.owner, Tier(one.owner_tier)) if one.owner else None
+    for row in page:
         try:
-            raws.append(
-                await services.vault.open_raw(
-                    one.source, one.day, one.id, one.sealed, one.wrap, owner
-                )
-            )
+            raws.append(await kept.opened(row, services))
         except VaultError:
             continue
     return raws

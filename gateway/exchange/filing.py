@@ -21,6 +21,7 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import joining, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
+from gateway.exchange.kept import opened
 from gateway.exchange.person import evidence_place, head_name, pack_evidence, segment_name
 from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
@@ -73,8 +74,7 @@ async def file_message(id: str, services: Services) -> Settled | None:
     known = await services.db.read(inbox.SOURCE, raw.source)
     source = inbox.SourceRow(*known[0])
     release = await services.maps.in_force(source.map)
-    owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
-    text = await services.vault.open_raw(raw.source, raw.day, id, raw.sealed, raw.wrap, owner)
+    text = await opened(raw, services)
     read = await read_raw(text, id, raw.day, source.organization, release, services)
     end = await ending(raw, source, release.map.release, read, services)
     return await with_neighbours(read.plans, services, _file, read.plans, end, services)

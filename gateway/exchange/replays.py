@@ -23,6 +23,7 @@ from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
 from gateway.exchange import filing, unmapped_queue
 from gateway.exchange.filing import Ending, Read, issues_of, issues_text, write_plan
+from gateway.exchange.kept import opened
 from gateway.exchange.oversight import sees_all
 from gateway.exchange.planning import Plan
 from gateway.records.instant import instant_text
@@ -35,7 +36,7 @@ from gateway.store import log as log_rows
 from gateway.store import maps as rows
 from gateway.store.engine import Tx
 from gateway.store.maps import KeptRow, ReplayRow
-from gateway.vault import ChartTier, Tier, VaultError
+from gateway.vault import VaultError
 from mappings.engine import Mapped, Message
 
 BATCH: Final = 16
@@ -255,11 +256,8 @@ async def _one(kept: KeptRow, going: _Going, services: Services) -> None:
     had = {issue.code for issue in issues_of(kept.issues)}
     if kept.state == "waiting" or (replay.issue and replay.issue not in had):
         return await _pass(kept, going, services, "passed")
-    owner = ChartTier(kept.owner, Tier(kept.owner_tier)) if kept.owner else None
     try:
-        text = await services.vault.open_raw(
-            kept.source, kept.day, kept.id, kept.sealed, kept.wrap, owner
-        )
+        text = await opened(kept, services)
         retell = _retelling(going, services) if kept.state == "filed" else None
         read = await filing.read_raw(
             text,

@@ -17,6 +17,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Problem
 from gateway.exchange import quality
 from gateway.exchange.filing import issues_of
+from gateway.exchange.kept import opened
 from gateway.exchange.receive import source_named
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -25,7 +26,7 @@ from gateway.services.scrub import withheld
 from gateway.store import inbox
 from gateway.store import quality as rows
 from gateway.store.engine import Tx
-from gateway.vault import ChartTier, Tier, VaultError
+from gateway.vault import VaultError
 from mappings.engine import Ids, Map
 from mappings.quality import DETECTORS, Result, Sighting, Tally, sighting
 
@@ -110,9 +111,8 @@ async def _opened(id: str, services: Services) -> bytes | None:
     if not found:
         return None
     raw = inbox.RawRow(*found[0])
-    owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
     try:
-        return await services.vault.open_raw(raw.source, raw.day, id, raw.sealed, raw.wrap, owner)
+        return await opened(raw, services)
     except VaultError:
         return None
 

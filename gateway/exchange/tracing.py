@@ -17,6 +17,7 @@ from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
 from gateway.exchange.aside import aside
+from gateway.exchange.kept import opened
 from gateway.exchange.person import ALL_TIERS, head_name
 from gateway.records.entry import unpack_head
 from gateway.services import Services
@@ -160,11 +161,8 @@ async def _read(row: RecordRow, services: Services) -> tuple[Origin, Resource] |
         release = await services.maps.of(row.release)
     else:  # filed before releases were kept: the nearest thing is what runs now
         release = await services.maps.in_force(source.map)
-    owner = ChartTier(raw.owner, Tier(raw.owner_tier)) if raw.owner else None
     try:
-        text = await services.vault.open_raw(
-            raw.source, raw.day, raw.id, raw.sealed, raw.wrap, owner
-        )
+        text = await opened(raw, services)
     except VaultError:
         return None
     ids = services.ids(source.organization)

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from mappings.engine import jsontext
 from mappings.engine.model import Mapped, Reading
 from mappings.engine.release import Map
 from mappings.engine.rules import Block, Rule
@@ -231,9 +230,12 @@ def _by_id(reading: Reading) -> dict[str, Mapped]:
     return {one.id: one for m in reading.messages for one in m.resources if one.type != _NOT_TOLD}
 
 
+_DECODE = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
 def _members(text: bytes) -> dict[str, bytes]:
-    root = jsontext.parse(text)
-    return {name: text[value.start : value.end] for name, value in root.members().items()}
+    """The elements of a resource as they are written: 6.10 is not 6.1."""
+    return {name: bytes(raw) for name, raw in _DECODE(text).items()}
 
 
 # Rules and tables.
