@@ -16,11 +16,11 @@ is there wins:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import blake2b
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -34,229 +34,20 @@ from mappings.engine.xmlpath import (
     CODE,
     NAMESPACES,
     PARTS,
-    VALUES,
     Finder,
     Names,
-    Quick,
     absolute,
     compile_path,
     compile_raw,
 )
 from mappings.engine.xmlrepair import CDA
+from mappings.engine.xmlscope import DOCUMENT, HERE, Asked, Document, Each, Found, Scope, of_raw
 from mappings.engine.xmlvalue import Place
 
 _TEMPLATE = f"{{{CDA}}}templateId"
 _NATIONAL = re.compile(r"2\.16\.156\.10011\.2\.1\.1\.(\d\d?)\Z")
 _GROUP = re.compile(r"group\(\s*(.+?)\s*,\s*start\s*=\s*(.+?)\s*\)\Z")
-# Records of raw texts: of a scope and of its document.
-_HERE, _DOCUMENT = ".", "/"
 _MOJIBAKE = ("锟斤拷".encode(), "\ufffd".encode())
-
-
-class Document:
-    """One parsed document: its root, its scopes of each kind, and what references in it point at."""
-
-    __slots__ = ("_narrative", "_scopes", "dialect", "paths", "root", "top")
-
-    def __init__(self, root: Any, dialect: XmlDialect | None = None) -> None:
-        self.root, self.dialect = root, dialect or DIALECT
-        self.paths: dict[Any, str] = {}
-        self.top = Scope(self, (root,), None)
-        self._scopes: dict[str, list[Scope]] = {}
-        self._narrative: dict[str, Any] | None = None
-
-    def scopes(self, each: str) -> list[Scope]:
-        """Every scope of a kind, in document order; the same objects each time."""
-        known = self._scopes.get(each)
-        if known is None:
-            plan = self.dialect.plan[each]
-            above = self.scopes(plan.within) if plan.within else [self.top]
-            known = [scope for container in above for scope in plan.cut(container)]
-            self._scopes[each] = known
-        return known
-
-    def narrative(self, reference: str) -> str:
-        """The text of the element whose ID a reference names (``#result1``)."""
-        if self._narrative is None:
-            self._narrative = {
-                name: element
-                for element in self.root.iter("{*}*")
-                if (name := element.get("ID")) is not None
-            }
-        found = self._narrative.get(reference.removeprefix("#"))
-        return "" if found is None else xmlvalue.text_of(found)
-
-    def read(self) -> set[Any]:
-        """The elements that rules have read so far."""
-        everywhere = [self.top, *(scope for scopes in self._scopes.values() for scope in scopes)]
-        for scope in everywhere:  # what generated code has read as raw text
-            for key in [key for key, raw in scope.raws.items() if raw]:
-                self.dialect.getter(key)(scope)
-        return {
-            value.place.element
-            for scope in everywhere
-            for values in scope.cache.values()
-            for value in values
-            if isinstance(value.place, Place)
-        }
-
-
-class Scope:
-    """One element, or the siblings of one group, where a block is evaluated."""
-
-    __slots__ = ("_place", "cache", "document", "grouped", "index", "nodes", "parent", "raws")
-
-    def __init__(
-        self,
-        document: Document,
-        nodes: tuple[Any, ...],
-        parent: Scope | None,
-        grouped: bool = False,
-    ) -> None:
-        self.document, self.nodes, self.parent, self.grouped = document, nodes, parent, grouped
-        self.cache: dict[str, Sequence[Value]] = {}
-        self.raws: dict[str, str] = {}
-        self.index: dict[str, list[Any]] | None = None
-        self._place = ""
-
-    @property
-    def place(self) -> str:
-        if not self._place:
-            self._place = self.locate("")
-        return self._place
-
-    def where(self) -> str:
-        return self.place
-
-    def locate(self, address: str) -> str:
-        return str(Place(self.nodes[0], address.replace("h:", ""), self.document.paths))
-
-    def children(self, each: str) -> Iterable[Scope]:
-        if each == "message":
-            return (self,)
-        found = self.document.scopes(each)
-        return found if self.parent is None else [one for one in found if one.within(self)]
-
-    def record(self, name: str) -> Sequence[str]:
-        """The raw texts of addresses that begin here, or of those of the whole document."""
-        return _Record(self.document.dialect.slots, self if name == _HERE else self.document.top)
-
-    def within(self, other: Scope) -> bool:
-        """Whether this scope is the other or stands below it."""
-        scope: Scope | None = self
-        while scope is not None and scope is not other:
-            scope = scope.parent
-        return scope is not None
-
-    def indexed(self) -> dict[str, list[Any]]:
-        """By a code, the elements below that have a child ``code`` with it: one walk for all addresses."""
-        if self.index is None:
-            index: dict[str, list[Any]] = {}
-            for node in self.nodes:
-                for element in node.iter(CODE):
-                    if (found := element.get("code")) is not None:
-                        act = element.getparent()
-                        # Of a single element only what is below it, as XPath has it.
-                        if self.grouped or act is not node:
-                            index.setdefault(found, []).append(act)
-            self.index = index
-        return self.index
-
-
-class _Record(Sequence[str]):
-    """The raw texts of all addresses of a map in one scope, each read when it is asked for."""
-
-    __slots__ = ("_scope", "_slots")
-
-    def __init__(self, slots: Sequence[_Slot], scope: Scope) -> None:
-        self._slots, self._scope = slots, scope
-
-    def __len__(self) -> int:
-        return len(self._slots)
-
-    def __getitem__(self, number: Any) -> Any:
-        scope = self._scope
-        key, quick, getter = self._slots[number]
-        found = scope.raws.get(key)
-        if found is None:
-            found = None if quick is None else quick(scope)
-            if found is None:
-                found = _raw(getter(scope))
-            scope.raws[key] = found
-        return found
-
-
-class _Slot(NamedTuple):
-    """How an address is read: as raw text without making a value of it, if that can be, and as values."""
-
-    key: str
-    quick: Quick | None
-    getter: Getter
-
-
-class _Found(Place):
-    """The place of a value that was made of a raw text; looked for only when somebody asks."""
-
-    __slots__ = ("_find", "_scope")
-
-    def __init__(self, scope: Scope, find: Callable[[Scope], Sequence[Value]]) -> None:
-        self._scope, self._find = scope, find
-
-    @property
-    def element(self) -> Any:
-        return self._place().element
-
-    def __str__(self) -> str:
-        return str(self._place())
-
-    def _place(self) -> Any:
-        return self._find(self._scope)[0].place
-
-
-def _of_raw(raw: str, place: Place) -> Sequence[Value]:
-    if not raw:
-        return ()
-    text, *parts = raw.split(PARTS)
-    return (Value(text, place, tuple(parts) or (text,)),)
-
-
-def _raw(values: Sequence[Value]) -> str:
-    if not values:
-        return ""
-    if len(values) == 1 and len(values[0].parts) == 1:
-        return values[0].text
-    return VALUES.join(PARTS.join((one.text, *one.parts)) for one in values)
-
-
-@dataclass(frozen=True, slots=True)
-class Each:
-    """What one ``[each.NAME]`` says: alternatives of a path and, for groups, what begins the next one."""
-
-    alternatives: tuple[tuple[Finder, Finder | None], ...]
-    within: str = ""
-
-    def cut(self, container: Scope) -> Iterator[Scope]:
-        """The scopes below a container, by the first alternative that is there."""
-        for find, start in self.alternatives:
-            nodes = [node for node in find(container) if not isinstance(node, (str, tuple))]
-            groups = (
-                [(node,) for node in nodes] if start is None else _groups(nodes, start, container)
-            )
-            if groups:
-                for group in groups:
-                    yield Scope(container.document, group, container, start is not None)
-                return
-
-
-def _groups(nodes: Sequence[Any], start: Finder, container: Scope) -> list[tuple[Any, ...]]:
-    """Siblings cut where one holds, or is, a start; those before the first belong to nothing."""
-    groups: list[list[Any]] = []
-    for node in nodes:
-        if start(Scope(container.document, (node,), container, True)):
-            groups.append([node])
-        elif groups:
-            groups[-1].append(node)
-    return [tuple(group) for group in groups]
 
 
 class XmlDialect:
@@ -266,9 +57,9 @@ class XmlDialect:
         self.names, self.plan = names or Names(), plan or {}
         self._getters: dict[str, Getter] = {}
         self._keys: dict[str, Getter] = {}
-        self._slots: dict[str, _Slot] = {}
+        self._slots: dict[str, Asked] = {}
         self._numbers: dict[str, int] = {}
-        self.slots: list[_Slot] = []
+        self.slots: list[Asked] = []
 
     def address(self, text: str, source: Source) -> Getter:
         known = self._getters.get(text)
@@ -298,11 +89,11 @@ class XmlDialect:
                     found = values(at)
                 else:
                     at.raws[key] = raw
-                    found = _of_raw(raw, _Found(at, values))
+                    found = of_raw(raw, Found(at, values))
                 at.cache[key] = found
             return found
 
-        self._slots[text] = _Slot(key, quick, get)
+        self._slots[text] = Asked(key, quick, get)
         self._keys[key] = get
         return get
 
@@ -317,7 +108,7 @@ class XmlDialect:
                 return None
             number = self._numbers[address] = len(self.slots)
             self.slots.append(self._slots[address])
-        return Slot(_DOCUMENT if self.outside(address, "") else _HERE, number)
+        return Slot(DOCUMENT if self.outside(address, "") else HERE, number)
 
     def text(self, address: str, source: Source) -> Callable[[str, Any], str | None] | None:
         return None if "[*]" in address else _first_text
@@ -354,9 +145,9 @@ class XmlDialect:
         if letter.root is None:
             return letter
         document = letter.root.document
-        if document.dialect is DIALECT:
-            document.dialect = self
-        if document.dialect is self:
+        if document.lens is None:
+            document.lens = self
+        if document.lens is self:
             return letter
         return msgspec.structs.replace(letter, root=Document(document.root, self).top)
 
