@@ -208,6 +208,31 @@ def test_loosening_a_must_needs_a_reason() -> None:
     assert findings == []
 
 
+def test_three_layers_keep_their_lines_and_reasons() -> None:
+    profile = (
+        '[map]\nid="p"\n[Observation]\n"code" = "OBX-3 | local(\'b\') | optional(\'仪器不发代码\')"\n'
+        '"note" = "drop(\'厂商不发备注\')"\n'
+    )
+    house = '[map]\nid="h"\n[Observation]\n"code" = "OBX-3 | local(\'c\')"\n"method" = "OBX-17 | text"\n'
+    layers = [
+        read_file(text.encode(), f"{n}.toml", Path())[0]
+        for n, text in enumerate((LOWER, profile, house))
+    ]
+    lower, middle, upper = (layer for layer in layers if layer is not None)
+    below, first = overlay(lower, middle)
+    merged, second = overlay(below, upper)
+    assert (first, second) == ([], [])
+    block = merged.blocks["Observation"]
+    assert {path: str(rule.line) for path, rule in block.rules.items()} == {
+        "code": "2.toml:4",
+        "method": "2.toml:5",
+    }
+    assert {path: (reason, str(line)) for path, (reason, line) in block.dropped.items()} == {
+        "note": ("厂商不发备注", "1.toml:5")
+    }
+    assert len(merged.layers) == 3
+
+
 def test_dropping_what_the_base_has_not_is_a_finding() -> None:
     _, findings = layered('[Observation]\n"method" = "drop(\'没有\')"\n')
     assert any("没有 method" in finding for finding in findings)
