@@ -63,7 +63,9 @@ def list_(
     for one in found:
         for number, best in enumerate(one.suggestions, 1):
             cells = " ".join(f"{name}={value}" for name, value in best.cells.items() if value)
-            _say(f"{one.id}.{number}  {best.score}  {best.name}  {cells}  {best.text(language)}")
+            _say(
+                f"{one.id} --suggestion {number}  {best.score}  {best.name}  {cells}  {best.text(language)}"
+            )
         if one.cells:
             cells = " ".join(f"{name}={value}" for name, value in one.cells.items() if value)
             _say(f"{one.id}  {one.proposed_by}: {cells}")

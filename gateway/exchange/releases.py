@@ -32,6 +32,9 @@ APPROVABLE = frozenset({"proposed", "retired"})
 # Adopting: what an operator does by declaring a source, or by starting a new version.
 
 
+FIRST = "首个版本：按文件夹中的现状采用。The first release: adopted as it lay in the folder."
+
+
 async def adopt(site: str, by: Caller, services: Services) -> int:
     """Put the map in the sites folder in force when none is; the number of the one in force.
 
@@ -45,9 +48,12 @@ async def adopt(site: str, by: Caller, services: Services) -> int:
         made = await _kept(number, services)
         if made.release == (await named(number, services)).hash:
             return number
-        note = f"Release {number} as this version of the program reads it."
+        note = (
+            f"版本 {number}，按本程序版本重新读取。"
+            f"Release {number} as this version of the program reads it."
+        )
     else:
-        made, note = _draft(site, services), "The first release: adopted as it lay in the folder."
+        made, note = _draft(site, services), FIRST
     at = services.now()
     draft = await _event("adopted", by, at, services, site=site, hash=made.release, note=note)
     return await services.db.do(_adopt, site, made, note, by.user, at, draft, services)

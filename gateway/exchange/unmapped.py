@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -99,12 +100,19 @@ async def queue(
 ) -> tuple[Waiting, ...]:
     """What waits, most messages first, with suggestions; an empty `source` is all of the caller's.
 
+    Lines that a release came to know without the queue, by an edited table, are closed first.
     Problem REFUSED unless the caller is of an IT office.
     """
     mine = await _sources(caller, services)
     wanted = sorted(mine) if not source else [source] if source in mine else []
     lines = await services.db.session(rows.queue, wanted, states, most)
     houses = await _houses(services)
+    known = [line for line in lines if _known(line, houses.get(mine[line.source].map), services)]
+    for line in known:
+        number = houses[mine[line.source].map].number
+        with suppress(Problem):  # another reader was first
+            await _move(line, ("open",), "approved", caller, services, release=number)
+    lines = tuple(line for line in lines if line not in known)
     opened = [_opened(line, mine[line.source], houses, services) for line in lines]
     # Names are compared beside the event loop: a full page takes a good part of a second.
     return tuple(await asyncio.to_thread(lambda: [_suggested(one, houses) for one in opened]))
@@ -176,6 +184,16 @@ def _opened(
     )
 
 
+def _known(line: Line, house: Release | None, services: Services) -> bool:
+    """Whether an open line's code has a row by now in the map in force."""
+    if house is None or line.state != "open":
+        return False
+    unmapped = unmapped_queue.open_line(line, services)
+    key = (unmapped.code, unmapped.specimen, unit_kinds.kind(unmapped.unit))
+    tables = (part.tables.get(unmapped.table) for part in house.map.parts)
+    return any(table is not None and table.get(*key) is not None for table in tables)
+
+
 def _suggested(waiting: Waiting, houses: Mapping[str, Release]) -> Waiting:
     if waiting.gives is None or waiting.state != "open":
         return waiting
@@ -244,6 +262,8 @@ async def approve(id: int, caller: Caller, services: Services) -> Approved:
     line, source = await _line(id, caller, services)
     if line.state == "approved":
         return await _finished(line, source, caller, services)
+    if line.state == "open":
+        raise Problem(Trouble.CONFLICT, "Nobody has proposed what this code means yet.", "line")
     if line.state != "proposed":
         raise Problem(Trouble.CONFLICT, f"The line is {line.state}.", "line")
     if caller.user == line.proposed_by:
@@ -384,7 +404,10 @@ async def _derived(
     if kept is not None and (kept.state, kept.proposed_by) == ("proposed", line.proposed_by):
         return kept.number  # an earlier try came so far
     proposer = replace(caller, user=line.proposed_by, name=line.proposed_by, session="")
-    note = f"Queue of unmapped codes, line {line.id}: a row in {unmapped.table}."
+    note = (
+        f"未对照队列第 {line.id} 行：{unmapped.table} 表增加一行。"
+        f"Queue of unmapped codes, line {line.id}: a row in {unmapped.table}."
+    )
     return await releases.derive(source.map, files, note, proposer, services)
 
 

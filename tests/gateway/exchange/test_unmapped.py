@@ -327,3 +327,15 @@ async def test_proposal_and_reason_stand_nowhere_in_clear(here: Office):
     assert b"patient told" not in b"".join(
         c if isinstance(c, bytes) else str(c).encode() for c in row
     )
+
+
+async def test_a_line_whose_code_an_edited_table_knows_is_closed_with_that_release(here: Office):
+    table = here.folder / "people" / "codes" / "lis_items.csv"
+    row = "CR9,肌酐,,14682-9,equivalent,umol/L,approved,li,2026-03-01,\n"
+    table.write_text(table.read_text("utf-8") + row, "utf-8")
+    number = await here.release()
+
+    assert await unmapped.queue("", LI, here.services) == ()
+    line = await only(here)
+    assert (line.state, line.release, line.proposed_by) == ("approved", number, "")
+    assert await unmapped.queue("", LI, here.services) == ()
