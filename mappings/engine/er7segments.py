@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -105,9 +105,10 @@ class Spot(msgspec.Struct, frozen=True, gc=False):
 class Group:
     """A segment with what belongs to it: a message's patient part, an order, a result."""
 
-    __slots__ = ("head", "kind", "members", "own", "parent")
+    __slots__ = ("_among", "head", "kind", "members", "own", "parent")
 
     def __init__(self, kind: str, head: Segment, parent: Group | None) -> None:
+        self._among: dict[tuple[str, int, int], dict[str, list[Segment]]] | None = None
         self.kind, self.head, self.parent = kind, head, parent
         self.members: list[Group] = []
         # Every segment that stands directly in this group, its own head included.
@@ -160,6 +161,20 @@ class Group:
                 return ()  # Notes never come from above.
             found = self.segments(name)
         return found[0].fields if found else ()
+
+    def among(self, name: str, number: int, part: int) -> Mapping[str, Sequence[Segment]]:
+        """The nearest segments of a name by what one component of a field says; sorted once for a finished group."""
+        if self._among is None:
+            self._among = {}
+        found = self._among.get((name, number, part))
+        if found is None:
+            found = self._among[name, number, part] = {}
+            for segment in self.segments(name):
+                if number < len(segment.fields):
+                    parts = segment.fields[number].split(segment.wire.component)
+                    if part < len(parts):
+                        found.setdefault(parts[part], []).append(segment)
+        return found
 
     def add(self, segment: Segment) -> None:
         self.own.setdefault(segment.name, []).append(segment)
@@ -228,7 +243,7 @@ def compile_address(text: str) -> Getter:
     if address.plain:
         return single
     name, field, leaf = address.segment, address.field, _leaf(address)
-    choose = _chooser(address.every, address.by, address.equals)
+    choose = _chooser(address)
     picked = _repetitions(address.rep, address.filter, address.want)
     one_or_all = not address.every and address.rep == "*"
 
@@ -236,7 +251,7 @@ def compile_address(text: str) -> Getter:
         if one_or_all and scope.head.name == name and scope.head.plain:
             return single(scope)
         found: list[Value] = []
-        for segment in choose(scope.segments(name)):
+        for segment in choose(scope):
             raw = segment.field(field)
             if raw:
                 found.extend(
@@ -342,25 +357,15 @@ def _repetitions(rep: str, filter_: str, want: str) -> Callable[[str, Wire], lis
     return at_index
 
 
-def _chooser(every: str, by: str, equals: str) -> Callable[[list[Segment]], list[Segment]]:
-    if not every:
-        return lambda segments: segments[:1]
-    if not by:
-        return lambda segments: segments
-    field, _, component = by.partition(".")
-    number, part = int(field), int(component or 1) - 1
-
-    def choose(segments: list[Segment]) -> list[Segment]:
-        found = []
-        for segment in segments:
-            fields = segment.fields
-            if number < len(fields) and equals in (raw := fields[number]):
-                parts = raw.split(segment.wire.component)
-                if part < len(parts) and parts[part] == equals:
-                    found.append(segment)
-        return found
-
-    return choose
+def _chooser(address: Address) -> Callable[[Group], Sequence[Segment]]:
+    name = address.segment
+    if not address.every:
+        return lambda scope: scope.segments(name)[:1]
+    if not address.by:
+        return lambda scope: scope.segments(name)
+    field, _, component = address.by.partition(".")
+    number, part, equals = int(field), int(component or 1) - 1, address.equals
+    return lambda scope: scope.among(name, number, part).get(equals, ())
 
 
 _NULL = ("",)
