@@ -301,13 +301,15 @@ class BlockWriter(Pieces):
             "    if told: run.unmapped.extend(told)",
             *indented(note),
             "    continue",
+            # Whatever may raise comes before the first trace: what falls back must find none.
+            f"mapped = Mapped({block.type!r}, id_, key, {head!r} + id_.encode() + b'\",', tail, b'', "
+            f"us, {block.mode!r}, (), scope.where(), (), {tuple(block.unions)!r}, {block.name!r}, "
+            f"mask, {tuple(block.fills)!r})",
             "if issues: run.issues.extend(issues)",
             "if told: run.unmapped.extend(told)",
             "taken[id_] = tail",
             *note,
-            f"add(Mapped({block.type!r}, id_, key, {head!r} + name + b'\",', tail, b'', us, "
-            f"{block.mode!r}, (), scope.where(), (), {tuple(block.unions)!r}, {block.name!r}, mask, "
-            f"{tuple(block.fills)!r}))",
+            "add(mapped)",
         ]
 
     def note(self, own: tuple[str, ...], upward: tuple[str, ...], all_: bool) -> list[str]:

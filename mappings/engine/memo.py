@@ -338,6 +338,7 @@ class Whole:
             or id_ in run.taken
         ):
             raise Bail
+        place = scope.where()
         run.local.extend(known.local)
         run.identifiers.extend(known.identifiers)
         run.patient = known.patient
@@ -354,7 +355,7 @@ class Whole:
             us,
             mapped.mode,
             mapped.deletes,
-            scope.where(),
+            place,
             (),
             mapped.unions,
             mapped.block,

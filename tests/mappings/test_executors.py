@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import mappings
 from mappings.engine import Map, load
 from mappings.engine.bound import BoundBlock
+from mappings.engine.er7segments import Group
 from mappings.engine.interpret import Run
 from mappings.engine.reader import Scope
 
@@ -332,3 +333,16 @@ def test_an_order_never_takes_the_specimen_of_its_neighbour() -> None:
     reports = [one for one in made if one.type == "DiagnosticReport"]
     named = [[number for number in specimens if number.encode() in one.tail] for one in reports]
     assert named == [[number] for number in specimens]
+
+
+def test_what_raises_while_a_resource_is_handed_over_loses_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw, people = oru(3), load(SITES / "people")
+    whole = people.interpreted().read(raw, ids)
+
+    def lost(scope: Group) -> str:
+        raise KeyError
+
+    monkeypatch.setattr(Group, "where", lost)
+    assert people.read(raw, ids) == whole
