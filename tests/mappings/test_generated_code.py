@@ -26,7 +26,7 @@ HOSTILE = [
     "''' + \"\"\"",
     "b'\\x00' + o0 + run.ids",
 ]
-LOCALS = frozenset({"run", "scopes", "add", "scope", "build", "made", "one", "name", "key", "id_", "us", "us_", "bits", "mask", "ys", "zs",
+LOCALS = frozenset({"run", "scopes", "add", "scope", "build", "made", "one", "name", "key", "id_", "us", "us_", "bits", "mask", "mapped", "ys", "zs",
                     "y", "e", "j", "k", "l", "t", "u", "w", "ls", "when", "clock", "clock_", "issues", "told", "parts", "tail", "last",
                     "limit", "taken", "ids", "facts", "built", "everything", "twin", "twins", "asks"})  # fmt: skip
 
