@@ -47,6 +47,8 @@ from mappings.engine.xmlvalue import Place
 _TEMPLATE = f"{{{CDA}}}templateId"
 _NATIONAL = re.compile(r"2\.16\.156\.10011\.2\.1\.1\.(\d\d?)\Z")
 _GROUP = re.compile(r"group\(\s*(.+?)\s*,\s*start\s*=\s*(.+?)\s*\)\Z")
+_HELD = 1_000_000
+"""Bytes of a document whose elements are all kept as objects while it is read: some 100 bytes each."""
 _MOJIBAKE = ("锟斤拷".encode(), "\ufffd".encode())
 
 
@@ -182,7 +184,7 @@ class XmlDialect:
         """One letter a document."""
         issues: list[Issue] = []
         try:
-            root, data = _read(raw, source, issues)
+            root, data, held = _read(raw, source, issues)
         except XmlStop as stop:
             if stop.code:
                 issues.append(Issue("stop", stop.code, stop.place))
@@ -194,7 +196,7 @@ class XmlDialect:
             issues.append(Issue("note", "unstructured-body", str(Place(body))))
         digest = blake2b(raw, digest_size=16).hexdigest()
         number = root.find(f"{{{CDA}}}id")
-        document = Document(root)
+        document = Document(root, held=held)
         found = None if number is None else xmlvalue.read(number, document)
         sent = root.find(f"{{{CDA}}}effectiveTime")
         letter = Letter(
@@ -256,7 +258,10 @@ def _cut_documents(root: Any) -> dict[str, Blob]:
     return blobs
 
 
-def _read(raw: bytes, source: Source, issues: list[Issue]) -> tuple[Any, bytes]:
+def _read(
+    raw: bytes, source: Source, issues: list[Issue]
+) -> tuple[Any, bytes, Sequence[Any]]:
+    """The root, the document as UTF-8, and what keeps the elements of a small document alive."""
     repairs = frozenset(_many(source.options.get("repair", ())))
     root, data = xmlparse.parse(raw, source.charset, source.limits, repairs, issues)
     if _local(root).lower() == "clinicaldocument":
@@ -266,8 +271,14 @@ def _read(raw: bytes, source: Source, issues: list[Issue]) -> tuple[Any, bytes]:
             root = xmlparse.tree(data, source.limits)
         elif any(issue.severity == "stop" for issue in issues):
             raise XmlStop("")
+        held = _held(root, data)
         xmlrepair.mend_tree(root, data, repairs, issues)
-    return root, data
+        return root, data, held
+    return root, data, _held(root, data)
+
+
+def _held(root: Any, data: bytes) -> Sequence[Any]:
+    return list(root.iter()) if len(data) <= _HELD else ()
 
 
 def _local(element: Any) -> str:

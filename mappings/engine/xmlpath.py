@@ -126,11 +126,14 @@ def _quick_ending(tags: tuple[str, ...], attribute: str) -> Callable[[Any, Any],
     """What stands at the end of a walk over first children: empty when surely nothing, None when unsure."""
 
     def ending(node: Any, document: Any) -> str | None:
-        begin = node
+        begin, families = node, document.families
         for tag in tags:
-            node = next(node.iterchildren(tag), None)
+            family = families.get(node)
+            if family is None:
+                family = families[node] = {child.tag: child for child in reversed(node)}
+            node = family.get(tag)
             if node is None:
-                return "" if _only(begin, tags) else None
+                return "" if _only(begin, tags, families) else None
         if attribute:
             return (node.get(attribute) or "").strip() or None
         said = xmlvalue.said(node, document)
@@ -139,15 +142,16 @@ def _quick_ending(tags: tuple[str, ...], attribute: str) -> Callable[[Any, Any],
     return ending
 
 
-def _only(node: Any, tags: tuple[str, ...]) -> bool:
-    """Whether no step that could be gone had another way to go."""
+def _only(node: Any, tags: tuple[str, ...], families: Mapping[Any, Mapping[str, Any]]) -> bool:
+    """Whether no step that was gone, up to the child that is missing, had another way to go."""
     for tag in tags:
-        children = node.iterchildren(tag)
-        node = next(children, None)
-        if node is None:
+        family = families[node]
+        child = family.get(tag)
+        if child is None:
             return True
-        if next(children, None) is not None:
+        if len(family) != len(node) and sum(1 for _ in node.iterchildren(tag)) > 1:
             return False
+        node = child
     return True
 
 

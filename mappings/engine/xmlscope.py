@@ -40,10 +40,14 @@ class Lens(Protocol):
 class Document:
     """One parsed document: its root, its scopes of each kind, and what references in it point at."""
 
-    __slots__ = ("_narrative", "_scopes", "lens", "paths", "root", "top")
+    __slots__ = ("_held", "_narrative", "_scopes", "families", "lens", "paths", "root", "top")
 
-    def __init__(self, root: Any, lens: Lens | None = None) -> None:
+    def __init__(self, root: Any, lens: Lens | None = None, held: Sequence[Any] = ()) -> None:
         self.root, self.lens = root, lens
+        # lxml makes an object of an element whenever it is met and none is alive, which costs more than the meeting.
+        self._held = held
+        self.families: dict[Any, dict[str, Any]] = {}
+        """Of elements that were walked through: the first child of each name."""
         self.paths: dict[Any, str] = {}
         self.top = Scope(self, (root,), None)
         self._scopes: dict[str, list[Scope]] = {}

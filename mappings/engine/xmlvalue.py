@@ -101,7 +101,7 @@ def read(element: Any, context: Context) -> Value | None:
 
 def said(element: Any, context: Context) -> Said:
     """What an element says, without its place."""
-    get = element.get
+    get = dict(element.items()).get
     text = get("value")
     if text is not None:
         text = text.strip()
