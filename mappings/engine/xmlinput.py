@@ -41,7 +41,17 @@ from mappings.engine.xmlpath import (
     compile_raw,
 )
 from mappings.engine.xmlrepair import CDA
-from mappings.engine.xmlscope import DOCUMENT, HERE, Asked, Document, Each, Found, Scope, of_raw
+from mappings.engine.xmlscope import (
+    DOCUMENT,
+    HERE,
+    Asked,
+    Document,
+    Each,
+    Found,
+    Scope,
+    Spots,
+    of_raw,
+)
 from mappings.engine.xmlvalue import Place
 
 _TEMPLATE = f"{{{CDA}}}templateId"
@@ -62,6 +72,7 @@ class XmlDialect:
         self._slots: dict[str, Asked] = {}
         self._numbers: dict[str, int] = {}
         self.slots: list[Asked] = []
+        self.forms: dict[Hashable, Spots] = {}
 
     def address(self, text: str, source: Source) -> Getter:
         known = self._getters.get(text)
@@ -258,9 +269,7 @@ def _cut_documents(root: Any) -> dict[str, Blob]:
     return blobs
 
 
-def _read(
-    raw: bytes, source: Source, issues: list[Issue]
-) -> tuple[Any, bytes, Sequence[Any]]:
+def _read(raw: bytes, source: Source, issues: list[Issue]) -> tuple[Any, bytes, Sequence[Any]]:
     """The root, the document as UTF-8, and what keeps the elements of a small document alive."""
     repairs = frozenset(_many(source.options.get("repair", ())))
     root, data = xmlparse.parse(raw, source.charset, source.limits, repairs, issues)

@@ -70,8 +70,28 @@ def absolute(text: str) -> bool:
     return text.startswith("/") or _OF_DOCUMENT.match(text) is not None
 
 
-Quick = Callable[[Any], str | None]
-"""Takes a scope; gives a raw text, empty for none, or None when only the address's getter can tell."""
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """The short way to the raw text of an address, without making a value of it.
+
+    `find` takes a scope and gives the element that says it, an empty text for surely none, or None when
+    only the address's getter can tell. It goes by names, order and the codes of acts alone.
+    """
+
+    find: Callable[[Any], Any]
+    attribute: str
+
+    def __call__(self, scope: Any) -> str | None:
+        """The raw text, empty for none, or None when only the address's getter can tell."""
+        found = self.find(scope)
+        return found if found is None or type(found) is str else self.said(found, scope.document)
+
+    def said(self, element: Any, document: Any) -> str | None:
+        """What that element says."""
+        if self.attribute:
+            return (element.get(self.attribute) or "").strip() or None
+        said = xmlvalue.said(element, document)
+        return (said if type(said) is str else PARTS.join(said)) or None
 
 
 def compile_raw(text: str, names: Names) -> Quick | None:
@@ -93,18 +113,20 @@ def compile_raw(text: str, names: Names) -> Quick | None:
     if attribute.startswith("{"):
         return None
     if code:
-        return _quick_by_code(tag, code, _quick_ending(tags, attribute), everywhere=everywhere)
-    ending = _quick_ending(tags, attribute)
+        return Quick(_quick_by_code(tag, code, _ending(tags), everywhere=everywhere), attribute)
+    ending = _ending(tags)
     if everywhere:
-        return lambda scope: ending(scope.document.root, scope.document)
+        return Quick(lambda scope: ending(scope.document.root, scope.document), attribute)
     # The siblings of a group are looked at one after the other, by the getter.
-    return lambda scope: None if scope.grouped else ending(scope.nodes[0], scope.document)
+    return Quick(
+        lambda scope: None if scope.grouped else ending(scope.nodes[0], scope.document), attribute
+    )
 
 
 def _quick_by_code(
-    tag: str, code: str, ending: Callable[[Any, Any], str | None], *, everywhere: bool
-) -> Quick:
-    def quick(scope: Any) -> str | None:
+    tag: str, code: str, ending: Callable[[Any, Any], Any], *, everywhere: bool
+) -> Callable[[Any], Any]:
+    def find(scope: Any) -> Any:
         document = scope.document
         if everywhere:
             scope = document.top
@@ -115,17 +137,17 @@ def _quick_by_code(
         act = found[0]
         if act.tag != tag:
             return None
-        raw = ending(act, document)
+        end = ending(act, document)
         # Nothing in the only act there is, is nothing.
-        return raw if raw != "" or len(found) == 1 else None
+        return end if type(end) is not str or len(found) == 1 else None
 
-    return quick
+    return find
 
 
-def _quick_ending(tags: tuple[str, ...], attribute: str) -> Callable[[Any, Any], str | None]:
-    """What stands at the end of a walk over first children: empty when surely nothing, None when unsure."""
+def _ending(tags: tuple[str, ...]) -> Callable[[Any, Any], Any]:
+    """The end of a walk over first children: empty when surely nothing is there, None when unsure."""
 
-    def ending(node: Any, document: Any) -> str | None:
+    def ending(node: Any, document: Any) -> Any:
         begin, families = node, document.families
         for tag in tags:
             family = families.get(node)
@@ -134,10 +156,7 @@ def _quick_ending(tags: tuple[str, ...], attribute: str) -> Callable[[Any, Any],
             node = family.get(tag)
             if node is None:
                 return "" if _only(begin, tags, families) else None
-        if attribute:
-            return (node.get(attribute) or "").strip() or None
-        said = xmlvalue.said(node, document)
-        return (said if type(said) is str else PARTS.join(said)) or None
+        return node
 
     return ending
 

@@ -6,7 +6,7 @@ asked of them. Values and raw texts are found once in a scope and kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -32,9 +32,23 @@ class Lens(Protocol):
         """The addresses of its rules, by the number generated code asks them with."""
         ...
 
+    @property
+    def forms(self) -> dict[Hashable, Spots]:
+        """Where raw texts stood in scopes of the same form; see `Scope.recall`."""
+        ...
+
     def getter(self, key: str) -> Getter:
         """How the values are read that a scope keeps under this key."""
         ...
+
+
+Spots = dict[str, tuple[int, Quick]]
+"""By the key of an address: which element of a scope says it, -1 for none, and how it is read."""
+
+_FORMS = 1024
+_LARGEST = 100
+"""Forms that are remembered, and elements of a scope that has one."""
+_LONGEST_CODE = 64
 
 
 class Document:
@@ -94,7 +108,18 @@ class Document:
 class Scope:
     """One element, or the siblings of one group, where a block is evaluated."""
 
-    __slots__ = ("_place", "cache", "document", "grouped", "index", "nodes", "parent", "raws")
+    __slots__ = (
+        "_place",
+        "cache",
+        "document",
+        "elements",
+        "grouped",
+        "index",
+        "nodes",
+        "parent",
+        "raws",
+        "spots",
+    )
 
     def __init__(
         self,
@@ -107,6 +132,8 @@ class Scope:
         self.cache: dict[str, Sequence[Value]] = {}
         self.raws: dict[str, str] = {}
         self.index: dict[str, list[Any]] | None = None
+        self.elements: Sequence[Any] = ()
+        self.spots: Spots | None = None
         self._place = ""
 
     @property
@@ -131,7 +158,38 @@ class Scope:
         """The raw texts of addresses that begin here, or of those of the whole document."""
         lens = self.document.lens
         slots = () if lens is None else lens.slots
-        return _Record(slots, self if name == HERE else self.document.top)
+        if name != HERE:
+            return _Record(slots, self.document.top)
+        if self.spots is None and self.parent is not None and lens is not None:
+            self.recall(lens)
+        return _Record(slots, self)
+
+    def recall(self, lens: Lens) -> None:
+        """Read at once what stood in scopes of the same form: names, order, children and codes of acts.
+
+        Short ways go by these alone (`Quick.find`), so the same element is at their end. What is empty there
+        is looked for anew.
+        """
+        self.spots = {}
+        elements = [element for node in self.nodes for element in node.iter()]
+        if len(elements) > _LARGEST:
+            return
+        codes = tuple([one.get("code") for node in self.nodes for one in node.iter(CODE)])
+        if any(code and len(code) > _LONGEST_CODE for code in codes):
+            return
+        tags = tuple([element.tag for element in elements])
+        form = (self.grouped, tags, tuple(map(len, elements)), codes)
+        spots = lens.forms.get(form)
+        if spots is None:
+            if len(lens.forms) >= _FORMS:
+                lens.forms.clear()
+            spots = lens.forms[form] = {}
+        self.elements, self.spots = elements, spots
+        document, raws = self.document, self.raws
+        for key, (number, quick) in list(spots.items()):
+            raw = "" if number < 0 else quick.said(elements[number], document)
+            if raw is not None:
+                raws[key] = raw
 
     def within(self, other: Scope) -> bool:
         """Whether this scope is the other or stands below it."""
@@ -171,11 +229,22 @@ class _Record(Sequence[str]):
         key, quick, getter = self._slots[number]
         found = scope.raws.get(key)
         if found is None:
-            found = None if quick is None else quick(scope)
+            found = None if quick is None else _asked(key, quick, scope)
             if found is None:
                 found = _raw(getter(scope))
             scope.raws[key] = found
         return found
+
+
+def _asked(key: str, quick: Quick, scope: Scope) -> str | None:
+    """The raw text by the short way; where it stands is noted for scopes of the same form."""
+    end = quick.find(scope)
+    if end is None:
+        return None
+    nothing = type(end) is str
+    if scope.elements and scope.spots is not None and key not in scope.spots:
+        scope.spots[key] = -1 if nothing else scope.elements.index(end), quick
+    return "" if nothing else quick.said(end, scope.document)
 
 
 class Asked(NamedTuple):

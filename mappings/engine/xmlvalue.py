@@ -72,7 +72,8 @@ def path_of(element: Any, known: dict[Any, str]) -> str:
         path = "/"
     for one in reversed(chain):
         parent = one.getparent()
-        family = [one] if parent is None else list(parent.iterchildren(one.tag))
+        alone = parent is None or len(parent) == 1
+        family = [one] if alone else list(parent.iterchildren(one.tag))
         path = f"{path}/{_local(one.tag)}"
         for number, member in enumerate(family, 1):
             known[member] = path if len(family) == 1 else f"{path}[{number}]"
@@ -105,7 +106,7 @@ def said(element: Any, context: Context) -> Said:
     text = get("value")
     if text is not None:
         text = text.strip()
-        if text[:4].lower() == "tel:" or text[:7].lower() == "mailto:":
+        if ":" in text[:7] and text.lower().startswith(("tel:", "mailto:")):
             text = text.partition(":")[2].strip()
         return str(text)
     code = get("code")
