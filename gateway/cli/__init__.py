@@ -17,6 +17,7 @@ from gateway.cli import (
     maps,
     people,
     quality,
+    quarantine,
     serving,
     tables,
     unmapped,
@@ -42,6 +43,7 @@ app.add_typer(maps.app, name="mappings")
 maps.app.add_typer(tables.app, name="tables")
 maps.app.add_typer(unmapped.app, name="unmapped")
 app.add_typer(quality.app, name="quality")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 

@@ -121,6 +121,16 @@ async def quarantine(source: str, caller: Caller, services: Services) -> tuple[H
     )
 
 
+async def held_here(id: str, caller: Caller, services: Services) -> inbox.SourceRow:
+    """The source of a message that the caller sees; Problem UNKNOWN when it is not there or another's."""
+    known = await _mine(caller, services)
+    found = await services.db.read(listed.HELD_ONE, id)
+    if not found or found[0][0] not in known:
+        raise Problem(Trouble.UNKNOWN, "No such message is held.")
+    [source] = await services.db.read(inbox.SOURCE, found[0][0])
+    return inbox.SourceRow(*source)
+
+
 async def replay(
     id: str, caller: Caller, services: Services
 ) -> Literal["filed", "quarantined", "waiting"]:
@@ -129,10 +139,7 @@ async def replay(
     An `update` event says who asked. Problem UNKNOWN when it is not there or another's; what is
     not in quarantine any more is left as it is.
     """
-    known = await _mine(caller, services)
-    found = await services.db.read(listed.HELD_ONE, id)
-    if not found or found[0][0] not in known:
-        raise Problem(Trouble.UNKNOWN, "No such message is held.")
+    source = (await held_here(id, caller, services)).name
     if await receive.replay(id, services):
         at = services.now()
         body = Body(
@@ -141,7 +148,7 @@ async def replay(
             role=caller.role,
             token=caller.session,
             address=caller.address,
-            details={"replay": id, "source": found[0][0]},
+            details={"replay": id, "source": source},
         )
         await services.log.note(Kind.UPDATE, Outcome.PERMIT, caller, at, body)
         try:

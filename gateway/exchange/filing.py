@@ -187,7 +187,7 @@ async def ending(
         owner.chart if owner else "",
         int(owner.tier) if owner else 0,
         draft,
-        read.issues,
+        (*read.issues, *snapshots.unreviewed(issues_of(raw.issues))),
         at,
         unmapped_queue.met(raw.source, read.unmapped, services),
     )
@@ -280,7 +280,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 plan.issues.append(Issue("alarm", "other-chart", one.mapped.place))
             tx.run(inbox.ADD_JOB, "dispute", one.mapped.id, plan.at)
             continue
-        old = _opened(plan, before) if before else None
+        old = head_of(plan, before) if before else None
         changes: Changes = "all"
         if before is not None and old is not None:
             changes = _changes(tx, plan, one, before, old)
@@ -349,7 +349,8 @@ def _shelf(plan: Plan, tier: int) -> ManifestKey:
     return plan.shelves[want]
 
 
-def _opened(plan: Plan, row: rows.RecordRow) -> Head:
+def head_of(plan: Plan, row: rows.RecordRow) -> Head:
+    """A version's head, opened with the keys of a plan of its chart, inside `with_neighbours`."""
     return unpack_head(_shelf(plan, row.tier).open(row.head, head_name(row.id, row.version)))
 
 

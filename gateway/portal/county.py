@@ -20,6 +20,7 @@ from gateway.exchange import (
     releases,
     residents,
     results,
+    reviewing,
     staff,
     unmapped,
 )
@@ -329,12 +330,16 @@ class _County:
                 size=one.size,
                 arrivals=one.arrivals,
                 issues=tuple(map(issue, one.issues)),
+                lost=reviewing.awaits(one, caller),
             )
             for one in await feeds.quarantine(source, caller, self._services)
         )
 
     async def replay(self, id: str, caller: Caller) -> Literal["filed", "quarantined", "waiting"]:
         return await feeds.replay(id, caller, self._services)
+
+    async def review(self, id: str, verdict: Literal["withdraw", "keep"], caller: Caller) -> None:
+        await reviewing.review(id, verdict, caller, self._services)
 
     async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
         return tuple(

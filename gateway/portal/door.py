@@ -56,7 +56,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/audit/verify", auditor.verify, "auditor"),
         get("/sources", office.sources, "it"),
         get("/quarantine", office.quarantine, "it"),
-        post("/quarantine", office.replay, "it"),
+        post("/quarantine", office.decide_held, "it"),
         get("/issues", office.issues, "it"),
         get("/quality", office.quality, "it"),
         get("/unmapped", office.unmapped, "it"),

@@ -30,10 +30,17 @@ async def quarantine(desk: Desk) -> Response:
     return await desk.page("quarantine.html", held=held, sources=known, chosen=chosen)
 
 
-async def replay(desk: Desk) -> Response:
-    """Read one held message again with the map as it is now."""
-    outcome = await desk.portal.stories.replay(desk.text("message", 64), desk.who.caller)
-    return await desk.go("/quarantine", outcome)
+async def decide_held(desk: Desk) -> Response:
+    """Read one held message again with the map as it is now, or say what its lost items are."""
+    stories, caller, id = desk.portal.stories, desk.who.caller, desk.text("message", 64)
+    match desk.text("act", 12):
+        case "withdraw":
+            await stories.review(id, "withdraw", caller)
+            return await desk.go("/quarantine", "items-withdrawn")
+        case "keep":
+            await stories.review(id, "keep", caller)
+            return await desk.go("/quarantine", "items-kept")
+    return await desk.go("/quarantine", await stories.replay(id, caller))
 
 
 async def issues(desk: Desk) -> Response:

@@ -465,6 +465,9 @@ class Held:
     size: int
     arrivals: int
     issues: tuple[Issue, ...]
+    lost: bool = (
+        False  # waits for the caller's word on the items that a newer report no longer holds
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -607,6 +610,9 @@ class Stories(Protocol):
 
     async def replay(self, id: str, caller: Caller) -> Literal["filed", "quarantined", "waiting"]:
         """Read a held message again with the map as it is now."""
+
+    async def review(self, id: str, verdict: Literal["withdraw", "keep"], caller: Caller) -> None:
+        """Say of a report that lost items whether the laboratory took them out, or they stand."""
 
     async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
         """Issues by place, most frequent first."""

@@ -149,6 +149,22 @@ SETTLE = Statement(
     "release_",
     "at_",
 )
+REVIEW = Statement(
+    update(_inbox)
+    .where(
+        _inbox.c.id == bindparam("id_"),
+        _inbox.c.state == "quarantined",
+        _inbox.c.issues == bindparam("had_"),
+    )
+    .values(state=bindparam("state_"), issues=bindparam("issues_"), settled=bindparam("at_"))
+    .returning(_inbox.c.id),
+    "id_",
+    "had_",
+    "state_",
+    "issues_",
+    "at_",
+)
+"""A person has looked at a held message that is still as it was when they looked."""
 REOPEN = Statement(
     update(_inbox)
     .where(_inbox.c.id == bindparam("id_"), _inbox.c.state == "quarantined")
@@ -313,4 +329,17 @@ ALARM_STANDS = Statement(
     .limit(1),
     "kind",
     "about",
+)
+SETTLE_ALARMS = Statement(
+    update(_alarm)
+    .where(
+        _alarm.c.kind == bindparam("kind_"),
+        _alarm.c.about == bindparam("about_"),
+        _alarm.c.settled == 0,
+    )
+    .values(settled=bindparam("at_"), settled_by=bindparam("by_")),
+    "kind_",
+    "about_",
+    "at_",
+    "by_",
 )

@@ -91,6 +91,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "新报告比旧报告少了项目,旧结果仍然有效,请与检验科核对是否作废",
         "a newer version of the report holds fewer items; the results still stand, ask the laboratory whether they are withdrawn",
     ),
+    "snapshot-withdrawn": (
+        "新报告少了的项目,经人工核对已作废",
+        "a person has looked: the items the newer report no longer holds were withdrawn",
+    ),
+    "snapshot-kept": (
+        "新报告少了的项目,经人工核对仍然有效",
+        "a person has looked: the items the newer report no longer holds still stand",
+    ),
     "merge-same-number": (
         "合并的两个病人号相同,没有合并",
         "the merge names the same patient number twice; nothing was merged",

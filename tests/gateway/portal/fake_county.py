@@ -530,12 +530,18 @@ class FakeStories:
                 Issue("hold", "OBX[7]-5.1 (第 12 行)", "not-a-number", Said("数值类型的结果里不是数", "a numeric result is not a number")),
                 Issue("note", "OBX[7]-6", "unknown-unit", Said("单位不在单位表里，按原文保留", "the unit is not in the table; kept as sent")),
             )),
+            Held(id_("q3"), "people-his", PEOPLE, days(1.1), 1204, 1, (
+                Issue("hold", "OBR[1]", "snapshot-missing", Said("新报告比旧报告少了项目", "a newer report holds fewer items")),
+            ), lost=True),
         )  # fmt: skip
         return tuple(one for one in held if source in ("", one.source))
 
     async def replay(self, id: str, caller: Caller) -> Literal["filed", "quarantined", "waiting"]:
         self.told.append(("replay", id))
         return "filed"
+
+    async def review(self, id: str, verdict: Literal["withdraw", "keep"], caller: Caller) -> None:
+        self.told.append((verdict, id))
 
     async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
         unit = Issue(

@@ -114,6 +114,20 @@ async def test_a_form_without_the_token_changes_nothing(
     assert len(county.people.sessions) == 1
 
 
+async def test_a_report_that_lost_items_is_decided_at_its_own_two_buttons(
+    client: httpx.AsyncClient, county: County
+) -> None:
+    csrf = await signed_in(client, "he")
+    page = (await client.get("/portal/quarantine")).text
+    assert page.count('value="withdraw"') == page.count('value="keep"') == 1, "one of three waits"
+    for act, said in (("withdraw", "录入错误"), ("keep", "仍然有效"), ("", "重新处理")):
+        data = {"csrf": csrf, "message": "q", "act": act}
+        answer = await client.post("/portal/quarantine", data=data)
+        assert answer.status_code == 303
+        assert said in (await client.get("/portal/quarantine")).text
+    assert county.stories.told[-3:] == [("withdraw", "q"), ("keep", "q"), ("replay", "q")]
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
 async def test_a_form_sent_by_another_site_is_refused(
     client: httpx.AsyncClient, county: County, site: str

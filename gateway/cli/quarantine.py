@@ -1,0 +1,67 @@
+"""Commands on held messages: list them, and say of lost items what the laboratory says of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gateway.cli.common import AsJson, console, print_columns, print_json
+from gateway.cli.proof import Login, PasswordFile, as_person
+from gateway.exchange import feeds, reviewing
+from gateway.records.instant import instant_text
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.settings import read
+
+app = typer.Typer(
+    help="Messages that are held; of reports that lost items, what the laboratory says."
+)
+
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="of the held message, as the portal shows it")
+]
+
+
+@app.command("list")
+def list_(login: Login, password_file: PasswordFile = None, as_json: AsJson = False) -> None:
+    """Messages of your hospital that are held, oldest first, and what holds each."""
+
+    async def run(services: Services, by: Caller) -> tuple[feeds.Held, ...]:
+        return await feeds.quarantine("", by, services)
+
+    held = as_person(login, password_file, run)
+    if as_json:
+        print_json(msgspec.to_builtins(held))
+        return
+    lines = [("id", "arrived", "source", "held by")]
+    for one in held:
+        codes = {issue.code for issue in one.issues if issue.severity in {"stop", "hold"}}
+        arrived = instant_text(one.arrived, read().zone)[:16]
+        lines.append((one.id, arrived, one.source, " ".join(sorted(codes))))
+    print_columns(lines)
+
+
+@app.command()
+def withdraw(id: Id, login: Login, password_file: PasswordFile = None) -> None:
+    """The laboratory took the missing items out: their results become entered-in-error."""
+    _say(f"{_review(id, 'withdraw', login, password_file)} results withdrawn; {id} is settled")
+
+
+@app.command()
+def keep(id: Id, login: Login, password_file: PasswordFile = None) -> None:
+    """The missing items are still valid: their results stand."""
+    _review(id, "keep", login, password_file)
+    _say(f"the results stand; {id} is settled")
+
+
+def _review(id: str, verdict: reviewing.Verdict, login: str, password_file: PasswordFile) -> int:
+    async def run(services: Services, by: Caller) -> int:
+        return await reviewing.review(id, verdict, by, services)
+
+    return as_person(login, password_file, run)
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False)
