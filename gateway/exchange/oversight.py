@@ -31,6 +31,7 @@ from gateway.store.oversight import EventRow, Narrow
 
 PAGE = 50
 MOST_ALARMS = 200
+COUNTYS = frozenset({"authority", ""})  # kinds of organisation; a door or a node has none
 SHORT = 8  # hexadecimal digits of a person's name in the log
 
 
@@ -92,6 +93,8 @@ class Alarm:
     person: str
     words: str
     settled: int | None
+    id: int
+    mine: bool  # the caller may settle it
 
 
 async def accesses(asked: Filter, caller: Caller, services: Services) -> Accesses:
@@ -209,10 +212,10 @@ async def _people(events: Sequence[EventRow], services: Services) -> list[str]:
 async def alarms(caller: Caller, services: Services) -> tuple[Alarm, ...]:
     """Recent alarms of the caller's organisation, of all for the authority; newest first.
 
-    An auditor also gets who claimed and why (one `audit-read` event); an IT office does not.
+    Settled ones come behind those that wait. An auditor also gets who claimed and why (one
+    `audit-read` event); an IT office does not.
     """
-    if caller.role not in {"auditor", "it"}:
-        raise Problem(Trouble.REFUSED, "Another role's work.")
+    _sees_alarms(caller)
     mine = "" if sees_all(caller, services) else caller.organization
     if caller.role == "auditor":
         await _note_reading("alarms", Filter(), (), caller, services)
@@ -225,11 +228,48 @@ async def alarms(caller: Caller, services: Services) -> tuple[Alarm, ...]:
                 listed.event_before, Kind.RELATIONSHIP_CLAIM, row.organization, row.about, row.at
             )
         causes.append(cause)
-    return tuple(await _told(zip(found, causes, strict=True), services))
+    return tuple(await _told(zip(found, causes, strict=True), caller, services))
+
+
+async def settle(id: int, caller: Caller, services: Services) -> None:
+    """Somebody has looked at an alarm; an `update` event names them.
+
+    It is raised anew when its cause comes again. Once is enough: again, it stays as it was settled.
+    Problem UNKNOWN when the caller does not see it, REFUSED when it is another organisation's.
+    """
+    _sees_alarms(caller)
+    found = await services.db.read(listed.ALARM, id)
+    row = listed.AlarmRow(*found[0]) if found else None
+    if row is None or not (row.organization == caller.organization or sees_all(caller, services)):
+        raise Problem(Trouble.UNKNOWN, "No such alarm.")
+    if not _may_settle(row, caller, services):
+        raise Problem(Trouble.REFUSED, "The organisation that it concerns settles it.")
+    at = services.now()
+    body = _body("settle", at, caller, {"alarm": str(id), "what": row.kind, "source": row.source})
+    draft = await services.log.draft(Kind.UPDATE, Outcome.PERMIT, caller, at, body)
+    await services.db.do(_settle, id, caller.user, at, draft, services)
+
+
+def _settle(tx: Tx, id: int, by: str, at: int, draft: Draft, services: Services) -> None:
+    if tx.one(inbox.SETTLE_ALARM, id, at, by) is not None:
+        append(tx, services.log.filing_writer, [draft], services.now)
+
+
+def _may_settle(row: listed.AlarmRow, caller: Caller, services: Services) -> bool:
+    """An organisation's own; what belongs to no hospital is the authority's."""
+    if row.organization == caller.organization:
+        return True
+    known = services.register.get(row.organization).kind
+    return sees_all(caller, services) and known in COUNTYS
+
+
+def _sees_alarms(caller: Caller) -> None:
+    if caller.role not in {"auditor", "it"}:
+        raise Problem(Trouble.REFUSED, "Another role's work.")
 
 
 async def _told(
-    pairs: Iterable[tuple[listed.AlarmRow, EventRow | None]], services: Services
+    pairs: Iterable[tuple[listed.AlarmRow, EventRow | None]], caller: Caller, services: Services
 ) -> list[Alarm]:
     told = []
     for row, cause in pairs:
@@ -245,6 +285,8 @@ async def _told(
                 person=person,
                 words=body.reason if body else "",
                 settled=row.settled or None,
+                id=row.id,
+                mine=_may_settle(row, caller, services),
             )
         )
     return told

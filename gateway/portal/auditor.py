@@ -8,11 +8,14 @@ from typing import Any
 
 from starlette.responses import Response
 
+from gateway.errors import Kind, Problem
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
 from gateway.portal.desk import Desk, plain
 from gateway.portal.stories import AccessFilter
 
+ALARMS = {"it": "/alarms", "auditor": "/audit/alarms"}
+"""Where each role reads them."""
 FIELDS = ("number", "actor", "organization", "kind", "outcome")
 
 
@@ -67,8 +70,18 @@ async def narrow(desk: Desk) -> Response:
 
 
 async def alarms(desk: Desk) -> Response:
+    """What waits for somebody to look, and behind it what has been settled."""
     found = await desk.portal.stories.alarms(desk.who.caller)
-    return await desk.page("alarms.html", alarms=found)
+    return await desk.page("alarms.html", alarms=found, here=ALARMS[desk.who.caller.role])
+
+
+async def settle(desk: Desk) -> Response:
+    """Somebody has looked at one alarm."""
+    id = desk.text("alarm", 18)
+    if not (id.isascii() and id.isdigit()):
+        raise Problem(Kind.UNKNOWN, "No such alarm.")
+    await desk.portal.stories.settle(int(id), desk.who.caller)
+    return await desk.go(ALARMS[desk.who.caller.role], "alarm-settled")
 
 
 async def verify_page(desk: Desk) -> Response:

@@ -280,9 +280,14 @@ class _County:
                 words=one.words,
                 settled=self._shown.at(one.settled),
                 says=quality_alarm(one.kind),
+                id=one.id,
+                mine=one.mine,
             )
             for one in await oversight.alarms(caller, self._services)
         )
+
+    async def settle(self, id: int, caller: Caller) -> None:
+        await oversight.settle(id, caller, self._services)
 
     async def verify(self, caller: Caller) -> LogCheck:
         report, at = await oversight.verify(caller, self._services)

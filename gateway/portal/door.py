@@ -52,6 +52,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         get("/audit", auditor.accesses, "auditor"),
         post("/audit", auditor.narrow, "auditor"),
         get("/audit/alarms", auditor.alarms, "auditor"),
+        post("/audit/alarms", auditor.settle, "auditor"),
         get("/audit/verify", auditor.verify_page, "auditor"),
         post("/audit/verify", auditor.verify, "auditor"),
         get("/sources", office.sources, "it"),
@@ -63,7 +64,8 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/unmapped", office.decide_code, "it"),
         get("/releases", office.releases, "it"),
         post("/releases", office.decide_release, "it"),
-        get("/alarms", office.alarms, "it"),
+        get("/alarms", auditor.alarms, "it"),
+        post("/alarms", auditor.settle, "it"),
         Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),
     ]
     return [Mount(ROOT, routes=pages, middleware=[Middleware(SecurityHeaders)])]

@@ -119,7 +119,3 @@ async def decide_release(desk: Desk) -> Response:
     desk.still_about(*(repr(one) for one in chosen))
     await desk.portal.stories.decide_release(int(number), act == "approve", desk.who.caller)
     return await desk.go("/releases", f"release-{act}")
-
-
-async def alarms(desk: Desk) -> Response:
-    return await desk.page("alarms.html", alarms=await desk.portal.stories.alarms(desk.who.caller))

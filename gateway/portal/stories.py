@@ -402,6 +402,8 @@ class Alarm:
     words: str = ""
     settled: datetime | None = None
     says: Said | None = None  # what it is, when `kind` is not enough
+    id: int = 0
+    mine: bool = False  # the caller may settle it
 
 
 @dataclass(frozen=True, slots=True)
@@ -598,6 +600,9 @@ class Stories(Protocol):
 
     async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
         """Recent alarms of the caller's organisation, or of all for the county; newest first."""
+
+    async def settle(self, id: int, caller: Caller) -> None:
+        """Somebody has looked at an alarm of the caller's own organisation."""
 
     async def verify(self, caller: Caller) -> LogCheck:
         """Walk the log now."""

@@ -330,6 +330,15 @@ ALARM_STANDS = Statement(
     "kind",
     "about",
 )
+SETTLE_ALARM = Statement(
+    update(_alarm)
+    .where(_alarm.c.id == bindparam("id_"), _alarm.c.settled == 0)
+    .values(settled=bindparam("at_"), settled_by=bindparam("by_"))
+    .returning(_alarm.c.id),
+    "id_",
+    "at_",
+    "by_",
+)
 SETTLE_ALARMS = Statement(
     update(_alarm)
     .where(

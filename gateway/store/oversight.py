@@ -164,19 +164,24 @@ class AlarmRow(NamedTuple):
     at: int
     settled: int
     organization: str
+    id: int
+
+
+_whose = func.coalesce(_source.c.organization, _alarm.c.source)
+_ALARMS = select(
+    _alarm.c.kind, _alarm.c.source, _alarm.c.about, _alarm.c.at, _alarm.c.settled, _whose,
+    _alarm.c.id,
+).select_from(_alarm.outerjoin(_source, _source.c.name == _alarm.c.source))  # fmt: skip
+ALARM = Statement(_ALARMS.where(_alarm.c.id == bindparam("id")), "id")
 
 
 def alarms(session: Session, organization: str, most: int) -> tuple[AlarmRow, ...]:
-    """The newest alarms of an organisation, or of all when it is empty."""
-    whose = func.coalesce(_source.c.organization, _alarm.c.source)
-    asked = (
-        select(_alarm.c.kind, _alarm.c.source, _alarm.c.about, _alarm.c.at, _alarm.c.settled, whose)
-        .select_from(_alarm.outerjoin(_source, _source.c.name == _alarm.c.source))
-        .order_by(_alarm.c.at.desc(), _alarm.c.id.desc())
-        .limit(most)
+    """The newest alarms of an organisation, or of all when it is empty; settled ones come last."""
+    asked = _ALARMS.order_by(_alarm.c.settled != 0, _alarm.c.at.desc(), _alarm.c.id.desc()).limit(
+        most
     )
     if organization:
-        asked = asked.where(whose == organization)
+        asked = asked.where(_whose == organization)
     return tuple(AlarmRow(*row) for row in session.execute(asked))
 
 

@@ -189,6 +189,55 @@ async def test_other_roles_are_refused_and_leave_no_event(here: Town) -> None:
     assert await here.events() == before
 
 
+async def test_an_alarm_is_settled_once_by_name_and_goes_behind_those_that_wait(
+    here: Town,
+) -> None:
+    await here.portal.open_resident(here.number("shen"), LI, REASON)
+    office = replace(OFFICE, organization="tcm")
+    await here.portal.open_resident(here.number("mistaken"), LI, REASON)
+    waiting = await here.portal.alarms(office)
+    assert len(waiting) == 2
+    assert all(one.mine and one.settled is None for one in waiting)
+    before = await here.events()
+
+    for _ in range(2):
+        await here.portal.settle(waiting[0].id, office)
+
+    found = await here.portal.alarms(office)
+    assert [one.id for one in found] == [waiting[1].id, waiting[0].id]
+    assert [one.settled is None for one in found] == [True, False]
+    assert dict(await here.events() - before) == {"update": 1}
+
+
+@ON_SQLITE
+async def test_an_alarm_is_settled_by_whom_it_concerns_only(here: Town) -> None:
+    [alarm] = [one for one in await here.portal.alarms(OFFICE) if one.kind == "wrong-patient"]
+    stranger, clerk = replace(OFFICE, organization="tcm"), replace(OFFICE, organization="county")
+    assert [one.mine for one in await here.portal.alarms(clerk) if one.id == alarm.id] == [False]
+    for who, id, kind in (
+        (stranger, alarm.id, Kind.UNKNOWN),
+        (clerk, alarm.id, Kind.REFUSED),
+        (LI, alarm.id, Kind.REFUSED),
+        (OFFICE, 10**9, Kind.UNKNOWN),
+    ):
+        with pytest.raises(Problem) as told:
+            await here.portal.settle(id, who)
+        assert told.value.kind is kind
+    assert all(one.settled is None for one in await here.portal.alarms(OFFICE))
+
+
+@ON_SQLITE
+async def test_the_authority_settles_what_concerns_no_hospital(here: Town) -> None:
+    await sequence(here.services, "test")
+    await here.services.db.session(_forge)
+    await here.portal.verify(AUDITOR)
+    [alarm] = [one for one in await here.portal.alarms(AUDITOR) if one.kind == "log"]
+    assert alarm.mine
+    await here.portal.settle(alarm.id, AUDITOR)
+    again = [one for one in await here.portal.alarms(AUDITOR) if one.kind == "log"]
+    assert [one.settled is not None for one in again] == [True]
+
+
 # The IT office
 
 

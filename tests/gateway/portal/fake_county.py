@@ -499,10 +499,13 @@ class FakeStories:
     async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
         return (
             Alarm("self-claim", days(0.05), MCH, actor="许帆（演示）", person="居民 19c0", words="急诊抢救室接诊，尚未建档"),
-            Alarm("control-id-reused", days(1), PEOPLE, source="people-his"),
+            Alarm("control-id-reused", days(1), PEOPLE, source="people-his", id=7, mine=True),
             Alarm("quality-equal-times", days(1.2), PEOPLE, source="people-his", says=quality_alarm("quality-equal-times")),
             Alarm("wrong-patient", days(2), TCM, source="tcm-lis", settled=days(1.5)),
         )  # fmt: skip
+
+    async def settle(self, id: int, caller: Caller) -> None:
+        self.told.append(("settle", str(id)))
 
     async def verify(self, caller: Caller) -> LogCheck:
         check = LogCheck(

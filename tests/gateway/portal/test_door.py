@@ -97,8 +97,8 @@ async def test_without_signing_in_every_page_leads_to_the_door(client: httpx.Asy
 POSTS = {
     "clinician": ["/look-up", "/claim", "/put-back", "/reports/" + "0" * 32],
     "registrar": ["/consents/find", "/consents", "/consents/new", f"/consents/{'0' * 32}/withdraw"],
-    "auditor": ["/audit", "/audit/verify"],
-    "it": ["/quarantine", "/unmapped"],
+    "auditor": ["/audit", "/audit/alarms", "/audit/verify"],
+    "it": ["/quarantine", "/unmapped", "/alarms"],
 }
 
 
@@ -126,6 +126,23 @@ async def test_a_report_that_lost_items_is_decided_at_its_own_two_buttons(
         assert answer.status_code == 303
         assert said in (await client.get("/portal/quarantine")).text
     assert county.stories.told[-3:] == [("withdraw", "q"), ("keep", "q"), ("replay", "q")]
+
+
+@pytest.mark.parametrize(("role", "path"), [("it", "/alarms"), ("auditor", "/audit/alarms")])
+async def test_an_alarm_of_ones_own_is_settled_at_its_button(
+    client: httpx.AsyncClient, county: County, role: str, path: str
+) -> None:
+    csrf = await signed_in(client, LOGINS[role])
+    page = (await client.get("/portal" + path)).text
+    assert page.count('name="alarm"') == 1, "one waits and is the caller's own"
+    assert f'action="/portal{path}"' in page
+    answer = await client.post("/portal" + path, data={"csrf": csrf, "alarm": "7"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/portal" + path)
+    assert "警示已标为已处理" in (await client.get("/portal" + path)).text
+    assert county.stories.told[-1] == ("settle", "7")
+    for wrong in ("", "x", "٧", "-1"):
+        answer = await client.post("/portal" + path, data={"csrf": csrf, "alarm": wrong})
+        assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
