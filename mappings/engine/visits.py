@@ -71,7 +71,8 @@ def _make_location(setup: Setup, bound: Bound) -> Apply:
         value = found[0]
         names = [part.partition("&")[0] for part in value.parts[:3] if part]
         name = value.part(2) if not value.part(2).isascii() else " ".join(names)
-        node: dict[str, Any] = {"location": {"display": name or value.text}}
+        name = name or value.text or next(part for part in value.parts if part)
+        node: dict[str, Any] = {"location": {"display": name}}
         if status != "temporary":
             return {**node, "status": status}
         use = {"coding": [{"system": "http://hl7.org/fhir/ValueSet/subject-location",

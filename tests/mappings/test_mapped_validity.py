@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mappings.engine import load
@@ -46,8 +47,20 @@ def spoiled(draw: st.DrawFn) -> bytes:
     return "\r".join("|".join(fields) for fields in segments).encode("gb18030")
 
 
+def at_a_place(place: str) -> bytes:
+    """An admission to a ward of which one component alone is said."""
+    text = next(text for text in MESSAGES if "ADT^A01" in text and "|I|" in text)
+    segments = [segment.split("|") for segment in re.split(r"[\r\n]+", text)]
+    for fields in segments:
+        if fields[0] == "PV1":
+            fields[3] = place
+    return "\r".join("|".join(fields) for fields in segments).encode("gb18030")
+
+
 @settings(max_examples=300)
 @given(spoiled())
+@example(at_a_place("^^^^产科"))
+@example(at_a_place("^^^^^^^3"))
 def test_odd_fields_never_make_an_invalid_resource(raw: bytes) -> None:
     reading = PEOPLE.read(raw, ids, gate=PEOPLE.gate(everything=True))
     faults = [
