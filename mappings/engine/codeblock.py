@@ -103,13 +103,18 @@ class BlockWriter(Pieces):
                 *indented(self.note(own, upward, all_)),
                 "    continue",
             ]
-        here += when[1]
-        if block.when is not None:
-            here.append("if when is None: continue")
-        here.append("ys = ()")
         together = self.together(pieces)
-        for kind, indexes in together.items():
-            here += self.looked_up(pieces, kind, indexes)
+        codes = {raw for index in together.get("narrow", ()) for raw in pieces[index].raws}
+        words = self.with_codes(codes, when, keys) if codes else {}
+        here.append("ys = ()")
+        if "when" not in words:
+            here += when[1]
+            if block.when is not None:
+                here.append("if when is None: continue")
+        for kind in sorted(together):  # Codes first: they come with `when`.
+            here += self.looked_up(pieces, kind, together[kind], words if kind == "narrow" else {})
+            if kind == "narrow" and "when" in words:
+                here.append("if when is None: continue")
         joined = {index for indexes in together.values() for index in indexes}
         for index in moving:
             if index not in joined:
@@ -122,7 +127,8 @@ class BlockWriter(Pieces):
         )
         here += self.finished(pieces, parts)
         for index, key in enumerate(keys):
-            here += [*key[1], f"if k{index} is None: raise Bail"]
+            here += [] if f"k{index}" in words else key[1]
+            here.append(f"if k{index} is None: raise Bail")
         here += self.clocked(clock)
         here += self.made(own, upward, all_, len(keys))
         return self.framed(above, here, all_)
@@ -136,19 +142,45 @@ class BlockWriter(Pieces):
                     found.setdefault(piece.kind, []).append(index)
         return {kind: indexes for kind, indexes in found.items() if len(indexes) > 1}
 
-    def looked_up(self, pieces: list[Piece], kind: str, indexes: list[int]) -> list[str]:
-        """Lines that look up elements of one kind under all the raw texts they are made of."""
-        raws = dict.fromkeys(raw for index in indexes for raw in pieces[index].raws)
+    def with_codes(
+        self,
+        codes: set[str],
+        when: tuple[list[str], list[str]],
+        keys: list[tuple[list[str], list[str]]],
+    ) -> dict[str, tuple[list[str], list[str]]]:
+        """Which of `when` and the parts of the key can be kept with what is made of codes: their raw texts and lines."""
+        rules = {f"k{index}": (rule, keys[index]) for index, rule in enumerate(self.block.key)}
+        if self.block.when is not None:
+            rules["when"] = (self.block.when, when)
+        found: dict[str, tuple[list[str], list[str]]] = {}
+        for name, (rule, (above, here)) in rules.items():
+            slots = None if above or self.facts([rule]) else self.slots([rule])
+            raws = [self.local(slot) for slot in slots or ()]
+            if raws and (codes.issuperset(raws) or self.kind([rule])[0] == "narrow"):
+                found[name] = raws, here
+        return found
+
+    def looked_up(
+        self,
+        pieces: list[Piece],
+        kind: str,
+        indexes: list[int],
+        words: dict[str, tuple[list[str], list[str]]],
+    ) -> list[str]:
+        """Lines that look up elements of one kind, and words, under all the raw texts they are made of."""
+        of_words = [raw for read, _ in words.values() for raw in read]
+        raws = dict.fromkeys([raw for index in indexes for raw in pieces[index].raws] + of_words)
         known = self.memo_name()
-        latest = ["u"] if kind == "timed" else []
-        kept = [*(f"p{index}" for index in indexes), f"b_{kind}", "zs", *latest]
+        timed = [index for index in indexes if pieces[index].timed]
+        latest = ["u"] if timed else []
+        kept = [*(f"p{index}" for index in indexes), f"b_{kind}", "zs", *latest, *words]
         said = [f"y{index}" for index in indexes]
-        asked: list[str] = []
+        asked = [line for _, lines in words.values() for line in lines]
         for index in indexes:
             asked += pieces[index].here
-            asked += [f"u{index} = u"] if latest else []
+            asked += [f"u{index} = u"] if index in timed else []
         if latest:
-            asked.append(f"u = max(({', '.join(f'u{index}' for index in indexes)}))")
+            asked.append(f"u = max(({', '.join(f'u{index}' for index in timed)},))")
         return [
             f"j = ({', '.join(raws)},)",
             f"e = {known}.get(j)",

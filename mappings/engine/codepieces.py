@@ -33,6 +33,7 @@ class Piece(NamedTuple):
     asking: bool = False
     kind: str = ""
     raws: tuple[str, ...] = ()
+    timed: bool = False
 
 
 class Form(NamedTuple):
@@ -70,6 +71,7 @@ class Pieces(Lines):
                 asking=not shared,
                 kind=kind,
                 raws=raws,
+                timed=self.timed([rule for _, rule in rules]),
             )
         if shared:
             return Piece(names, above=formed, first=f"f{index}")
@@ -187,21 +189,25 @@ class Pieces(Lines):
         return [], lines
 
     def kind(self, rules: list[BoundRule]) -> tuple[str, tuple[str, ...]]:
-        """With which other elements one is looked up: times, results, or what takes few different texts, as codes do."""
+        """With which other elements one is looked up: results, times, or what takes few different texts, as codes do."""
         slots = self.slots(rules)
         calls = [FUNCTIONS[call.name] for rule in rules for call in rule.expression.calls]
         if slots is None or not calls or self.facts(rules):
             return "", ()
         timed, wide = any(one.timed for one in calls), any(one.wide for one in calls)
-        kind = "timed" if timed else "wide" if wide else "narrow"
+        kind = "wide" if wide else "timed" if timed else "narrow"
         return kind, tuple(self.local(slot) for slot in slots)
 
     def taken(self, index: int, rules: Iterable[BoundRule]) -> list[str]:
         """Lines that take an entry apart."""
         lines = [f"p{index}, b{index}, y{index}, u, f{index} = e"]
-        if any(FUNCTIONS[call.name].timed for rule in rules for call in rule.expression.calls):
+        if self.timed(rules):
             lines.append("if u > limit: raise Bail")
         return lines
+
+    def timed(self, rules: Iterable[BoundRule]) -> bool:
+        """Whether a function compares its answer with the time of the message."""
+        return any(FUNCTIONS[call.name].timed for rule in rules for call in rule.expression.calls)
 
     def led_element(
         self, index: int, rules: list[tuple[int, BoundRule]]

@@ -138,6 +138,12 @@ class Er7Dialect:
         name, address = place
         return scope.segments(name)[0].where(address)
 
+    def mapped(self, letters: Sequence[Letter]) -> None:
+        """Nobody reads these letters any more."""
+        for letter in letters:
+            if letter.root is not None:
+                letter.root.untie()
+
     def filled(self, root: Group, source: Source) -> Iterator[tuple[str, str]]:
         """Every filled field; not what the reader itself goes by (delimiters, kind, set ids)."""
         for segment in sorted(_segments(root), key=lambda one: one.line):

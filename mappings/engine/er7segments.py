@@ -176,6 +176,13 @@ class Group:
                         found.setdefault(parts[part], []).append(segment)
         return found
 
+    def untie(self) -> None:
+        """Let go of the groups below, so that a letter nobody needs any more is freed at once, without the collector."""
+        for member in self.members:
+            if member.members:
+                member.untie()
+        self.members.clear()
+
     def add(self, segment: Segment) -> None:
         self.own.setdefault(segment.name, []).append(segment)
 

@@ -64,7 +64,7 @@ class Run:
         self.limit = _NEVER if self.sent_us is None else self.sent_us + times.DAY_US
 
 
-class Made(msgspec.Struct, frozen=True):
+class Made(msgspec.Struct, frozen=True, gc=False):
     """A resource that was built, or held, in a scope; what references find."""
 
     id: str

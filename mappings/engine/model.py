@@ -23,7 +23,7 @@ def trial_ids(space: str, type: str, key: Sequence[str]) -> str:
     return blake2b(repr((space, type, tuple(key))).encode(), digest_size=16).hexdigest()
 
 
-class Issue(msgspec.Struct, frozen=True):
+class Issue(msgspec.Struct, frozen=True, gc=False):
     """Something that was not understood. It says where and which rule, never what the value was.
 
     stop   the message (or the whole delivery) cannot be read
@@ -47,21 +47,21 @@ class Issue(msgspec.Struct, frozen=True):
         return f"{where}{sentence}{rule}"
 
 
-class LocalId(msgspec.Struct, frozen=True):
+class LocalId(msgspec.Struct, frozen=True, gc=False):
     """A patient's number inside one organisation's number space, for example ("mrn", "0000812345")."""
 
     space: str
     number: str
 
 
-class Identifier(msgspec.Struct, frozen=True):
+class Identifier(msgspec.Struct, frozen=True, gc=False):
     """An identifier that may be used to recognise the person: canonical system, normalised value."""
 
     system: str
     value: str
 
 
-class Edit(msgspec.Struct, frozen=True):
+class Edit(msgspec.Struct, frozen=True, gc=False):
     """One place where a passed-through FHIR text differs from what was received.
 
     `offset` counts bytes in the received text; putting `removed` back in place of `inserted`, in the
@@ -75,7 +75,7 @@ class Edit(msgspec.Struct, frozen=True):
     inserted: bytes
 
 
-class Mapped(msgspec.Struct, frozen=True):
+class Mapped(msgspec.Struct, frozen=True, gc=False):
     """One FHIR resource, as text.
 
     The stored text is ``head + b'"meta":{…},' + tail``. ``head`` ends behind a comma, ``tail`` holds
@@ -110,7 +110,7 @@ class Mapped(msgspec.Struct, frozen=True):
         return self.head + self.tail
 
 
-class Unmapped(msgspec.Struct, frozen=True):
+class Unmapped(msgspec.Struct, frozen=True, gc=False):
     """A code or unit no table knows, as sent: what the queue of unmapped codes is made of.
 
     ``table`` is the table's name in the map. For a unit, ``code`` is the unit's text.

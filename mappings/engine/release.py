@@ -132,7 +132,9 @@ class Map:
         whole = getattr(self._module, "read", None)
         if whole is None:
             letters, issues = self.letters(raw)
-            messages = tuple(self.map_letter(letter, ids, origin) for letter in letters)
+            messages = tuple([self.map_letter(letter, ids, origin) for letter in letters])
+            if (finished := getattr(self._module.DIALECT, "mapped", None)) is not None:
+                finished(letters)
             read = Reading(messages, tuple(issues))
             return read if gate is None else gate.reading(read, day)
         found: list[Issue] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from mappings.engine.er7segments import Group, Segment
 from mappings.engine.reader import Letter
 
 PEOPLE = load(Path(__file__).parent.parent.parent / "mappings" / "sites" / "people")
+CASES = Path(__file__).parent / "cases" / "people"
 KINDS = (
     "ORU^R01",
     "OUL^R21",
@@ -174,3 +176,18 @@ def test_results_may_come_in_any_order(order: list[str]) -> None:
         return {one["id"] or "provenance": one for one in found.values()}
 
     assert made(order) == made(RESULTS)
+
+
+def test_the_groups_of_a_mapped_message_are_freed_without_the_collector() -> None:
+    raw = (CASES / "oru-base64-in-a-text-result.hl7").read_bytes()
+    gc.collect()
+    gc.disable()
+    try:
+        kept = PEOPLE.letters(raw)[0]
+        assert any(isinstance(one, Group) for one in gc.get_objects())
+        del kept
+        gc.collect()
+        assert PEOPLE.read(raw, ids).messages[0].resources
+        assert not [one for one in gc.get_objects() if isinstance(one, Group)]
+    finally:
+        gc.enable()

@@ -90,10 +90,10 @@ PERSONS = mostly(
 
 @st.composite
 def results(draw: st.DrawFn, number: int) -> str:
-    fields = ["OBX", str(number), draw(mostly("NM", "ST", "TX", "FT", "", "CE")), draw(CODES), draw(st.sampled_from(["", "1"])),
+    fields = ["OBX", str(number), draw(mostly("NM", "ST", "TX", "FT", "", "CE", "HD")), draw(CODES), draw(st.sampled_from(["", "1"])),
               draw(VALUES), draw(UNITS), draw(RANGES), draw(FLAGS), "", "", draw(STATUS), "", "", draw(TIMES), "LAB01", "", draw(SHORT),
-              draw(SHORT)]  # fmt: skip
-    line = "|".join(fields[: draw(st.sampled_from([19, 19, 19, 18, 12, 6, 4]))])
+              draw(SHORT), draw(TIMES)]  # fmt: skip
+    line = "|".join(fields[: draw(st.sampled_from([20, 19, 19, 18, 12, 6, 4]))])
     notes = draw(
         st.lists(st.sampled_from(["NTE|1||备注", "NTE|2||行一~行二", "NTE|1"]), max_size=2)
     )
