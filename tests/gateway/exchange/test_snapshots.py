@@ -192,12 +192,13 @@ async def test_nobody_decides_but_the_it_office_of_the_hospital_that_sent_it(
     assert await _waits(snapshot, id)
 
 
+@pytest.mark.parametrize("at", ["2026-02-20T14:00", SECOND], ids=["later", "the same minute"])
 async def test_an_item_that_a_still_newer_report_names_again_is_not_withdrawn(
-    snapshot: House,
+    snapshot: House, at: str
 ) -> None:
     id = await _held(snapshot)
     whole = [("ALT", "1", "F"), ("AST", "2", "F")]
-    raw = snapshot.oru(SHEN, "0000000001", *whole, at="2026-02-20T14:00", status="C")
+    raw = snapshot.oru(SHEN, "0000000001", *whole, at=at, status="C")
     assert await snapshot.file(raw) == ["filed"]
     state = await snapshot.state()
     assert await reviewing.review(id, "withdraw", LI, snapshot.services) == 0
