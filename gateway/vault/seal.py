@@ -58,15 +58,11 @@ def frame(*parts: str) -> bytes:
 
     Lone surrogates pass, because an encoding error would carry the value in its text.
     """
-    if len(parts) == 1:
-        text = parts[0].encode("utf-8", "surrogatepass")
-        return len(text).to_bytes(4, "big") + text
-    return b"".join(
-        [
-            len(part).to_bytes(4, "big") + part
-            for part in [text.encode("utf-8", "surrogatepass") for text in parts]
-        ]
-    )
+    framed = b""
+    for text in parts:
+        part = text.encode("utf-8", "surrogatepass")
+        framed += len(part).to_bytes(4, "big") + part
+    return framed
 
 
 def sub_key(key: bytes, use: str) -> bytes:
