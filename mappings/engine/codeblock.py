@@ -319,7 +319,7 @@ class BlockWriter(Pieces):
         block = self.block
         opening = b'{"reference":"%s/' % block.type.encode()
         one = f"one = Made(id_, False, {opening!r} + name + b'\"}}')"
-        note = ["name = id_.encode()", one, *self.note(own, upward, all_)]
+        note = [one, *self.note(own, upward, all_)]
         if self.twin:
             note.append("if not (issues or told): twins[twin] = one")
         head = b'{"resourceType":"%s","id":"' % block.type.encode()
@@ -327,6 +327,7 @@ class BlockWriter(Pieces):
         return [
             f"key = ({key})",
             f"id_ = ids({block.space!r}, {block.type!r}, key)",
+            "name = id_.encode()",
             "if id_ in taken:",
             "    if taken[id_] != tail: raise Bail",
             "    if issues: run.issues.extend(issues)",
@@ -334,7 +335,7 @@ class BlockWriter(Pieces):
             *indented(note),
             "    continue",
             # Whatever may raise comes before the first trace: what falls back must find none.
-            f"mapped = Mapped({block.type!r}, id_, key, {head!r} + id_.encode() + b'\",', tail, b'', "
+            f"mapped = Mapped({block.type!r}, id_, key, {head!r} + name + b'\",', tail, b'', "
             f"us, {block.mode!r}, (), scope.where(), (), {tuple(block.unions)!r}, {block.name!r}, "
             f"mask, {tuple(block.fills)!r})",
             "if issues: run.issues.extend(issues)",

@@ -192,7 +192,7 @@ class Lines:
             width = max(used) + 1
             lines = [
                 f"{name} = scope.record({record!r})",
-                f"if len({name}) < {width}: {name} = [*{name}, *blank({width})]",
+                f"if len({name}) < {width}: {name} = [*{name}, *{('',) * width!r}]",
             ]
             lines += [f"{name}_{index} = {name}[{index}]" for index in sorted(used)]
             found.append(((record, outside), lines))

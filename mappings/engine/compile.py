@@ -120,10 +120,6 @@ def _atoms(expression: Expression) -> list[Atom]:
     return atoms
 
 
-def _blank(width: int) -> Sequence[str]:
-    return ("",) * width
-
-
 def _in_order(parts: list[bytes], firsts: Sequence[int]) -> list[bytes]:
     """The members in the order in which rules first wrote them, offered ones behind."""
     own = sorted(zip(firsts, parts, strict=False), key=lambda pair: pair[0])
@@ -136,7 +132,6 @@ _GLOBALS: Mapping[str, Any] = {
     "Made": Made,
     "Mapped": Mapped,
     "all_below": memo.all_below,
-    "blank": _blank,
     "by_hand": interpret.build,
     "dumps": orjson.dumps,
     "filter": filter,

@@ -226,6 +226,7 @@ def _letters(raw: bytes, source: Source) -> list[Letter]:
     blobs: dict[str, attachments.Blob] = {}
     encoded = f"{wire.field}ED{wire.field}"
     counts: dict[str, int] = {}
+    encodes = encoded in text
     sign, most = wire.field, source.limits.fields + 2
     for number, line in enumerate(lines, 1):
         fields = line.split(sign)
@@ -234,11 +235,11 @@ def _letters(raw: bytes, source: Source) -> list[Letter]:
             fields.insert(1, sign)
         ordinal = counts[name] = counts.get(name, 0) + 1
         plain = (
-            not (repeats and wire.repetition in line)
+            name != "MSH"
+            and not (repeats and wire.repetition in line)
             and not (escapes and wire.escape in line)
-            and name != "MSH"
         )
-        if len(line) > 512 or encoded in line:
+        if len(line) > 512 or (encodes and encoded in line):
             attachments.cut(name, fields, wire.component, wire.repetition, blobs)
         segment = Segment(name, fields, number, ordinal, wire, plain)
         if len(fields) > most:

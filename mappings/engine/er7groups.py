@@ -119,7 +119,10 @@ def _retiring(root: Group, merge: Segment) -> Group:
 
 def is_document(segment: Segment) -> bool:
     """Whether an OBX holds a document and no result: by its type, or because one was cut out of it."""
-    return segment.field(2) in _DOCUMENT_TYPES or MARK in segment.field(5)
+    fields = segment.fields
+    if len(fields) > 5:
+        return fields[2] in _DOCUMENT_TYPES or MARK in fields[5]
+    return segment.field(2) in _DOCUMENT_TYPES
 
 
 class _Grouper:
@@ -130,6 +133,7 @@ class _Grouper:
         self.results = code in _RESULTS
         self.orders = code in _ORDERS
         self.documents = code in _DOCUMENTS
+        self.strict = self.results or self.orders or self.documents
         self.pairs = code == "ADT" and event in PAIRS
         self.orc_last = code == "OUL" and event in _ORC_LAST
         self.common: list[Segment] = []
@@ -153,6 +157,11 @@ class _Grouper:
 
     def place(self, segment: Segment) -> None:
         name = segment.name
+        if name == "OBX":
+            # By far the most frequent.
+            self.result(segment)
+            self.last = name
+            return
         if name == "PID" and "PID" in self.root.own:
             self.next_patient()
         match name:
@@ -160,8 +169,6 @@ class _Grouper:
                 self.open_order(segment)
             case "ORC":
                 self.open_common_order(segment)
-            case "OBX":
-                self.result(segment)
             case "NTE":
                 self.noted.add(segment)
             case "SPM":
@@ -271,8 +278,7 @@ class _Grouper:
             )
         else:
             parent = self.order or self.root
-        strict = self.results or self.orders or self.documents
-        if parent is self.root and strict:
+        if parent is self.root and self.strict:
             self.issues.append(Issue("hold", "orphan", segment.where()))
             return
         self.noted = Group("DOC" if is_document(segment) else "OBX", segment, parent)

@@ -131,7 +131,7 @@ def _make_order_status(setup: Setup, bound: Bound) -> Apply:
 FUNCTIONS = {
     "agent": Function(_make_agent, order=("type",), texts=("type",)),
     "location": Function(_make_location, order=("status",), texts=("status",)),
-    "number": Function(_make_number, order=("space", "type"), texts=("space", "type")),
+    "number": Function(_make_number, order=("space", "type"), texts=("space", "type"), wide=True),
     "order_status": Function(
         _make_order_status,
         order=("order_states", "order_controls"),
