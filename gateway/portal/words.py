@@ -241,7 +241,7 @@ SEVERITIES = {
     "hold": Mark("✕", N_("留待处理"), "bad"),
     "drop": Mark("!", N_("已略去"), "warn"),
     "note": Mark("·", N_("留意"), "quiet"),
-    "alarm": Mark("!", N_("警示"), "bad"),
+    "alarm": Mark("!", N_("警报"), "bad"),
 }
 
 CODE_STATES = {
