@@ -163,13 +163,14 @@ def _exists(rule: Rule, type_: str) -> None:
         )
 
 
-_COMPILED: dict[tuple[str, str], FhirMap] = {}
+# By file names too: the same rules are told with the lines of the files they were loaded from.
+_COMPILED: dict[tuple[str, str, tuple[str, ...]], FhirMap] = {}
 _KEPT = 64
 
 
 def read(site: Map, raw: bytes, ids: Ids, origin: str = "", day: date | None = None) -> Reading:
     """Read one delivery by a loaded site (`release.Map.read` comes here); compiled once per release."""
-    known = (site.organization, site.release)
+    known = (site.organization, site.release, site.files)
     ready = _COMPILED.get(known)
     if ready is None:
         if len(_COMPILED) >= _KEPT:

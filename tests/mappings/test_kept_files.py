@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
 import mappings
-from mappings.engine import MapError, lint, load
+from mappings.engine import Map, MapError, lint, load
 
+HERE = Path(__file__).parent
 SITES = Path(mappings.__path__[0]) / "sites"
 HEAD = '[map]\nbase = "base/oru_r01@1"\n[source]\norg = "x"\ntimezone = "Asia/Shanghai"\n'
+
+
+def ids(space: str, kind: str, key: Sequence[str]) -> str:
+    return blake2b("\0".join([space, kind, *key]).encode(), digest_size=16).hexdigest()
 
 
 @pytest.mark.parametrize("site", sorted(path.name for path in SITES.iterdir()))
@@ -61,3 +68,15 @@ def test_a_link_in_a_sites_folder_does_not_lead_out_of_it(tmp_path: Path) -> Non
     (site / "x.toml").write_text(HEAD + '[tables]\nitems = "items.csv"\n', "utf-8")
 
     assert any("items.csv does not exist" in finding.en for finding in lint(site))
+
+
+def test_each_copy_of_a_map_tells_the_lines_of_its_own_files() -> None:
+    raw = (HERE / "fhirinput_cases/mch/codes-added-and-references-rewritten.json").read_bytes()
+    folder = load(SITES / "mch")
+    kept = load(folder.contents)
+
+    def told(site: Map) -> set[str]:
+        issues = [issue for said in site.read(raw, ids).messages for issue in said.issues]
+        return {issue.rule.partition(":")[0] for issue in issues if issue.rule}
+
+    assert (told(folder), told(kept)) == ({"sites/mch/fhir.toml"}, {"fhir.toml"})
