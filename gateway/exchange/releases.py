@@ -45,6 +45,8 @@ async def adopt(site: str, by: Caller, services: Services) -> int:
     found = await services.db.read(rows.IN_FORCE, site)
     if found:
         number: int = found[0][0]
+        if await services.db.read(rows.READ_BY, number) == [(services.maps.engine,)]:
+            return number  # as this program reads it: not loaded before a message comes
         made = await _kept(number, services)
         if made.release == (await named(number, services)).hash:
             return number
@@ -73,7 +75,18 @@ def _adopt(
         return row.number
     tx.run(rows.RETIRE, site, at)
     append(tx, services.log.filing_writer, [draft], services.now)
-    return _add(tx, site, made, "in-force", note, by, at, report="", decided_by=by)
+    return _add(
+        tx,
+        site,
+        made,
+        "in-force",
+        note,
+        by,
+        at,
+        report="",
+        decided_by=by,
+        engine=services.maps.engine,
+    )
 
 
 async def adopt_all(by: Caller, services: Services) -> list[str]:
@@ -170,7 +183,18 @@ def _propose(
         tx.run(rows.PROPOSE_AGAIN, row.number, note, by, at)
         tx.run(rows.REPORT, row.number, report)
         return row.number
-    return _add(tx, site, made, "proposed", note, by, at, report=report, decided_by="")
+    return _add(
+        tx,
+        site,
+        made,
+        "proposed",
+        note,
+        by,
+        at,
+        report=report,
+        decided_by="",
+        engine=services.maps.engine,
+    )
 
 
 def _add(
@@ -184,12 +208,13 @@ def _add(
     *,
     report: str,
     decided_by: str,
+    engine: str,
 ) -> int:
     decided = at if decided_by else 0
     row = tx.one(
         rows.ADD_RELEASE,
         site, made.release, pack(made.contents), state, note, report, by, at,
-        decided_by, decided, decided, 0,
+        decided_by, decided, decided, 0, engine,
     )  # fmt: skip
     if row is None:
         raise LookupError("the release was not kept")

@@ -21,6 +21,7 @@ from gateway.store import inbox
 from gateway.store import maps as rows
 from gateway.store.engine import Store, Tx
 from mappings.engine import Map, MapError, load
+from mappings.engine.release import ENGINE
 from mappings.r4.gate import Gate
 
 LARGEST: Final = 100_000_000  # bytes of a release's files, unpacked
@@ -67,6 +68,11 @@ class Maps:
         self._running: dict[str, Release] = {}
         self._older: dict[int, Release] = {}
         self._broken: set[int] = set()
+
+    @property
+    def engine(self) -> str:
+        """What beside its files makes a map's hash: the engine's version and the canonical base."""
+        return f"{ENGINE} {self._base_url}"
 
     async def get(self, site: str) -> Map:
         """The map of a site that is in force now; see `in_force`."""

@@ -47,6 +47,9 @@ IN_FORCE = Statement(
     "site",
 )
 """The number of the release that runs: read before every message."""
+READ_BY = Statement(
+    select(_release.c.engine).where(_release.c.number == bindparam("number")), "number"
+)
 FILES = Statement(
     select(_release.c.site, _release.c.hash, _release.c.files).where(
         _release.c.number == bindparam("number")

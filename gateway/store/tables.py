@@ -309,6 +309,7 @@ class MapRelease(Base, table=True):
     decided_at: int = Field(default=0, sa_type=BigInteger)
     since: int = Field(default=0, sa_type=BigInteger)  # in force from
     until: int = Field(default=0, sa_type=BigInteger)
+    engine: str = ""  # what read the files when `hash` was told
     __table_args__ = (
         Index("map_release_hash", "site", "hash", unique=True),
         Index("map_release_state", "site", "state"),
