@@ -343,3 +343,20 @@ def test_files_come_back_as_they_were():
     assert pack(dict(reversed(files.items()))) == pack(files)
     with pytest.raises(ValueError):
         unpack(b"x" + pack(files))
+
+
+async def test_another_version_of_the_program_reads_what_is_in_force_again(here: Office):
+    number = await here.in_force()
+    older = Statement(
+        update(RELEASES)
+        .where(RELEASES.c.number == number)
+        .values(engine="0", hash="read otherwise")
+    )
+    await here.services.db.do(lambda tx: tx.run(older))
+
+    again = await releases.adopt("people", OPERATOR, here.services)
+
+    assert again != number
+    assert await here.in_force() == again
+    assert await releases.adopt("people", OPERATOR, here.services) == again
+    assert (await releases.named(number, here.services)).state == "retired"
