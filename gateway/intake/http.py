@@ -1,7 +1,7 @@
 """The HTTP door for raw messages: `POST /intake/{source}`, answered in the sender's own terms.
 
-HL7 v2 gets an HL7 acknowledgment, rows and DICOM headers get JSON. A body is taken only from the client that the source
-names, and never grows past the limit in memory.
+HL7 v2 gets an HL7 acknowledgment, XML gets XML and a SOAP call SOAP, rows and DICOM headers get JSON. A body is taken
+only from the client that the source names, and never grows past the limit in memory.
 """
 
 from __future__ import annotations

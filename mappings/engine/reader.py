@@ -1,11 +1,12 @@
-"""How any source gives its values to the rules: HL7 segments, rows and XML all plug in here.
+"""How any source gives its values to the rules: HL7 segments, rows, XML and DICOM all plug in here.
 
 A *dialect* knows one input form. It cuts received bytes into letters (one message about one patient),
 turns an address in a rule (``PID-5.1``, a column name) into a getter once, when the map is loaded, and
 says which words may stand behind ``each``. The interpreter knows nothing else about a source.
 
 To add an input form: implement `Dialect`, give its scopes `parent`, `place` and `children`, and name
-it in `release.DIALECTS`.
+it in `release.DIALECTS`. One that also offers `Fields` runs through generated code (HL7 v2, rows, XML);
+without it the interpreter does all the work (DICOM).
 """
 
 from __future__ import annotations
