@@ -60,6 +60,8 @@ class Settings:
     answer_floor_ms: int = setting(
         15, "shortest time of an answer that shows nothing, in milliseconds"
     )
+    sms_url: str = setting("", "where short messages are handed over (HTTP POST); empty is nowhere")
+    sms_token: str = setting("", "bearer token of that address")
     demo: bool = setting(False, "this is the pretend county: demo keys and plain doors are allowed")
 
     @property
@@ -152,13 +154,15 @@ def _fit(name: str, known: Any, value: Any) -> Any:
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:
-    """(environment name, value in force, what it is for); passwords in addresses masked."""
+    """(environment name, value in force, what it is for); passwords and tokens masked."""
     rows = []
     for one in fields(Settings):
         value = str(getattr(settings, one.name))
         if "://" in value and "@" in value:
             scheme, _, rest = value.partition("://")
             value = f"{scheme}://***@{rest.rpartition('@')[2]}"
+        if one.name.endswith("_token") and value:
+            value = "***"
         value = re.sub(r"(password=)[^&\s]*", r"\1***", value, flags=re.IGNORECASE)
         rows.append((f"GATEWAY_{one.name.upper()}", value, str(one.metadata["says"])))
     return rows

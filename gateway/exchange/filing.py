@@ -254,7 +254,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     chart = plan.chart
     tx.run(
         rows.ADD_CHART,
-        chart, rows.bucket_of(chart), plan.organization, chart, 0, 0, 0, b"", plan.at,
+        chart, rows.bucket_of(chart), plan.organization, chart, 0, 0, 0, b"", b"", plan.at,
     )  # fmt: skip
     count = len(plan.resources)
     high, _, _, sealed_facts = rows.take(tx, chart, count)

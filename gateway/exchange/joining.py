@@ -100,7 +100,7 @@ def join(
             return Joined(False, (Issue("hold", "merge-destroyed-chart", ""),))
         tx.run(
             rows.ADD_CHART,
-            one.other, rows.bucket_of(one.other), organization, one.other, 0, 0, 0, b"", at,
+            one.other, rows.bucket_of(one.other), organization, one.other, 0, 0, 0, b"", b"", at,
         )  # fmt: skip
         sealed = rows.take(tx, one.other, 0)[3]
         about = f"facts/{one.other}".encode()

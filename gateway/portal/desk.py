@@ -35,6 +35,8 @@ HOMES = {
     "registrar": "/consents/find",
     "auditor": "/audit",
     "it": "/sources",
+    "privacy": "/privacy",
+    "patient": "/mine",
 }
 
 log = logging.getLogger("gateway.portal")

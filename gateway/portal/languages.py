@@ -16,17 +16,21 @@ from babel.support import Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 HERE = Path(__file__).parent
-CATALOGUES = {"en": HERE / "locale" / "en" / "LC_MESSAGES" / "portal.po"}
+# One file for each area of the portal; together they are the language.
+CATALOGUES = {"en": tuple(sorted((HERE / "locale" / "en" / "LC_MESSAGES").glob("*.po")))}
 TAGS = {"zh": "zh-CN", "en": "en"}
 
 
-def catalogue(path: Path) -> NullTranslations:
-    """A catalogue file as translations in memory: nothing compiled lies about to go stale."""
-    compiled = BytesIO()
-    with path.open("rb") as file:
-        write_mo(compiled, read_po(file))
-    compiled.seek(0)
-    return Translations(compiled)
+def catalogue(paths: tuple[Path, ...]) -> NullTranslations:
+    """Catalogue files as translations in memory: nothing compiled lies about to go stale."""
+    whole = Translations()
+    for path in paths:
+        compiled = BytesIO()
+        with path.open("rb") as file:
+            write_mo(compiled, read_po(file))
+        compiled.seek(0)
+        whole.merge(Translations(compiled))
+    return whole
 
 
 def translations() -> dict[str, NullTranslations]:

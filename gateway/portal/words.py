@@ -26,6 +26,8 @@ ROLES = {
     "registrar": N_("登记员"),
     "auditor": N_("审计员"),
     "it": N_("信息科"),
+    "privacy": N_("隐私保护员"),
+    "patient": N_("居民"),
     "system": N_("系统"),
 }
 

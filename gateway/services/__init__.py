@@ -14,6 +14,7 @@ from gateway.recognition.catalogue import SHIPPED, Catalogue
 from gateway.recognition.catalogue.reader import load as load_catalogue
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
+from gateway.services.messenger import Messenger, open_messenger
 from gateway.services.register import Register
 from gateway.services.register import load as load_register
 from gateway.settings import Settings
@@ -42,6 +43,7 @@ class Services:
     register: Register
     maps: Maps
     catalogue: Catalogue
+    messenger: Messenger
     now: Callable[[], int] = wall_clock
 
     def ids(self, organization: str) -> Callable[[str, str, Sequence[str]], str]:
@@ -93,4 +95,5 @@ async def open_services(settings: Settings) -> Services:
             *([SHIPPED] if settings.catalogue == Path() else [SHIPPED, settings.catalogue]),
             zone=settings.zone,
         ),
+        messenger=open_messenger(settings),
     )

@@ -131,6 +131,10 @@ class Chart(Base, table=True):
     seq: int = Field(default=0, sa_type=BigInteger)
     disputed: int = Field(default=0, sa_type=SmallInteger)
     facts: bytes = Field(default=b"", sa_type=LargeBinary)  # birth, death, seals
+    # Keyed hash over the chart's directives: one that is missing or older is noticed.
+    directives: bytes = Field(
+        default=b"", sa_type=LargeBinary, sa_column_kwargs={"server_default": ""}
+    )
     created: int = Field(sa_type=BigInteger)
 
 
@@ -183,6 +187,176 @@ class Relationship(Base, table=True):
     kind: str
     sealed: bytes = Field(sa_type=LargeBinary)  # start, end, person, reason
     at: int = Field(sa_type=BigInteger)
+
+
+# Consent: what it is proved by, who acts for whom, the policy it is decided under.
+
+
+class ConsentEvidence(Base, table=True):
+    """What proves a signature: a scan, a signed statement, the transcript of a one-time code."""
+
+    __tablename__ = "consent_evidence"
+    id: str = Field(primary_key=True)  # keyed hash of the content, hex
+    chart: str = Field(index=True)
+    kind: str  # scan | signature | code
+    assurance: int = Field(sa_type=SmallInteger)  # 1 to 3, from what was verified
+    media_type: str = ""
+    sealed: bytes = Field(sa_type=LargeBinary)
+    recorded_by: str
+    at: int = Field(sa_type=BigInteger)
+
+
+class SigningCode(Base, table=True):
+    """A one-time code sent to a resident's telephone to sign one text."""
+
+    __tablename__ = "signing_code"
+    id: str = Field(primary_key=True)
+    chart: str
+    subject: bytes = Field(sa_type=LargeBinary)  # keyed hash of what is signed
+    code: bytes = Field(sa_type=LargeBinary)  # keyed hash of the code
+    sealed: bytes = Field(sa_type=LargeBinary)  # the telephone number, and how it was verified
+    attempts: int = 0
+    made: int = Field(sa_type=BigInteger)
+    ends: int = Field(sa_type=BigInteger, index=True)
+    used: int = Field(default=0, sa_type=BigInteger)
+
+
+class OwnAccount(Base, table=True):
+    """Which chart's person an account belongs to; ending it keeps the row."""
+
+    __tablename__ = "own_account"
+    login: str = Field(primary_key=True)
+    chart: str = Field(index=True)
+    proof: str  # how the person proved who they are: in-person | eid
+    sealed: bytes = Field(default=b"", sa_type=LargeBinary)  # telephone number
+    made_by: str
+    at: int = Field(sa_type=BigInteger)
+    ended: int = Field(default=0, sa_type=BigInteger)
+
+
+class Mandate(Base, table=True):
+    """A right to act for a patient: guardian, court, or a mandate the patient signed."""
+
+    __tablename__ = "mandate"
+    chart: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    login: str = Field(index=True)  # who acts
+    kind: str
+    sealed: bytes = Field(sa_type=LargeBinary)  # start, end, scope, evidence
+    suspended: int = Field(default=0, sa_type=SmallInteger)
+    recorded_by: str
+    at: int = Field(sa_type=BigInteger)
+    ended: int = Field(default=0, sa_type=BigInteger)
+
+
+class Presence(Base, table=True):
+    """A single-use question shown to a patient who is there: may this person look now?"""
+
+    __tablename__ = "presence"
+    tag: bytes = Field(primary_key=True, sa_type=LargeBinary)  # keyed hash of the token
+    login: str
+    organization: str
+    purpose: str
+    made: int = Field(sa_type=BigInteger)
+    ends: int = Field(sa_type=BigInteger, index=True)
+    chart: str = ""  # set when the patient has said yes
+    confirmed_by: str = ""
+    confirmed: int = Field(default=0, sa_type=BigInteger)
+
+
+class EmergencyGrant(Base, table=True):
+    """Glass that was broken: one user, one patient, a few hours."""
+
+    __tablename__ = "emergency_grant"
+    id: str = Field(primary_key=True)
+    chart: str = Field(index=True)
+    login: str
+    organization: str
+    reason: str  # a code
+    sealed: bytes = Field(sa_type=LargeBinary)  # in words
+    start: int = Field(sa_type=BigInteger)
+    end: int = Field(sa_type=BigInteger)
+    closed: int = Field(default=0, sa_type=BigInteger)
+    approver: str = ""  # the second person, where the day's budget was spent
+    __table_args__ = (Index("emergency_grant_login", "login", "start"),)
+
+
+class Review(Base, table=True):
+    """A case a privacy officer decides: an emergency access, a question of a resident."""
+
+    __tablename__ = "review"
+    id: str = Field(primary_key=True)  # of what is reviewed
+    kind: str  # emergency | self-claim | question
+    chart: str = Field(index=True)
+    login: str  # whose access it is
+    organization: str
+    sealed: bytes = Field(sa_type=LargeBinary)  # words of the resident and of the officers
+    opened: int = Field(sa_type=BigInteger)
+    due: int = Field(sa_type=BigInteger)
+    taken_by: str = ""
+    taken: int = Field(default=0, sa_type=BigInteger)
+    verdict: str = ""  # justified | not-justified | needs-answer
+    decided_by: str = ""
+    decided: int = Field(default=0, sa_type=BigInteger)
+    second_by: str = ""  # who confirmed "not justified"
+    closed: int = Field(default=0, sa_type=BigInteger)
+    __table_args__ = (Index("review_open", "closed", "due"),)
+
+
+class Notice(Base, table=True):
+    """Something a resident is told: by a short message, and on their own pages."""
+
+    __tablename__ = "notice"
+    id: int | None = Field(default=None, primary_key=True)
+    chart: str = Field(index=True)
+    kind: str
+    about: str  # opaque id
+    at: int = Field(sa_type=BigInteger)
+    due: int = Field(sa_type=BigInteger)  # not before; later only by a recorded safety reason
+    sent: int = Field(default=0, sa_type=BigInteger)
+    attempts: int = 0
+    read: int = Field(default=0, sa_type=BigInteger)
+    __table_args__ = (
+        Index("notice_due", "sent", "due"),
+        Index("notice_about", "kind", "about", unique=True),
+    )
+
+
+class PolicyVersion(Base, table=True):
+    """The county's consent policy as it once was; one is in force."""
+
+    __tablename__ = "policy_version"
+    number: int | None = Field(default=None, primary_key=True)
+    hash: str = Field(unique=True)  # SHA-256 of the text
+    text: bytes = Field(sa_type=LargeBinary)  # the TOML file
+    state: str = "proposed"  # proposed | in-force | retired | refused
+    note: str = Field(default="", sa_type=Text)
+    report: str = Field(default="", sa_type=Text)  # what changes, in words
+    proposed_by: str = ""
+    proposed_at: int = Field(default=0, sa_type=BigInteger)
+    decided_by: str = ""  # another person than proposed_by
+    decided_at: int = Field(default=0, sa_type=BigInteger)
+    since: int = Field(default=0, sa_type=BigInteger)
+    until: int = Field(default=0, sa_type=BigInteger)
+    signature: bytes = Field(default=b"", sa_type=LargeBinary)
+
+
+class LabelRun(Base, table=True):
+    """Records being labelled again under newer rules; `after` moves on, so it resumes."""
+
+    __tablename__ = "label_run"
+    id: int | None = Field(default=None, primary_key=True)
+    rules: str  # version of the lists
+    policy: str
+    state: str = "running"  # running | done | stopped
+    asked_by: str = ""
+    asked_at: int = Field(sa_type=BigInteger)
+    after: str = ""  # the chart it has come to
+    total: int = 0
+    done: int = 0
+    raised: int = 0
+    faults: int = 0
+    finished: int = Field(default=0, sa_type=BigInteger)
 
 
 # Records: the sealed text, and the sealed list of what a chart holds.
