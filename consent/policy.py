@@ -31,6 +31,7 @@ LEVELS = {letter: level for level, letter in enumerate(CONFIDENTIALITY)}
 _UNITS = {"m": 60_000_000, "h": 3_600_000_000, "d": DAY}
 
 Default = Literal["permit", "presence"]
+Notice = Literal["always", "never"]
 
 
 class PolicyFault(ValueError):
@@ -91,9 +92,18 @@ class _Death(_Part, frozen=True):
 
 
 class _BreakGlass(_Part, frozen=True):
+    life: str
+    per_day: int
+    review: str
+    notice: str
+    reason_length: int
     honour_refusal: bool
     actions: list[str]
     obligations: list[Obligation]
+
+
+class _Answers(_Part, frozen=True):
+    notice: Notice
 
 
 class _Obligations(_Part, frozen=True):
@@ -128,6 +138,7 @@ class _File(_Part, frozen=True):
     ages: _Ages
     death: _Death
     break_glass: _BreakGlass
+    answers: _Answers
     obligations: _Obligations
     statutory: list[Statute]
 
@@ -205,7 +216,14 @@ class Life:
 
 @dataclass(frozen=True)
 class PolicySet:
-    """One version of the county's rules. `version` is the SHA-256 of the file it was read from."""
+    """One version of the county's rules. `version` is the SHA-256 of the file it was read from.
+
+    Durations are microseconds but `treatment_after_death`, which is days. Of an emergency access:
+    `emergency_life` is how long it lasts, `emergency_per_day` how many a person may open in a county
+    day, `emergency_reason_length` how many characters its reason has at least, `emergency_notice`
+    within which the patient is told, `emergency_review` within which it is looked at.
+    `notice` is whether pages say that something may be withheld: on all of them or on none.
+    """
 
     name: str
     version: str
@@ -232,9 +250,15 @@ class PolicySet:
     child_withheld: frozenset[str]
     minor_withheld: frozenset[str]
     treatment_after_death: int
+    emergency_life: int
+    emergency_per_day: int
+    emergency_reason_length: int
+    emergency_notice: int
+    emergency_review: int
     honour_emergency_refusal: bool
     emergency_actions: frozenset[str]
     emergency_obligations: tuple[Obligation, ...]
+    notice: Notice
     always_obligations: tuple[Obligation, ...]
     restricted_obligations: tuple[Obligation, ...]
     statutory: tuple[Statute, ...]
@@ -366,9 +390,15 @@ def parse(text: bytes, zone: str) -> PolicySet:
         child_withheld=frozenset(file.ages.child_withheld),
         minor_withheld=frozenset(file.ages.minor_withheld),
         treatment_after_death=_duration(file.death.treatment_ends) // DAY,
+        emergency_life=_duration(file.break_glass.life),
+        emergency_per_day=file.break_glass.per_day,
+        emergency_reason_length=file.break_glass.reason_length,
+        emergency_notice=_duration(file.break_glass.notice),
+        emergency_review=_duration(file.break_glass.review),
         honour_emergency_refusal=file.break_glass.honour_refusal,
         emergency_actions=frozenset(file.break_glass.actions),
         emergency_obligations=tuple(file.break_glass.obligations),
+        notice=file.answers.notice,
         always_obligations=tuple(file.obligations.always),
         restricted_obligations=tuple(file.obligations.restricted),
         statutory=tuple(file.statutory),
@@ -390,6 +420,12 @@ def _check(file: _File, purposes: Tree) -> None:
     for name in ("restricted", "sealed"):
         if getattr(file.defaults, name):
             raise PolicyFault(f"defaults.{name}: no default may open this tier")
+    for key in ("life", "review"):
+        if not _duration(getattr(file.break_glass, key)):
+            raise PolicyFault(f"break_glass.{key}: nothing lasts no time")
+    for key in ("per_day", "reason_length"):
+        if getattr(file.break_glass, key) < 1:
+            raise PolicyFault(f"break_glass.{key}: less than one")
     for action in file.break_glass.actions:
         if action not in ACTIONS:
             raise PolicyFault(f"break_glass.actions: unknown action {action}")

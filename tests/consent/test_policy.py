@@ -33,6 +33,10 @@ TEXT = FILE.read_text(encoding="utf-8")
         ('basic_codes = ["http://loinc.org|882-1"', 'basic_codes = ["882-1"', "882-1"),
         ("[relationships.contract]\n", "", "contract"),
         ('name = "cn-optin"', "name = ", "Invalid value"),
+        ('life = "4h"', 'life = "0h"', "break_glass.life"),
+        ("per_day = 3", "per_day = 0", "break_glass.per_day"),
+        ("reason_length = 15", "reason_length = 0", "break_glass.reason_length"),
+        ('notice = "always"', 'notice = "hidden"', "answers.notice"),
     ],
 )
 def test_a_file_that_cannot_be_meant_stops_the_start(old: str, new: str, named: str) -> None:
@@ -53,6 +57,19 @@ def test_the_version_changes_with_any_change_of_the_file() -> None:
 
     assert policy.load("cn-optin", ZONE, FILE).version == one.version
     assert policy.parse((TEXT + "\n").encode(), ZONE).version != one.version
+
+
+@pytest.mark.parametrize("preset", ["cn-optin", "opt-out"])
+def test_the_terms_of_an_emergency_access_stand_in_the_file(preset: str) -> None:
+    county = policy.load(preset, ZONE)
+    minute = 60_000_000
+
+    assert county.emergency_life == 4 * 60 * minute
+    assert county.emergency_per_day == 3
+    assert county.emergency_reason_length == 15
+    assert county.emergency_notice == 5 * minute
+    assert county.emergency_review == 72 * 60 * minute
+    assert county.notice == "always"
 
 
 @pytest.mark.parametrize("preset", ["cn-optin", "opt-out"])
