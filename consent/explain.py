@@ -44,6 +44,10 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "the patient is sealed by a court or the county",
     ),
     Reason.IDENTITY_DISPUTE: ("患者身份存在争议", "the patient's identity is in dispute"),
+    Reason.IDENTITY_UNCONFIRMED: (
+        "两份档案的合并尚未经本人确认",
+        "the patient has not yet confirmed that the two charts are one person's",
+    ),
     Reason.STATUTORY: ("法定职责", "a statutory duty"),
     Reason.DATA_SUBJECT: ("患者本人", "the patient in person"),
     Reason.HELD: (

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 CONFIDENTIALITY = "ULMNRV"  # v3-Confidentiality, low to high; compare by position
 ACTIONS = frozenset({"read", "search", "history", "export", "subscribe", "push", "print"})
+COPIES = frozenset({"export", "subscribe", "push", "print"})  # what leaves a copy behind
 
 
 class Tier(IntEnum):
@@ -100,15 +101,19 @@ class DelegationKind(StrEnum):
     """Why somebody may act for the patient."""
 
     GUARDIAN = "guardian"  # of a minor; ends by computation at 18
-    COURT = "court"  # guardian of an incapacitated adult, by court document
+    COURT = "court"  # guardian of an incapacitated adult, by court document, reviewed yearly
     MANDATE = "mandate"  # signed by the adult
+    HEIR = "heir"  # a close relative's recorded right, which begins with the patient's death
 
 
 class Delegation(Struct, frozen=True):
     """A recorded right of `user` to act for the patient.
 
     `restricted` opens restricted content at all; `categories`, when given, are the only
-    sensitivities it opens. A guardian of a minor needs neither.
+    sensitivities it opens. A guardian of a minor needs neither. An heir's `categories` are all it
+    opens: sensitivities, and tiers by name ("basic", "general", "restricted" for the rest of that
+    tier). `reviewed` is when a court guardian was last reviewed, None: at `start`. `chart` is
+    where it is recorded; it matters only while a merge is not confirmed.
     """
 
     user: str
@@ -118,6 +123,8 @@ class Delegation(Struct, frozen=True):
     restricted: bool = False
     categories: frozenset[str] = frozenset()
     suspended: bool = False
+    reviewed: int | None = None
+    chart: str = ""
 
 
 class PatientContext(Struct, frozen=True):
@@ -126,7 +133,9 @@ class PatientContext(Struct, frozen=True):
     `charts` are all charts linked to the person; a record whose subject is not among them is
     about somebody unknown. `birth` is the (earliest, latest) possible day, None when unknown.
     `identities` partitions charts that a merge joined but the patient has not confirmed; empty
-    means they are confirmed to be one person. `selves` are the person's own accounts.
+    means they are confirmed to be one person. `selves` are the person's own accounts, and
+    `self_charts` says (user, chart) which chart each proved to be; while identities are not
+    confirmed an account reaches the records of its own chart's identity only.
     """
 
     charts: frozenset[str]
@@ -137,6 +146,7 @@ class PatientContext(Struct, frozen=True):
     selves: frozenset[str] = frozenset()
     delegations: tuple[Delegation, ...] = ()
     identities: tuple[frozenset[str], ...] = ()
+    self_charts: frozenset[tuple[str, str]] = frozenset()
 
 
 # --- about what -----------------------------------------------------------------------------
@@ -293,6 +303,7 @@ class Reason(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
     PATIENT_SEALED = "patient-sealed"
     IDENTITY_DISPUTE = "identity-dispute"
+    IDENTITY_UNCONFIRMED = "identity-unconfirmed"
     STATUTORY = "statutory"
     DATA_SUBJECT = "data-subject"
     HELD = "held"
@@ -318,6 +329,8 @@ class Obligation(StrEnum):
     NO_REDISCLOSURE = "no-redisclosure-without-consent"
     PURPOSE_BOUND = "purpose-bound"
     STATUTORY_BASIS = "statutory-basis"
+    DELETE_AFTER_USE = "delete-after-use"
+    ENCRYPT_AT_REST = "encrypt-at-rest"
     ALERT_SELF_CLAIM = "alert-self-claim"
     NOTIFY_PATIENT = "notify-patient"
     REVIEW_72_HOURS = "review-72h"

@@ -20,6 +20,7 @@ import msgspec
 from consent.model import (
     ACTIONS,
     CONFIDENTIALITY,
+    COPIES,
     Obligation,
     Relationship,
     RelationshipKind,
@@ -83,6 +84,7 @@ class _Ages(_Part, frozen=True):
     self_access: int
     guardian_limited: int
     adult: int
+    court_review: str
     child_withheld: list[str]
     minor_withheld: list[str]
 
@@ -109,6 +111,8 @@ class _Answers(_Part, frozen=True):
 class _Obligations(_Part, frozen=True):
     always: list[Obligation]
     restricted: list[Obligation]
+    purposes: dict[str, list[Obligation]]
+    labels: dict[str, list[Obligation]]
 
 
 class Statute(_Part, frozen=True):
@@ -247,6 +251,7 @@ class PolicySet:
     self_access_age: int
     guardian_limited_age: int
     adult_age: int
+    court_review: int
     child_withheld: frozenset[str]
     minor_withheld: frozenset[str]
     treatment_after_death: int
@@ -261,6 +266,8 @@ class PolicySet:
     notice: Notice
     always_obligations: tuple[Obligation, ...]
     restricted_obligations: tuple[Obligation, ...]
+    purpose_obligations: Mapping[str, tuple[Obligation, ...]]
+    label_obligations: Mapping[str, tuple[Obligation, ...]]
     statutory: tuple[Statute, ...]
 
     @property
@@ -363,7 +370,7 @@ def parse(text: bytes, zone: str) -> PolicySet:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as fault:
         raise PolicyFault(str(fault)) from fault
     purposes, labels = Tree(file.purposes.includes), Tree(file.labels.includes)
-    _check(file, purposes)
+    _check(file, purposes, labels)
     return PolicySet(
         name=file.name,
         version=hashlib.sha256(text).hexdigest(),
@@ -387,6 +394,7 @@ def parse(text: bytes, zone: str) -> PolicySet:
         self_access_age=file.ages.self_access,
         guardian_limited_age=file.ages.guardian_limited,
         adult_age=file.ages.adult,
+        court_review=_duration(file.ages.court_review),
         child_withheld=frozenset(file.ages.child_withheld),
         minor_withheld=frozenset(file.ages.minor_withheld),
         treatment_after_death=_duration(file.death.treatment_ends) // DAY,
@@ -401,11 +409,13 @@ def parse(text: bytes, zone: str) -> PolicySet:
         notice=file.answers.notice,
         always_obligations=tuple(file.obligations.always),
         restricted_obligations=tuple(file.obligations.restricted),
+        purpose_obligations={p: tuple(owed) for p, owed in file.obligations.purposes.items()},
+        label_obligations={label: tuple(owed) for label, owed in file.obligations.labels.items()},
         statutory=tuple(file.statutory),
     )
 
 
-def _check(file: _File, purposes: Tree) -> None:
+def _check(file: _File, purposes: Tree, labels: Tree) -> None:
     """Refuse what is well formed but cannot be meant."""
     known = purposes.codes | set(file.purposes.never)
     for role, may in file.roles.items():
@@ -429,6 +439,14 @@ def _check(file: _File, purposes: Tree) -> None:
     for action in file.break_glass.actions:
         if action not in ACTIONS:
             raise PolicyFault(f"break_glass.actions: unknown action {action}")
+        if action in COPIES:
+            raise PolicyFault(f"break_glass.actions: a grant never covers {action}")
+    for name in file.obligations.purposes:
+        if name not in known:
+            raise PolicyFault(f"obligations.purposes: unknown purpose {name}")
+    for name in file.obligations.labels:
+        if name not in labels.codes and name not in file.labels.restricted:
+            raise PolicyFault(f"obligations.labels: unknown label {name}")
 
 
 def _life(life: _Life) -> Life:
