@@ -62,6 +62,8 @@ class Kind(StrEnum):
     DECISION = "decision"
     CONSENT_CREATE = "consent-create"
     CONSENT_WITHDRAW = "consent-withdraw"
+    SIGNING_CODE = "signing-code"
+    SIGNATURE = "signature"
     RECOGNITION_PROMPT = "recognition-prompt"
     RECOGNITION_VIEW = "recognition-view"
     RECOGNITION_DECISION = "recognition-decision"
@@ -115,6 +117,8 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.DECISION: _CONSENT,
     Kind.CONSENT_CREATE: _rest("create", "C"),
     Kind.CONSENT_WITHDRAW: _rest("update", "U"),
+    Kind.SIGNING_CODE: _dicom("110113", "110132"),
+    Kind.SIGNATURE: _dicom("110114", "110122"),
     Kind.RECOGNITION_PROMPT: _rest("operation", "E"),
     Kind.RECOGNITION_VIEW: _rest("read", "R"),
     Kind.RECOGNITION_DECISION: _rest("create", "C"),

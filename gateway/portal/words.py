@@ -165,6 +165,8 @@ ACCESS_KINDS = {
     "decision": N_("授权判定"),
     "consent-create": N_("登记同意"),
     "consent-withdraw": N_("撤回同意"),
+    "signing-code": N_("发送签名验证码"),
+    "signature": N_("验证码签名"),
     "recognition-prompt": N_("互认提示"),
     "recognition-view": N_("互认查阅"),
     "recognition-decision": N_("互认决定"),
