@@ -70,11 +70,15 @@ class Kind(StrEnum):
     RECOGNITION_REVOCATION = "recognition-revocation"
     RELATIONSHIP_CLAIM = "relationship-claim"
     BREAK_GLASS = "break-glass"
+    REVIEW = "review"
+    NOTICE = "notice"
     LINK = "link"
     UNLINK = "unlink"
     LOGIN = "login"
     LOGIN_FAILED = "login-failed"
     LOGOUT = "logout"
+    STEP_UP = "step-up"
+    SECOND_FACTOR = "second-factor"
     TOKEN = "token"  # noqa: S105 - the name of an event
     REFUSED = "refused"
     CONFIG = "config"
@@ -125,11 +129,15 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),
     Kind.RELATIONSHIP_CLAIM: _dicom("110113", "110132"),
     Kind.BREAK_GLASS: _dicom("110113", "110127"),
+    Kind.REVIEW: _dicom("110101", "110127", "U"),
+    Kind.NOTICE: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "transmit"), "E"),
     Kind.LINK: Pattern(Code(_REST, "rest"), Code(_LIFECYCLE, "link"), "U"),
     Kind.UNLINK: Pattern(Code(_REST, "rest"), Code(_LIFECYCLE, "unlink"), "U"),
     Kind.LOGIN: _dicom("110114", "110122"),
     Kind.LOGIN_FAILED: _dicom("110114", "110122"),
     Kind.LOGOUT: _dicom("110114", "110123"),
+    Kind.STEP_UP: _dicom("110114", "110122"),
+    Kind.SECOND_FACTOR: _dicom("110113", "110136", "U"),
     Kind.TOKEN: _dicom("110114", "110122"),
     Kind.REFUSED: _dicom("110113", "110132"),
     Kind.CONFIG: _SECURITY,
