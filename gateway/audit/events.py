@@ -64,6 +64,7 @@ class Kind(StrEnum):
     CONSENT_WITHDRAW = "consent-withdraw"
     SIGNING_CODE = "signing-code"
     SIGNATURE = "signature"
+    CONSENT_EXPLAIN = "consent-explain"
     RECOGNITION_PROMPT = "recognition-prompt"
     RECOGNITION_VIEW = "recognition-view"
     RECOGNITION_DECISION = "recognition-decision"
@@ -123,6 +124,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.CONSENT_WITHDRAW: _rest("update", "U"),
     Kind.SIGNING_CODE: _dicom("110113", "110132"),
     Kind.SIGNATURE: _dicom("110114", "110122"),
+    Kind.CONSENT_EXPLAIN: _CONSENT,
     Kind.RECOGNITION_PROMPT: _rest("operation", "E"),
     Kind.RECOGNITION_VIEW: _rest("read", "R"),
     Kind.RECOGNITION_DECISION: _rest("create", "C"),

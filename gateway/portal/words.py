@@ -167,6 +167,7 @@ ACCESS_KINDS = {
     "consent-withdraw": N_("撤回同意"),
     "signing-code": N_("发送签名验证码"),
     "signature": N_("验证码签名"),
+    "consent-explain": N_("查看授权说明"),
     "recognition-prompt": N_("互认提示"),
     "recognition-view": N_("互认查阅"),
     "recognition-decision": N_("互认决定"),
