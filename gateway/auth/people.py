@@ -159,13 +159,19 @@ def check_roles(roles: tuple[str, ...]) -> None:
         raise Problem(Kind.MALFORMED, "One person may not hold these roles together.")
 
 
-async def _hashed(password: str) -> str:
+def check_password(password: str) -> str:
+    """The password as it is hashed; Problem(MALFORMED) when it is too short or too long."""
     text = unicodedata.normalize("NFKC", password)
     if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
         raise Problem(
             Kind.MALFORMED,
             f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.",
         )
+    return text
+
+
+async def _hashed(password: str) -> str:
+    text = check_password(password)
     return await asyncio.get_running_loop().run_in_executor(_HASHING, _HASHER.hash, text)
 
 

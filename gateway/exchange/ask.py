@@ -474,6 +474,7 @@ async def _event(
             ]
         ),
         restricted=Restricted(sum(tally.withheld.values()), dict(tally.withheld)),
+        sensitivities=tuple(sorted({s for m in items for s in m.pair[0].sensitivities})),
     )
     # A refused caller's event names the person they asked about, so that oversight can find it.
     draft = await services.log.draft(

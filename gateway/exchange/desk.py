@@ -110,7 +110,7 @@ async def at_desk(system: str, value: str, caller: Caller, services: Services) -
     One `search` event for the look-up, one `read` for each consent.
     """
     _may_record(caller)
-    charts, facts = await _known(system, value, services)
+    charts, facts = await known(system, value, services)
     at = services.now()
     body = _body(f"desk.{at}", caller, returned=len(charts))
     await services.log.note(Kind.SEARCH, Outcome.PERMIT, caller, at, body, charts)
@@ -134,8 +134,8 @@ async def record(
     name, or signed too young.
     """
     _may_record(caller)
-    charts, facts = await _known(system, value, services)
-    chart = await _county_chart(charts, facts, signed.name, caller, services)
+    charts, facts = await known(system, value, services)
+    chart = await county_chart(charts, facts, signed.name, caller, services)
     text = _text(chart, signed, scan, caller, services)
     return (await consents.create(text, caller, services)).id
 
@@ -172,7 +172,7 @@ def _body(request: str, caller: Caller, **more: Any) -> Body:
 # The resident
 
 
-async def _known(system: str, value: str, services: Services) -> tuple[list[str], Facts]:
+async def known(system: str, value: str, services: Services) -> tuple[list[str], Facts]:
     """One chart for each person who carries the number, and who they are; the county's own first.
 
     Demographic facts only, opened to let the desk compare them with the card.
@@ -181,7 +181,7 @@ async def _known(system: str, value: str, services: Services) -> tuple[list[str]
         raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
     charts = await charts_of(system, value, services)
     number = resident_id.normalised(value) if system == RESIDENT_ID else ""
-    own = _county_id(number, services) if number else ""
+    own = county_id(number, services) if number else ""
     said: list[tuple[bool, str, str, Facts]] = []
     for chart in charts:
         known = await rows.grounds(services.db, chart, "")
@@ -209,11 +209,11 @@ def controller(services: Services) -> str:
     return min(services.policy.controllers, default="")
 
 
-def _county_id(number: str, services: Services) -> str:
+def county_id(number: str, services: Services) -> str:
     return services.ids(controller(services))(SPACE, "Patient", (number,))
 
 
-async def _county_chart(
+async def county_chart(
     charts: list[str], facts: Facts, name: str, caller: Caller, services: Services
 ) -> str:
     """The county's chart of the resident, made when there is none."""
@@ -225,7 +225,7 @@ async def _county_chart(
     name = facts.name or name.strip()
     if not name:
         raise Problem(Trouble.UNPROCESSABLE, "The desk needs the resident's name.", "name")
-    chart = _county_id(number.number, services)
+    chart = county_id(number.number, services)
     if (await rows.grounds(services.db, chart, "")).charts:
         return chart
     at = services.now()

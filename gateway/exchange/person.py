@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -26,6 +26,7 @@ from consent.model import (
     Requester,
 )
 from consent.model import Tier as Category
+from gateway.exchange import acting
 from gateway.records import facts as facts_
 from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
@@ -227,18 +228,6 @@ async def meet(
     return person
 
 
-async def on_record(chart: str, services: Services, about: str) -> Person:
-    """The person of `chart` with context and directives, when rules are explained: nobody asks for
-    a record, so nothing is gated and nothing but directives and facts is opened."""
-    known = await rows.grounds(services.db, chart, "") if chart else rows.Grounds((), (), ())
-    request = AccessRequest(services.now(), Requester("", None, "", (), "", ""), ())
-    grant = Grant("job", about, ALL_TIERS)
-    person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {})
-    if known.charts:
-        await _unlock(person, services, known)
-    return person
-
-
 def _relationship(
     services: Services, caller: Caller, chart: str, id: str, kind: str, sealed: bytes
 ) -> Relationship | None:
@@ -274,14 +263,23 @@ async def _unlock(person: Person, services: Services, known: rows.Grounds) -> No
         if row.facts:
             key = person.keys[ChartTier(row.id, Tier.GENERAL)]
             person.facts[row.id] = facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode()))
-    births = [d for f in person.facts.values() if f.birth and (d := facts_.days(f.birth))]
-    deaths = [d[1] for f in person.facts.values() if f.death and (d := facts_.days(f.death))]
-    person.context = PatientContext(
-        charts=frozenset(person.chart_ids),
+    person.context = context_of(person.charts, person.facts.values())
+    if not services.policy.patient.isdisjoint(person.request.purposes):
+        recorded = await acting.standing(person.chart_ids, services)
+        person.context = msgspec.structs.replace(person.context, **recorded._asdict())
+
+
+def context_of(charts: Sequence[rows.ChartRow], facts: Iterable[facts_.Facts]) -> PatientContext:
+    """What the charts of one person say of them: nothing of accounts and mandates."""
+    told = tuple(facts)
+    births = [d for f in told if f.birth and (d := facts_.days(f.birth))]
+    deaths = [d[1] for f in told if f.death and (d := facts_.days(f.death))]
+    return PatientContext(
+        charts=frozenset(row.id for row in charts),
         birth=(min(b[0] for b in births), max(b[1] for b in births)) if births else None,
         death=min(deaths) if deaths else None,
-        sealed=any(f.sealed for f in person.facts.values()),
-        dispute=any(row.disputed for row in person.charts),
+        sealed=any(f.sealed for f in told),
+        dispute=any(row.disputed for row in charts),
     )
 
 
