@@ -62,12 +62,17 @@ class Kind(StrEnum):
     DECISION = "decision"
     CONSENT_CREATE = "consent-create"
     CONSENT_WITHDRAW = "consent-withdraw"
+    SIGNING_CODE = "signing-code"
+    SIGNATURE = "signature"
+    CONSENT_EXPLAIN = "consent-explain"
     RECOGNITION_PROMPT = "recognition-prompt"
     RECOGNITION_VIEW = "recognition-view"
     RECOGNITION_DECISION = "recognition-decision"
     RECOGNITION_REVOCATION = "recognition-revocation"
     RELATIONSHIP_CLAIM = "relationship-claim"
     BREAK_GLASS = "break-glass"
+    REVIEW = "review"
+    NOTICE = "notice"
     OWN_ACCOUNT = "own-account"
     MANDATE = "mandate"
     LINK = "link"
@@ -75,6 +80,8 @@ class Kind(StrEnum):
     LOGIN = "login"
     LOGIN_FAILED = "login-failed"
     LOGOUT = "logout"
+    STEP_UP = "step-up"
+    SECOND_FACTOR = "second-factor"
     TOKEN = "token"  # noqa: S105 - the name of an event
     REFUSED = "refused"
     CONFIG = "config"
@@ -117,12 +124,17 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.DECISION: _CONSENT,
     Kind.CONSENT_CREATE: _rest("create", "C"),
     Kind.CONSENT_WITHDRAW: _rest("update", "U"),
+    Kind.SIGNING_CODE: _dicom("110113", "110132"),
+    Kind.SIGNATURE: _dicom("110114", "110122"),
+    Kind.CONSENT_EXPLAIN: _CONSENT,
     Kind.RECOGNITION_PROMPT: _rest("operation", "E"),
     Kind.RECOGNITION_VIEW: _rest("read", "R"),
     Kind.RECOGNITION_DECISION: _rest("create", "C"),
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),
     Kind.RELATIONSHIP_CLAIM: _dicom("110113", "110132"),
     Kind.BREAK_GLASS: _dicom("110113", "110127"),
+    Kind.REVIEW: _dicom("110101", "110127", "U"),
+    Kind.NOTICE: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "transmit"), "E"),
     Kind.OWN_ACCOUNT: _dicom("110113", "110136", "U"),
     Kind.MANDATE: _dicom("110113", "110136", "U"),
     Kind.LINK: Pattern(Code(_REST, "rest"), Code(_LIFECYCLE, "link"), "U"),
@@ -130,6 +142,8 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.LOGIN: _dicom("110114", "110122"),
     Kind.LOGIN_FAILED: _dicom("110114", "110122"),
     Kind.LOGOUT: _dicom("110114", "110123"),
+    Kind.STEP_UP: _dicom("110114", "110122"),
+    Kind.SECOND_FACTOR: _dicom("110113", "110136", "U"),
     Kind.TOKEN: _dicom("110114", "110122"),
     Kind.REFUSED: _dicom("110113", "110132"),
     Kind.CONFIG: _SECURITY,

@@ -7,14 +7,16 @@ every decision reads. Both change in the transaction that bumps the chart's epoc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_
 from typing import Any, NamedTuple
 
 import msgspec
 
 from consent import fhir as consent_fhir
 from consent.model import Directive
+from consent.reading import Refusal
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
@@ -178,6 +180,40 @@ async def on_file(chart: str, caller: Caller, services: Services) -> list[Record
     return sorted(found, key=lambda one: -one.filed)
 
 
+async def understood(
+    text: bytes, assurance: int, services: Services, somebody: str = ""
+) -> Directive:
+    """What a FHIR Consent would mean if it were recorded now with proof of that worth; nothing is kept.
+
+    `somebody` stands for a patient who has no chart yet. Problem UNPROCESSABLE names each element, as
+    when it is recorded.
+    """
+    plain, at = _parsed(text), services.now()
+    context, _ = await _context("previewed", "1", text, plain, at, services)
+    context = replace_(context, assurance=lambda _: assurance)
+    if somebody:
+        context = replace_(
+            context,
+            patient=lambda reference: somebody if reference == f"Patient/{somebody}" else None,
+            signer=lambda performer, patient, _: patient,
+        )
+    read_as = consent_fhir.read_consent(plain, context)
+    if isinstance(read_as, Directive):
+        return read_as
+    raise _not_recorded(read_as)
+
+
+def _not_recorded(refusals: Iterable[Refusal]) -> Problem:
+    return Problem(
+        Kind.UNPROCESSABLE,
+        "The consent was not recorded.",
+        complaints=tuple(
+            Complaint(one.text("zh") + " " + one.text("en"), one.path, "invalid")
+            for one in refusals
+        ),
+    )
+
+
 def _may_record(caller: Caller) -> None:
     if caller.role not in RECORDERS:
         raise Problem(Kind.REFUSED, "Consents are recorded by a registrar.")
@@ -214,14 +250,7 @@ async def _record(
     context, chart = await _context(id, tag, text, plain, at, services)
     read_as = consent_fhir.read_consent(plain, context)
     if not isinstance(read_as, Directive):
-        raise Problem(
-            Kind.UNPROCESSABLE,
-            "The consent was not recorded.",
-            complaints=tuple(
-                Complaint(one.text("zh") + " " + one.text("en"), one.path, "invalid")
-                for one in read_as
-            ),
-        )
+        raise _not_recorded(read_as)
     want = ChartTier(chart, Tier.GENERAL)
     await services.vault.ensure([want], [(chart, moment(at).year)])
     grant = Grant("filing", f"consent.{at}", ALL_TIERS)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select
+from sqlalchemy import delete as remove
+from sqlalchemy import update as change
 from sqlmodel import Session, col, delete, update
 from sqlmodel import select as choose
 
+from gateway.store.engine import Tx
 from gateway.store.statements import Statement
 from gateway.store.tables import Account, AccountRole, PortalSession
 
@@ -179,6 +182,29 @@ def disable(session: Session, login: str) -> bool:
     session.add(row)
     _end_all(session, login)
     return True
+
+
+_STATE = Statement(
+    change(_account)
+    .where(_account.c.login == bindparam("login_"), _account.c.state == bindparam("was"))
+    .values(state=bindparam("state_"), epoch=_account.c.epoch + 1)
+    .returning(_account.c.login),
+    "login_",
+    "was",
+    "state_",
+)
+_END_ALL = Statement(remove(_session).where(_session.c.login == bindparam("login")), "login")
+
+
+def suspend(tx: Tx, login: str) -> bool:
+    """Sign the owner out and let nobody in until `restore`; False when it was not in use."""
+    tx.run(_END_ALL, login)
+    return tx.one(_STATE, login, "active", "suspended") is not None
+
+
+def restore(tx: Tx, login: str) -> bool:
+    """Give a suspended account back; one that was disabled stays so."""
+    return tx.one(_STATE, login, "suspended", "active") is not None
 
 
 def _hold(session: Session, login: str, roles: tuple[str, ...]) -> None:

@@ -101,6 +101,19 @@ class AccountRole(Base, table=True):
     role: str = Field(primary_key=True)  # clinician | registrar | auditor | it
 
 
+class SecondFactor(Base, table=True):
+    """What an account proves itself with a second time: a secret for one-time codes (RFC 6238)."""
+
+    __tablename__ = "second_factor"
+    login: str = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=LargeBinary)  # the secret
+    step: int = Field(default=0, sa_type=BigInteger)  # the last one used; no code counts twice
+    failures: int = 0
+    locked_until: int = Field(default=0, sa_type=BigInteger)
+    made_by: str
+    at: int = Field(sa_type=BigInteger)
+
+
 class PortalSession(Base, table=True):
     """A signed-in browser; deleting the row signs it out at once."""
 
@@ -291,7 +304,7 @@ class Review(Base, table=True):
 
     __tablename__ = "review"
     id: str = Field(primary_key=True)  # of what is reviewed
-    kind: str  # emergency | self-claim | question
+    kind: str  # emergency | self-claim | question | suspension
     chart: str = Field(index=True)
     login: str  # whose access it is
     organization: str
@@ -300,7 +313,7 @@ class Review(Base, table=True):
     due: int = Field(sa_type=BigInteger)
     taken_by: str = ""
     taken: int = Field(default=0, sa_type=BigInteger)
-    verdict: str = ""  # justified | not-justified | needs-answer
+    verdict: str = ""  # justified | not-justified | needs-answer | answered | lifted
     decided_by: str = ""
     decided: int = Field(default=0, sa_type=BigInteger)
     second_by: str = ""  # who confirmed "not justified"
@@ -317,7 +330,8 @@ class Notice(Base, table=True):
     kind: str
     about: str  # opaque id
     at: int = Field(sa_type=BigInteger)
-    due: int = Field(sa_type=BigInteger)  # not before; later only by a recorded safety reason
+    due: int = Field(sa_type=BigInteger)  # when it is tried next
+    held: int = Field(default=0, sa_type=BigInteger)  # until then by a recorded safety reason
     sent: int = Field(default=0, sa_type=BigInteger)
     attempts: int = 0
     read: int = Field(default=0, sa_type=BigInteger)

@@ -85,6 +85,7 @@ def upgrade() -> None:
         sa.Column("about", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("held", sa.BigInteger(), nullable=False),
         sa.Column("sent", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("read", sa.BigInteger(), nullable=False),
@@ -172,6 +173,17 @@ def upgrade() -> None:
         batch_op.create_index("review_open", ["closed", "due"], unique=False)
 
     op.create_table(
+        "second_factor",
+        sa.Column("login", sa.String(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("step", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.BigInteger(), nullable=False),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("login"),
+    )
+    op.create_table(
         "signing_code",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("chart", sa.String(), nullable=False),
@@ -197,6 +209,7 @@ def downgrade() -> None:
     with op.batch_alter_table("chart", schema=None) as batch_op:
         batch_op.drop_column("directives")
     op.drop_table("signing_code")
+    op.drop_table("second_factor")
     op.drop_table("review")
     op.drop_table("presence")
     op.drop_table("policy_version")

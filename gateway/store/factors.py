@@ -1,0 +1,76 @@
+"""The second factors of accounts: secrets for one-time codes, each code worth one try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlmodel import Session
+
+from gateway.store.tables import SecondFactor
+
+FREE_ATTEMPTS = 5
+FIRST_LOCK = 60_000_000
+LONGEST_LOCK = 15 * 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Somebody types a code: the sealed secret, the last step used, and whether it may count."""
+
+    sealed: bytes
+    step: int
+    locked: bool
+
+
+def put(session: Session, login: str, sealed: bytes, made_by: str, at: int, step: int = 0) -> None:
+    """Enrol, or enrol anew; what was before is worth nothing."""
+    row = session.get(SecondFactor, login, with_for_update=True)
+    if row is None:
+        row = SecondFactor(login=login, sealed=sealed, made_by=made_by, at=at)
+    row.sealed, row.made_by, row.at, row.step = sealed, made_by, at, step
+    row.failures = row.locked_until = 0
+    session.add(row)
+
+
+def drop(session: Session, login: str) -> bool:
+    """Take the factor away; False when there was none."""
+    row = session.get(SecondFactor, login)
+    if row is None:
+        return False
+    session.delete(row)
+    return True
+
+
+def enrolled(session: Session, login: str) -> bool:
+    """Whether the account has a second factor."""
+    return session.get(SecondFactor, login) is not None
+
+
+def attempt(session: Session, login: str, at: int) -> Trial | None:
+    """Count a try before the code is looked at; None without a factor.
+
+    As with passwords: from the fifth wrong one on it is locked, a minute at first, twice as long
+    each time, a quarter of an hour at most. `spend` forgets the failures.
+    """
+    row = session.get(SecondFactor, login, with_for_update=True)
+    if row is None:
+        return None
+    locked = row.locked_until > at
+    if not locked:
+        row.failures += 1
+        if row.failures >= FREE_ATTEMPTS:
+            doubled = FIRST_LOCK << min(row.failures - FREE_ATTEMPTS, 10)
+            row.locked_until = at + min(doubled, LONGEST_LOCK)
+        session.add(row)
+    return Trial(row.sealed, row.step, locked)
+
+
+def spend(session: Session, login: str, sealed: bytes, step: int) -> bool:
+    """Use up the code of a step, once: False when it or a later one was used, or the secret changed."""
+    row = session.get(SecondFactor, login, with_for_update=True)
+    if row is None or row.sealed != sealed or row.step >= step:
+        return False
+    row.step = step
+    row.failures = row.locked_until = 0
+    session.add(row)
+    return True
