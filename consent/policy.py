@@ -354,13 +354,17 @@ class PolicySet:
         return int(start.timestamp()) * 1_000_000
 
 
-def load(preset: str, zone: str, path: Path | None = None) -> PolicySet:
-    """Read a shipped preset (`cn-optin`, `opt-out`) or the county's own file at `path`."""
-    if path is None:
-        path = Path(__file__).parent / "policy" / f"{preset}.toml"
-        if not re.fullmatch(r"[a-z][a-z-]*", preset) or not path.is_file():
-            raise PolicyFault(f"no policy preset {preset!r}")
-    return parse(path.read_bytes(), zone)
+def preset(name: str) -> bytes:
+    """The text of a shipped preset: `cn-optin`, `opt-out`."""
+    path = Path(__file__).parent / "policy" / f"{name}.toml"
+    if not re.fullmatch(r"[a-z][a-z-]*", name) or not path.is_file():
+        raise PolicyFault(f"no policy preset {name!r}")
+    return path.read_bytes()
+
+
+def load(name: str, zone: str, path: Path | None = None) -> PolicySet:
+    """Read a shipped preset or the county's own file at `path`."""
+    return parse(preset(name) if path is None else path.read_bytes(), zone)
 
 
 def parse(text: bytes, zone: str) -> PolicySet:

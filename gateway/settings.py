@@ -40,7 +40,9 @@ class Settings:
         Path(), "folder of the county's members.csv and entitlements.csv; empty is none"
     )
     node: str = setting("gateway", "name of this process group in the access log")
-    policy: Literal["cn-optin", "opt-out"] = setting("cn-optin", "consent preset of the county")
+    policy: Literal["", "cn-optin", "opt-out"] = setting(
+        "", "consent preset the county is founded with; empty is cn-optin"
+    )
     timezone: str = setting("Asia/Shanghai", "the county's time zone")
     canonical: str = setting("https://gateway.example/fhir", "base of our own code systems")
     base_url: str = setting("http://127.0.0.1:8080", "the address clients use for us")

@@ -463,7 +463,7 @@ async def _event(
         token=caller.session,
         address=caller.address,
         query_clean=_clean(query),
-        policies={"consent": services.policy.version},
+        policies={"consent": person.policy.version},
         epochs=person.epochs,
         rulings=tally.rulings(),
         returned=len(items),

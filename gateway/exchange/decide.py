@@ -228,7 +228,7 @@ def _write(
     """Tasks and their events in one transaction, if what was judged still stands."""
     for source in sorted({one.source for one in work}):
         rows.take(tx, source, 0)
-    if dict(tx.all(rows.EPOCHS, list(epochs))) != dict(epochs):
+    if dict(tx.all(rows.STOOD_ON, list(epochs))) != dict(epochs):
         raise Moved
     standing = rows.standing(tx, [one.target for one in work])
     if any(standing[one.target].version != one.version for one in work):

@@ -26,6 +26,7 @@ from consent.model import (
     Requester,
 )
 from consent.model import Tier as Category
+from consent.policy import PolicySet
 from gateway.exchange import acting
 from gateway.records import facts as facts_
 from gateway.records.entry import Entry, Nature, Segment
@@ -90,6 +91,8 @@ class Person:
     keys: dict[ChartTier, ManifestKey]
     grant: Grant
     facts: dict[str, facts_.Facts]
+    policy: PolicySet  # the one this person is decided by, whatever is in force meanwhile
+    policy_number: int = 0  # its version; 0 when nothing was read that it could be compared with
     shelves: dict[str, list[Segment]] = field(default_factory=dict)  # manifests opened so far
     _classes: dict[tuple[str, Nature], tuple[FacetClass, Decision | None]] = field(
         default_factory=dict
@@ -97,8 +100,9 @@ class Person:
 
     @property
     def epochs(self) -> dict[str, int]:
-        """Epoch of each chart as it was read."""
-        return {row.id: row.epoch for row in self.charts}
+        """Epoch of each chart as it was read, and the version of the policy that was read with them."""
+        epochs = {row.id: row.epoch for row in self.charts}
+        return epochs | ({rows.POLICY: self.policy_number} if self.policy_number else {})
 
     @property
     def chart_ids(self) -> tuple[str, ...]:
@@ -208,7 +212,10 @@ async def meet(
     evidence = [one for one in told if one is not None]
     request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
     grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
-    person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {})
+    policy = await services.policies.of(known.policy) if chart else services.policy
+    person = Person(
+        known.charts, (), NOBODY, request, None, None, {}, grant, {}, policy, known.policy
+    )
     if not caller.purpose and caller.role == "system":
         person.rule = OwnSource(caller.organization)
         if not known.charts:
@@ -217,13 +224,13 @@ async def meet(
             await _unlock(person, services, known)
         return person
     person.gate = gates(
-        request, PatientContext(charts=frozenset(row.id for row in known.charts)), services.policy
+        request, PatientContext(charts=frozenset(row.id for row in known.charts)), policy
     )
     if person.gate is None and not known.charts:
         person.gate = DenyHide(Reason.UNKNOWN_SUBJECT)
     if person.gate is None:
         await _unlock(person, services, known)
-        person.rule = ruling(request, person.context, person.directives, services.policy)
+        person.rule = ruling(request, person.context, person.directives, policy)
         person.gate = person.rule.gate
     return person
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import mappings
 from consent.policy import PolicySet
-from consent.policy import load as load_policy
 from gateway.recognition.catalogue import SHIPPED, Catalogue
 from gateway.recognition.catalogue.reader import load as load_catalogue
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
 from gateway.services.messenger import Messenger, open_messenger
+from gateway.services.policies import Policies
 from gateway.services.register import Register
 from gateway.services.register import load as load_register
 from gateway.settings import Settings
@@ -39,12 +39,17 @@ class Services:
     wrapped_keys: StoredKeyring[Wrapped]
     vault: Vault
     log: AccessLog
-    policy: PolicySet
+    policies: Policies
     register: Register
     maps: Maps
     catalogue: Catalogue
     messenger: Messenger
     now: Callable[[], int] = wall_clock
+
+    @property
+    def policy(self) -> PolicySet:
+        """The county's policy that is in force, as this process last read it; see `policies`."""
+        return self.policies.policy
 
     def ids(self, organization: str) -> Callable[[str, str, Sequence[str]], str]:
         """The id function of one organisation: (number space, type, business key) → 32 hex."""
@@ -72,6 +77,9 @@ async def open_services(settings: Settings) -> Services:
         if not await wrapped_keys.names("county/") and await db.read(inbox.SOURCES):
             raise KeyMissing("The keyring is empty but the records are not: restore its backup.")
         vault = await Vault.open(wrapped_keys, root, settings.county)
+        log = AccessLog(db, vault, settings.node, wall_clock)
+        policies = Policies(db, wrapped_keys, vault, settings.timezone)
+        await policies.open(settings.policy, log)
     except BaseException:
         await db.close()
         await keyring.close()
@@ -85,8 +93,8 @@ async def open_services(settings: Settings) -> Services:
         keyring=keyring,
         wrapped_keys=wrapped_keys,
         vault=vault,
-        log=AccessLog(db, vault, settings.node, wall_clock),
-        policy=load_policy(settings.policy, settings.timezone),
+        log=log,
+        policies=policies,
         register=(
             load_register(settings.county_file) if settings.county_file != Path() else Register({})
         ),

@@ -1,8 +1,9 @@
 """The access log as stories use it: an event is durable before the call returns.
 
-Waiting events share one commit. In that same transaction the epochs of the charts they touch are
-read again: an event about a chart that changed meanwhile is not written, and whoever waits must
-decide anew. On SQLite, with its one writer, no answer leaves that was decided before a withdrawal
+Waiting events share one commit. In that same transaction the epochs of the charts they touch and the
+number of the policy in force are read again: an event about a chart that changed meanwhile, or
+decided under a policy that is not in force any more, is not written, and whoever waits must decide
+anew. On SQLite, with its one writer, no answer leaves that was decided before a withdrawal
 was committed; on PostgreSQL one may, committed between that reading and our own commit.
 """
 
@@ -31,7 +32,7 @@ class Leaf(NamedTuple):
 
 
 class Moved(Exception):
-    """A chart changed while the answer was made; decide again."""
+    """A chart or the policy changed while the answer was made; decide again."""
 
 
 class Draft(NamedTuple):
@@ -76,7 +77,7 @@ def _append_fresh(
 ) -> list[int]:
     """Counter of each draft, 0 where a chart's epoch moved."""
     charts = list({chart for draft in drafts for chart in draft.epochs})
-    known: dict[str, int] = dict(tx.all(chart_rows.EPOCHS, charts)) if charts else {}
+    known: dict[str, int] = dict(tx.all(chart_rows.STOOD_ON, charts)) if charts else {}
     fresh = [all(known.get(c) == e for c, e in draft.epochs.items()) for draft in drafts]
     good = [draft for draft, ok in zip(drafts, fresh, strict=True) if ok]
     if not good:

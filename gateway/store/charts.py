@@ -13,6 +13,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     select,
     union_all,
     update,
@@ -32,6 +33,7 @@ _record = tables.Record.__table__  # type: ignore[attr-defined]
 _segment = tables.Segment.__table__  # type: ignore[attr-defined]
 _index = tables.BlindIndex.__table__  # type: ignore[attr-defined]
 _link = tables.Link.__table__  # type: ignore[attr-defined]
+_policy = tables.PolicyVersion.__table__  # type: ignore[attr-defined]
 
 
 def bucket_of(chart: str) -> int:
@@ -71,13 +73,22 @@ class ChartRow(NamedTuple):
     facts: bytes
 
 
+POLICY = "policy"
+"""Stands among the epochs of charts: the number of the county's policy version in force."""
+
+_policy_in_force = select(func.coalesce(func.max(_policy.c.number), 0)).where(
+    _policy.c.state == "in-force"
+)
+
+
 class Grounds(NamedTuple):
     """A person's charts, active directives (chart, id, sealed) and relationships with the asking
-    organisation (chart, id, kind, sealed)."""
+    organisation (chart, id, kind, sealed), and the policy version that was in force then."""
 
     charts: tuple[ChartRow, ...]
     directives: tuple[tuple[str, str, bytes], ...]
     relationships: tuple[tuple[str, str, str, bytes], ...]
+    policy: int = 0
 
 
 def _same_person() -> Any:
@@ -124,6 +135,16 @@ GROUNDS = Statement(
             _chart.c.person == _same_person(),
             _relationship.c.organization == bindparam("organization"),
         ),
+        select(
+            literal_column("3"),
+            literal_column("''"),
+            literal_column("''"),
+            literal_column("''"),
+            _policy_in_force.scalar_subquery(),
+            literal_column("0"),
+            literal_column("0"),
+            null(),
+        ),
     ),
     "chart",
     "organization",
@@ -132,7 +153,7 @@ GROUNDS = Statement(
 
 async def grounds(store: Store, chart: str, organization: str) -> Grounds:
     """What is on file about the person of `chart`; no charts when it is unknown."""
-    charts, directives, relationships = [], [], []
+    charts, directives, relationships, policy = [], [], [], 0
     for kind, one, two, three, four, five, six, blob in await store.read(
         GROUNDS, chart, organization
     ):
@@ -140,10 +161,12 @@ async def grounds(store: Store, chart: str, organization: str) -> Grounds:
             charts.append(ChartRow(one, two, three, four, five, bool(six), blob))
         elif kind == 1:
             directives.append((one, two, blob))
+        elif kind == 3:
+            policy = four
         else:
             relationships.append((one, two, three, blob))
     charts.sort()
-    return Grounds(tuple(charts), tuple(sorted(directives)), tuple(sorted(relationships)))
+    return Grounds(tuple(charts), tuple(sorted(directives)), tuple(sorted(relationships)), policy)
 
 
 EPOCHS = Statement(
@@ -151,6 +174,15 @@ EPOCHS = Statement(
     "charts",
     lists=("charts",),
 )
+STOOD_ON = Statement(
+    union_all(
+        select(_chart.c.id, _chart.c.epoch).where(any_of(_chart.c.id, "charts")),
+        select(literal_column(f"'{POLICY}'"), _policy_in_force.scalar_subquery()),
+    ),
+    "charts",
+    lists=("charts",),
+)
+"""The epochs of charts and the policy in force: what a decision stood on, read again."""
 
 
 # Records and manifests.

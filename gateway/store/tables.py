@@ -346,15 +346,18 @@ class PolicyVersion(Base, table=True):
 
     __tablename__ = "policy_version"
     number: int | None = Field(default=None, primary_key=True)
-    hash: str = Field(unique=True)  # SHA-256 of the text
+    hash: str  # SHA-256 of the text; a policy that is brought back is a new version
     text: bytes = Field(sa_type=LargeBinary)  # the TOML file
-    state: str = "proposed"  # proposed | in-force | retired | refused
+    state: str = Field(default="proposed", index=True)  # proposed | in-force | retired | refused
+    base: int = 0  # the version in force when it was proposed, which `report` compares it with
     note: str = Field(default="", sa_type=Text)
     report: str = Field(default="", sa_type=Text)  # what changes, in words
     proposed_by: str = ""
+    organization: str = ""  # of who proposed it
     proposed_at: int = Field(default=0, sa_type=BigInteger)
     decided_by: str = ""  # another person than proposed_by
     decided_at: int = Field(default=0, sa_type=BigInteger)
+    reason: str = Field(default="", sa_type=Text)  # why it was approved or refused
     since: int = Field(default=0, sa_type=BigInteger)
     until: int = Field(default=0, sa_type=BigInteger)
     signature: bytes = Field(default=b"", sa_type=LargeBinary)

@@ -252,6 +252,14 @@ class Vault:
         """The Ed25519 public key (32 bytes) that verifies `sign`."""
         return self._keys.signer.public_key().public_bytes_raw()
 
+    def sign_policy(self, note: bytes) -> bytes:
+        """Ed25519 signature (64 bytes) by the key that puts consent policies in force."""
+        return self._keys.legislator.sign(note)
+
+    def policy_key(self) -> bytes:
+        """The Ed25519 public key (32 bytes) that verifies `sign_policy`."""
+        return self._keys.legislator.public_key().public_bytes_raw()
+
     # Rotation and destruction.
 
     async def rotate(self, tier: Tier | Literal["audit", "intake"]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from consent.model import DenyHide
+from consent.policy import load
 from gateway.exchange.person import NOBODY, OwnSource, Person
 from gateway.exchange.shelf import permits
 from gateway.records.entry import Entry, Nature
@@ -16,7 +17,8 @@ CHART = "ab" * 16
 def person() -> Person:
     grant = Grant("request", "t", frozenset(Tier))
     request = cast(Any, None)
-    return Person((), (), NOBODY, request, None, OwnSource("people"), {}, grant, {})
+    policy = load("cn-optin", "Asia/Shanghai")
+    return Person((), (), NOBODY, request, None, OwnSource("people"), {}, grant, {}, policy)
 
 
 def test_a_decision_is_of_its_own_nature_also_when_another_takes_its_place_in_memory() -> None:

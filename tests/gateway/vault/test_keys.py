@@ -65,6 +65,15 @@ async def test_a_damaged_keyring_stops_the_start_and_gets_no_new_key(keyring, ro
     assert keyring.rows == before
 
 
+async def test_a_county_made_before_policies_were_signed_is_given_the_key(keyring, root, vault):
+    await keyring.erase("county/policy")
+
+    again = await Vault.open(keyring, root, "yunxi")
+
+    assert again.policy_key() != vault.policy_key()
+    assert again.policy_key() == (await Vault.open(keyring, root, "yunxi")).policy_key()
+
+
 async def test_another_root_or_county_does_not_open_the_keyring(keyring, root, vault, tmp_path):
     stranger = KeyFile.create(tmp_path / "other.key")
 

@@ -121,18 +121,23 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("text", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("report", sa.Text(), nullable=False),
         sa.Column("proposed_by", sa.String(), nullable=False),
+        sa.Column("organization", sa.String(), nullable=False),
         sa.Column("proposed_at", sa.BigInteger(), nullable=False),
         sa.Column("decided_by", sa.String(), nullable=False),
         sa.Column("decided_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("number"),
-        sa.UniqueConstraint("hash"),
     )
+    with op.batch_alter_table("policy_version", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_policy_version_state"), ["state"], unique=False)
+
     op.create_table(
         "presence",
         sa.Column("tag", sa.LargeBinary(), nullable=False),
