@@ -173,6 +173,10 @@ class Tree:
         """The code and everything that includes it; nothing above a code in `stop`."""
         return _closed((code,), self._parents, stop)
 
+    def children(self, code: str) -> frozenset[str]:
+        """What the code includes, one step down."""
+        return frozenset(self._children.get(code, ()))
+
     def down(self, code: str) -> frozenset[str]:
         """The code and everything it includes."""
         return _closed((code,), self._children)
@@ -440,6 +444,8 @@ def _check(file: _File, purposes: Tree, labels: Tree) -> None:
     for key in ("per_day", "reason_length"):
         if getattr(file.break_glass, key) < 1:
             raise PolicyFault(f"break_glass.{key}: less than one")
+    if _duration(file.death.treatment_ends) % DAY:
+        raise PolicyFault("death.treatment_ends: whole days are wanted")
     for action in file.break_glass.actions:
         if action not in ACTIONS:
             raise PolicyFault(f"break_glass.actions: unknown action {action}")
