@@ -155,6 +155,8 @@ OBLIGATIONS = {
     Obligation.REVIEW_72_HOURS: Words("72 小时内复核", "review within 72 hours"),
     Obligation.NO_COPY_OUT: Words("不得复制带出", "no copy out"),
     Obligation.STATUTORY_BASIS: Words("注明法定依据", "state the statutory basis"),
+    Obligation.DELETE_AFTER_USE: Words("用后删除", "delete after use"),
+    Obligation.ENCRYPT_AT_REST: Words("加密存放", "keep encrypted"),
     Obligation.ALERT_SELF_CLAIM: Words("自行声明须提示", "alert on a declared relationship"),
 }
 
@@ -409,6 +411,13 @@ def _ages(policy: PolicySet) -> Iterator[Fact]:
     )
     for key, subject, age, direction in ages:
         yield Fact("ages", (key,), subject, Words(f"{age} 岁", str(age)), direction * age)
+    yield Fact(
+        "ages",
+        ("court",),
+        Words("法院指定的监护须复核的期限", "A court's guardian is reviewed within"),
+        span(policy.court_review),
+        policy.court_review,
+    )
     hidden, shown = (
         Words("监护人看不到", "hidden from guardians"),
         Words("监护人看得到", "shown to guardians"),
@@ -498,7 +507,7 @@ def _title(statute: Statute) -> Words:
 
 
 def _duties(policy: PolicySet) -> Iterator[Fact]:
-    owed, free = Words("须遵守", "is owed"), Words("不要求", "is not asked")
+    stands, free = Words("须遵守", "is owed"), Words("不要求", "is not asked")
     for kind, when, obligations in (
         ("always", Words("任何共享", "Whatever is shared"), policy.always_obligations),
         (
@@ -507,11 +516,19 @@ def _duties(policy: PolicySet) -> Iterator[Fact]:
             policy.restricted_obligations,
         ),
         ("emergency", Words("紧急访问", "Emergency access"), policy.emergency_obligations),
+        *(
+            (f"purpose {code}", purpose(code), owed)
+            for code, owed in sorted(policy.purpose_obligations.items())
+        ),
+        *(
+            (f"label {code}", label(code), owed)
+            for code, owed in sorted(policy.label_obligations.items())
+        ),
     ):
         for one in dict.fromkeys(obligations):
             what = OBLIGATIONS.get(one, Words(one.value, one.value))
             subject = Words(f"{when.zh}：{what.zh}", f"{when.en}: {what.en}")
-            yield _member("duties", (kind, one.value), subject, owed, free, -1)
+            yield _member("duties", (kind, one.value), subject, stands, free, -1)
 
 
 def _general(policy: PolicySet) -> Iterator[Fact]:

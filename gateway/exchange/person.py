@@ -203,16 +203,11 @@ async def meet(
     Order (design 15): grounds → relationship gate on county-sealed evidence → manifest keys →
     directives and facts → ruling. A gated person has opened nothing of a chart.
     """
-    known = (
-        await rows.grounds(services.db, chart, caller.organization)
-        if chart
-        else rows.Grounds((), (), ())
-    )
+    known, policy = await _grounds(chart, caller.organization, services)
     told = (_relationship(services, caller, *row) for row in known.relationships)
     evidence = [one for one in told if one is not None]
     request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
     grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
-    policy = await services.policies.of(known.policy) if chart else services.policy
     person = Person(
         known.charts, (), NOBODY, request, None, None, {}, grant, {}, policy, known.policy
     )
@@ -238,13 +233,25 @@ async def meet(
 async def on_record(chart: str, services: Services, about: str) -> Person:
     """The person of `chart` with context and directives, when rules are explained: nobody asks for
     a record, so nothing is gated and nothing but directives and facts is opened."""
-    known = await rows.grounds(services.db, chart, "") if chart else rows.Grounds((), (), ())
+    known, policy = await _grounds(chart, "", services)
     request = AccessRequest(services.now(), Requester("", None, "", (), "", ""), ())
     grant = Grant("job", about, ALL_TIERS)
-    person = Person(known.charts, (), NOBODY, request, None, None, {}, grant, {})
+    person = Person(
+        known.charts, (), NOBODY, request, None, None, {}, grant, {}, policy, known.policy
+    )
     if known.charts:
         await _unlock(person, services, known)
     return person
+
+
+async def _grounds(
+    chart: str, organization: str, services: Services
+) -> tuple[rows.Grounds, PolicySet]:
+    """What is on file about a person, and the policy that was in force when it was read."""
+    if not chart:
+        return rows.Grounds((), (), ()), services.policy
+    known = await rows.grounds(services.db, chart, organization)
+    return known, await services.policies.of(known.policy)
 
 
 def _relationship(
@@ -283,7 +290,7 @@ async def _unlock(person: Person, services: Services, known: rows.Grounds) -> No
             key = person.keys[ChartTier(row.id, Tier.GENERAL)]
             person.facts[row.id] = facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode()))
     person.context = context_of(person.charts, person.facts.values())
-    if not services.policy.patient.isdisjoint(person.request.purposes):
+    if not person.policy.patient.isdisjoint(person.request.purposes):
         recorded = await acting.standing(person.chart_ids, services)
         person.context = msgspec.structs.replace(person.context, **recorded._asdict())
 

@@ -82,6 +82,8 @@ def meaning(given: PolicySet) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, Tree):
             return {code: value.children(code) for code in value.codes}
+        if isinstance(value, dict):  # that nothing is owed need not be said
+            return {key: plain(one) for key, one in value.items() if one != ()}
         if isinstance(value, tuple) and value and isinstance(value[0], Obligation):
             return frozenset(value)
         return value
@@ -163,8 +165,9 @@ def test_it_is_told_for_whom_what_opens() -> None:
     ("old", "new", "effect", "says"),
     [
         (
-            '"GDIS", "HIV", "MH"', '"GDIS", "MH"', Effect.OPENS,
-            "The category HIV (HIV): from “is protected” to “is not protected”.",
+            '"SEX", "STD", "SUD"', '"SEX", "SUD"', Effect.OPENS,
+            "The category sexually transmitted disease (STD): from “is protected” to"
+            " “is not protected”.",
         ),
         (
             "self_access = 14", "self_access = 12", Effect.OPENS,
