@@ -74,12 +74,16 @@ class Page:
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a page ended, bound to who asked what; sealed, it is a page link."""
+    """Where a page ended, bound to who asked what; sealed, it is a page link.
+
+    `highs` are the sequence numbers of those charts alone of which something was shown, all of one
+    width: the length of a link says nothing of what was not.
+    """
 
     route: str
     params: tuple[tuple[str, str], ...]
     who: tuple[str, str, str, str, str]
-    highs: dict[str, int]
+    highs: dict[str, str]
     after: tuple[str, ...]  # sort key, as decimal text
     ends: int
 
@@ -207,7 +211,11 @@ async def _search(
         if isinstance(person.gate, DenyTell):
             raise refused(person.gate)
         return Page((), (), 0, leaf=leaf)
-    highs = dict(cursor.highs) if cursor else {row.id: row.seq for row in person.charts}
+    highs = (
+        {chart: int(high, 16) for chart, high in cursor.highs.items()}
+        if cursor
+        else {row.id: row.seq for row in person.charts}
+    )
     types = {query.type, *(INCLUDED[element] for element in query.includes)} - {""}
     shown: list[Shown] = []
     for row in person.charts:
@@ -216,7 +224,8 @@ async def _search(
     matches: list[Key] = []
     for mark, one in enumerate(shown):
         matches += keys(query, one.segment, _wanted(one, query), mark)
-    page, following = _cut(matches, highs, query, caller, services, route, at, cursor)
+    told = {one.chart: f"{highs[one.chart]:016x}" for one in shown if one.places}
+    page, following = _cut(matches, told, query, caller, services, route, at, cursor)
     items = tuple(shown[mark].match(place) for *_, mark, place in page)
     also = tuple(_included(items, shown, query))
     total = len(matches)
@@ -238,7 +247,7 @@ async def _search(
 
 def _cut(
     matches: list[Key],
-    highs: dict[str, int],
+    highs: dict[str, str],
     query: Query,
     caller: Caller,
     services: Services,
