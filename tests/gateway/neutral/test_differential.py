@@ -79,10 +79,9 @@ class Questions:
         return self.chance.choice(self.codes)
 
     def search(self, kind: str) -> list[tuple[str, str]]:
+        names = [name for name in PARAMETERS[kind] if name != "identifier"]
         given = [("patient", self.chart)]
-        for name in PARAMETERS[kind]:
-            if name != "identifier" and self.chance.random() < 0.25:
-                given.append((name, self.value(kind, name)))
+        given += [(name, self.value(kind, name)) for name in names if self.chance.random() < 0.25]
         if self.chance.random() < 0.2:
             given.append(("_id", ",".join(self.id()[1] for _ in range(3))))
         if self.chance.random() < 0.5:

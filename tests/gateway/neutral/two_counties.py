@@ -20,10 +20,12 @@ from unittest import mock
 import httpx
 
 from gateway.app import Application
+from gateway.auth import people
 from gateway.demo import story
 from gateway.exchange import receive, residents, sources
 from gateway.identity.systems import RESIDENT_ID
 from gateway.services import open_services
+from gateway.services.caller import OPERATOR
 from gateway.services.log import AccessLog
 from gateway.settings import Settings
 from gateway.vault import KeyFile
@@ -153,6 +155,15 @@ async def founded(folder: Path, migrated: Path) -> None:
     await sources.declare(house.services)
     for id in ("people-his", "tcm-his"):
         await register(house, id, "system/*.cruds", ("clinician",))
+    await people.open_account(
+        house.services,
+        login="dr-li",
+        name="李玘",
+        organization="tcm",
+        password=story.PASSWORD,
+        roles=("clinician",),
+        by=OPERATOR,
+    )
     await house.file(house.adt(SHEN))
     await house.sign()
     li = clinician("dr-li", "tcm")
