@@ -60,7 +60,7 @@ class Settings:
     body_limit: int = setting(50_000_000, "largest accepted body or MLLP frame, in bytes")
     worker: bool = setting(True, "file messages in the serving process too")
     answer_floor_ms: int = setting(
-        15, "shortest time of an answer that shows nothing, in milliseconds"
+        15, "answers that show nothing take a whole number of these steps, in milliseconds"
     )
     sms_url: str = setting("", "where short messages are handed over (HTTP POST); empty is nowhere")
     sms_token: str = setting("", "bearer token of that address")

@@ -19,7 +19,7 @@ from gateway.fhir import answers, metadata
 from gateway.fhir.answers import Answer
 from gateway.records import query as queries
 from gateway.records.entry import Nature
-from gateway.services import Services
+from gateway.services import Services, even
 from gateway.services.caller import Caller
 
 Scope = MutableMapping[str, Any]
@@ -345,7 +345,7 @@ class FhirDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         name = ask.request_id()
-        started = asyncio.get_running_loop().time()
+        began = even.now()
         try:
             answer = await self._answer(scope, receive)
         except Problem as problem:
@@ -364,9 +364,8 @@ class FhirDoor:
                 b'"code":"exception","diagnostics":"Something broke here; it was noted."}]}',
             )
         if answers.shows_nothing(answer):
-            # Absent, hidden and not this caller's business take the same time (security 1.13).
-            floor = self._services.settings.answer_floor_ms / 1000
-            await asyncio.sleep(max(0.0, started + floor - asyncio.get_running_loop().time()))
+            # Absent, hidden and not this caller's business take the same time.
+            await even.even(began, self._services.settings.answer_floor_ms)
         await send(
             {
                 "type": "http.response.start",

@@ -61,6 +61,7 @@ async def look_up(desk: Desk) -> Response:
 
 
 async def _open(desk: Desk, identifier: Identifier, claim: str | None) -> Response:
+    desk.even = True  # nobody by that number, and somebody who is not treated here
     match await desk.portal.stories.open_resident(identifier, desk.who.caller, claim):
         case NeedsClaim() if claim is None:
             asked = {"kind": identifier.kind, "number": identifier.number}

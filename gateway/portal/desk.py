@@ -25,6 +25,7 @@ from gateway.portal.handles import handle, id_of
 from gateway.portal.languages import HERE, TAGS, environment, translations
 from gateway.portal.pace import Pace
 from gateway.portal.stories import People, Session, Stories, Surroundings
+from gateway.services import even
 
 FORM_LIMIT = 256_000
 EVIDENCE_LIMIT = 10_000_000
@@ -38,6 +39,8 @@ HOMES = {
     "privacy": "/privacy",
     "patient": "/mine",
 }
+
+_SHOWING_NOTHING = {403, 404}
 
 log = logging.getLogger("gateway.portal")
 
@@ -86,6 +89,7 @@ class Desk:
     session: Session | None = None
     door: str = ""  # the token of a browser nobody has signed in with yet
     form: FormData = field(default_factory=FormData)
+    even: bool = False  # the answer's time must not tell what was found
 
     @property
     def address(self) -> str:
@@ -203,7 +207,14 @@ def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) 
     """An endpoint for a page. `role` None: anybody; "": whoever signed in; else that role alone."""
 
     async def endpoint(request: Request) -> Response:
+        began = even.now()
         desk = await _desk(portal, request)
+        response = await answered(desk, request)
+        if desk.even or response.status_code in _SHOWING_NOTHING:
+            await even.even(began, portal.services.settings.answer_floor_ms)
+        return response
+
+    async def answered(desk: Desk, request: Request) -> Response:
         try:
             if role is not None and desk.session is None:
                 return RedirectResponse(ROOT + "/sign-in", 303)
