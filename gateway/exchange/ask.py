@@ -39,6 +39,7 @@ __all__ = ["Gathering", "Match", "Opened", "Page", "gather", "nothing", "read", 
 
 T = TypeVar("T")
 
+_KINDS = {"search": Kind.EVERYTHING, "export": Kind.EXPORT}
 ATTEMPTS = 4
 PAGE_LIFE = 30 * 60 * 1_000_000
 
@@ -203,8 +204,8 @@ async def _search(
     at = services.now()
     if not query.patient:
         return await _search_ids(query, caller, services, route, at, cursor)
-    person = await meet(query.patient, caller, services, at, action="search", named=True)
-    kind = Kind.EVERYTHING if query.type == "" else Kind.SEARCH
+    person = await meet(query.patient, caller, services, at, action=query.action, named=True)
+    kind = _KINDS[query.action] if query.type == "" else Kind.SEARCH
     tally = Tally()
     if person.gate is not None:
         leaf = await _event(kind, caller, services, at, person, (), tally, query, refused=True)

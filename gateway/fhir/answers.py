@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from email.utils import format_datetime
 from typing import NamedTuple
 
@@ -20,12 +20,13 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Answer(NamedTuple):
-    """A complete HTTP answer."""
+    """An HTTP answer: complete, or with a body that is made piece by piece as it leaves."""
 
     status: int
     body: bytes
     headers: Headers = ()
     type: bytes = JSON
+    stream: AsyncIterator[bytes] | None = None
 
 
 def outcome(problem: Problem) -> bytes:
@@ -105,6 +106,8 @@ _EMPTY = b'{"resourceType":"Bundle","type":"searchset","total":0,'
 
 def shows_nothing(answer: Answer) -> bool:
     """Whether the answer must not tell, by its time either, what there is."""
+    if answer.status == 200 and not answer.body:
+        return answer.stream is None
     return answer.status in {403, 404} or answer.body.startswith(_EMPTY)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
 
@@ -15,7 +15,7 @@ from gateway import __version__
 from gateway.auth.bearer import allows, caller_of
 from gateway.errors import Kind, Problem, place_of
 from gateway.exchange import ask, patients, quality
-from gateway.fhir import answers, metadata
+from gateway.fhir import answers, export, metadata
 from gateway.fhir.answers import Answer
 from gateway.records import query as queries
 from gateway.records.entry import Nature
@@ -192,6 +192,9 @@ async def everything(request: Request, caller: Caller) -> Answer:
         return await _more(request, caller, f"Patient/{chart}/$everything", token)
     query = everything_query(chart, given, lenient=request.lenient)
     route = f"Patient/{chart}/$everything"
+    if export.wanted(request.headers.get("accept", "")):
+        query = replace(query, count=export.PIECE, action="export")
+        return await export.export(query, request.caller, services, f"{route}/ndjson")
     page = await ask.search(query, caller, services, route)
     return _searchset(request, page, query.self_link, route)
 
@@ -333,6 +336,10 @@ class NoSuchMethod(Problem):
         self.offered = sorted(offered | ({"HEAD"} if "GET" in offered else set()))
 
 
+class BrokenOff(RuntimeError):
+    """A body was not finished; the server closes the connection."""
+
+
 class FhirDoor:
     """The ASGI application under /fhir."""
 
@@ -366,13 +373,14 @@ class FhirDoor:
         if answers.shows_nothing(answer):
             # Absent, hidden and not this caller's business take the same time.
             await even.even(began, self._services.settings.answer_floor_ms)
+        length = ((b"content-length", b"%d" % len(answer.body)),) if answer.stream is None else ()
         await send(
             {
                 "type": "http.response.start",
                 "status": answer.status,
                 "headers": [
                     (b"content-type", answer.type),
-                    (b"content-length", b"%d" % len(answer.body)),
+                    *length,
                     (b"cache-control", b"no-store"),
                     (b"x-content-type-options", b"nosniff"),
                     (b"x-request-id", name.encode()),
@@ -381,7 +389,18 @@ class FhirDoor:
             }
         )
         body = b"" if scope["method"] == "HEAD" else answer.body
+        if answer.stream is not None and scope["method"] != "HEAD":
+            await self._pieces(answer.stream, name, send)
         await send({"type": "http.response.body", "body": body})
+
+    async def _pieces(self, stream: AsyncIterator[bytes], name: str, send: Send) -> None:
+        """Send a body as it is made; what breaks it off leaves it visibly short."""
+        try:
+            async for piece in stream:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except Exception as fault:
+            log.error("broken off", request=name, kind=type(fault).__name__, place=place_of(fault))
+            raise BrokenOff from None
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         path = scope["path"].removeprefix(self._prefix).strip("/")

@@ -116,6 +116,7 @@ class Query:
     includes: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     self_link: tuple[tuple[str, str], ...] = ()
+    action: str = "search"  # what consent is asked for: search | export
 
     @property
     def tests(self) -> tuple[object, ...]:
