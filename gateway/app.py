@@ -17,6 +17,7 @@ from starlette.routing import Route
 from gateway import portal
 from gateway.auth import systems
 from gateway.bodies import Bodies
+from gateway.cds import door as cds
 from gateway.errors import Kind, Problem, place_of
 from gateway.fhir.door import FhirDoor
 from gateway.intake import http as intake
@@ -107,6 +108,7 @@ def starlette(services: Services, demo: tuple[DemoAccount, ...] = ()) -> Starlet
             Route("/metrics", _metrics(services)),
             *systems.routes(services),
             *intake.routes(services),
+            *cds.routes(services),
             *portal.routes(services, stories(services), LocalPeople(services, demo)),
         ]
     )

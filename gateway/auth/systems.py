@@ -213,7 +213,7 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
         raise Refusal("invalid_scope", "scope", client.id)
     # 5
     tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
-    if not await services.db.session(_spend, client, tag, proven.expires, at):
+    if not await services.db.session(spend, client, tag, proven.expires, at):
         raise Refusal("invalid_client", "used before, or the client changed", client.id)
     # 6
     access = Access(
@@ -239,7 +239,7 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
     }
 
 
-def _spend(session: Session, client: Registered, tag: bytes, expires: int, at: int) -> bool:
+def spend(session: Session, client: Registered, tag: bytes, expires: int, at: int) -> bool:
     """Spend the assertion, if the client is still what it was when the signature was checked."""
     now = clients.find(session, client.id)
     return now == client and clients.spend(session, tag, expires, at)

@@ -1,0 +1,81 @@
+"""Who calls a CDS service: a client that signs each call, or one that holds an access token of ours.
+
+HL7 CDS Hooks 2.0, "Trusting CDS Clients": a JWT for exactly this endpoint, at most five minutes old and
+used once. Keys are those of the client's registration; `jku` and everything else in the header that
+points at a key is never followed. For a person the client signs the same `hl7-b2b` object as at the
+token endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.auth import assertions, bearer, systems
+from gateway.auth.assertions import Unproven
+from gateway.auth.systems import Person, Refusal
+from gateway.errors import Kind, Problem
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.store import clients
+
+
+async def caller_of(
+    headers: Mapping[str, str], services: Services, audience: str, address: str = ""
+) -> Caller:
+    """The proved caller; Problem UNAUTHENTICATED with one text for all. A refused signature is noted."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or token.count(".") != 2:
+        return await bearer.caller_of(headers, services, address)
+    listed = getattr(headers, "getlist", None)
+    try:
+        if listed is not None and len(listed("authorization")) != 1:
+            raise Refusal("invalid_client", "repeated header")
+        return await _signed(token.strip(), services, audience, address)
+    except Refusal as refusal:
+        await systems.note_refusal(refusal, services, address)
+        raise Problem(Kind.UNAUTHENTICATED, "A valid signature is needed.") from None
+
+
+async def _signed(token: str, services: Services, audience: str, address: str) -> Caller:
+    """1 which client · 2 its signature, for this endpoint, now · 3 for whom · 4 spent once."""
+    at = services.now()
+    # 1
+    try:
+        claimed = assertions.read(token, subject=False)
+    except Unproven as fault:
+        raise Refusal("invalid_client", str(fault)) from None
+    client = await services.db.session(clients.find, claimed.client)
+    if client is None or not client.active:
+        raise Refusal("invalid_client", "client")
+    # 2
+    if "iat" not in claimed.claims:
+        raise Refusal("invalid_client", "iat", client.id)
+    try:
+        proven = assertions.verify(claimed, client.jwks, audience, at)
+    except Unproven as fault:
+        raise Refusal("invalid_client", str(fault), client.id) from None
+    # 3
+    person = Person(client.organization, "", "", "system", "")
+    if "hl7-b2b" in proven.extensions:
+        bases = (services.settings.canonical, f"{services.settings.base_url.rstrip('/')}/fhir")
+        person = systems.spoken_for(
+            proven.extensions["hl7-b2b"], client, bases, services.register.chain
+        )
+        if not await systems.stands_for(person.user, person.role, person.organization, services):
+            raise Refusal("invalid_grant", "account", client.id)
+    # 4
+    tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
+    if not await services.db.session(systems.spend, client, tag, proven.expires, at):
+        raise Refusal("invalid_client", "used before, or the client changed", client.id)
+    return Caller(
+        client=client.id,
+        organization=person.organization,
+        role=person.role,
+        user=person.user,
+        name=person.name,
+        purpose=person.purpose,
+        scopes=frozenset(client.scopes.split()),
+        strength=2,
+        session=proven.jti[:64],
+        address=address,
+    )
