@@ -41,7 +41,7 @@ from gateway.services.log import Draft
 from gateway.store import accounts
 
 OFFICERS: Final = frozenset({"registrar", "privacy"})
-RESIDENTS: Final = frozenset({"patient"})
+RESIDENTS: Final = frozenset({"patient", "representative"})
 _NOT_CONTENT = NOT_IN_EVERYTHING | {"Patient", "Provenance"}
 _SOMEBODY = PatientContext(charts=frozenset({"somebody"}))  # of whom nothing is on file
 

@@ -204,8 +204,7 @@ async def meet(
     directives and facts → ruling. A gated person has opened nothing of a chart.
     """
     known, policy = await _grounds(chart, caller.organization, services)
-    told = (_relationship(services, caller, *row) for row in known.relationships)
-    evidence = [one for one in told if one is not None]
+    evidence = relationships_of(known, caller.organization, services)
     request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
     grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
     person = Person(
@@ -254,18 +253,24 @@ async def _grounds(
     return known, await services.policies.of(known.policy)
 
 
+def relationships_of(
+    known: rows.Grounds, organization: str, services: Services
+) -> list[Relationship]:
+    """The evidence the grounds tell for this organisation, as far as it was not altered."""
+    told = (_relationship(services, organization, *row) for row in known.relationships)
+    return [one for one in told if one is not None]
+
+
 def _relationship(
-    services: Services, caller: Caller, chart: str, id: str, kind: str, sealed: bytes
+    services: Services, organization: str, chart: str, id: str, kind: str, sealed: bytes
 ) -> Relationship | None:
-    place = evidence_place(chart, id, kind, caller.organization)
+    place = evidence_place(chart, id, kind, organization)
     try:
         found = _evidence(services.vault.open_field("relationship", place, sealed))
     except SealBroken:
         # Somebody else's evidence, or another kind of it: the row was altered, and proves nothing.
         return None
-    return Relationship(
-        RelationshipKind(kind), caller.organization, found.user, found.start, found.end
-    )
+    return Relationship(RelationshipKind(kind), organization, found.user, found.start, found.end)
 
 
 async def _unlock(person: Person, services: Services, known: rows.Grounds) -> None:

@@ -385,7 +385,9 @@ def _summary(results: Sequence[Result]) -> Judged:
 async def _note_view(
     seen: Gathering, reports: Sequence[Report], caller: Caller, services: Services
 ) -> None:
-    """One event for the page when it shows what may be recognised here."""
+    """One event for the page when it shows what may be recognised here, to who may decide so."""
+    if caller.purpose in services.policy.patient:
+        return
     shown = [
         opened
         for report in reports

@@ -12,6 +12,8 @@ from gateway.store.statements import Statement, any_of
 
 _own = tables.OwnAccount.__table__  # type: ignore[attr-defined]
 _mandate = tables.Mandate.__table__  # type: ignore[attr-defined]
+_grant = tables.EmergencyGrant.__table__  # type: ignore[attr-defined]
+_notice = tables.Notice.__table__  # type: ignore[attr-defined]
 
 
 class OwnRow(NamedTuple):
@@ -131,3 +133,12 @@ MANDATES_OF = Statement(
 )
 """For whom an account acts."""
 PUT_MANDATE = Upsert(_mandate, "chart", "id")
+HELD_BACK = Statement(
+    select(_grant.c.login, _grant.c.organization, _grant.c.start, _grant.c.end)
+    .join(_notice, _notice.c.about == _grant.c.id)
+    .where(any_of(_notice.c.chart, "charts"), _notice.c.held > bindparam("at")),
+    "charts",
+    "at",
+    lists=("charts",),
+)
+"""(login, organisation, start, end) of emergency accesses the person is told of only later."""
