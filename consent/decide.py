@@ -12,12 +12,13 @@ and remembers the answer per facet class. The default is no, and every no has a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
-from consent.delegation import acting_for, birthday
+from consent.delegation import acting_for
+from consent.horizon import horizon
 from consent.model import (
     AccessRequest,
     Decision,
@@ -30,7 +31,6 @@ from consent.model import (
     PatientContext,
     Permit,
     PermitEmergency,
-    Provision,
     Reason,
     Redact,
     Relationship,
@@ -38,7 +38,7 @@ from consent.model import (
     Tier,
 )
 from consent.policy import LEVELS, Labelling, PolicySet
-from consent.provisions import Asked, Node, Record, Said, eligible, said, within
+from consent.provisions import Asked, Node, Record, Said, eligible, names_own, said, within
 
 
 def decide(
@@ -62,6 +62,37 @@ def ruling(
     return Ruling(request, patient, tuple(directives), policy)
 
 
+def decide_shared(rulings: Sequence[Ruling], facets: Facets) -> Decision:
+    """One record about several persons, a ruling for each: the strictest of their answers.
+
+    Each is asked as if it were about that person alone; a subject without a ruling is unknown. What
+    one of them would refuse openly is hidden: who else it is about is not the caller's to know.
+    """
+    kind, answers, unknown = facets.kind, list[Decision](), set(facets.kind.subjects)
+    for one in rulings:
+        if mine := tuple(chart for chart in kind.subjects if chart in one.charts):
+            unknown.difference_update(mine)
+            alone = msgspec.structs.replace(kind, subjects=mine)
+            answers.append(one.decide(msgspec.structs.replace(facets, kind=alone)))
+    if unknown or not answers:
+        return DenyHide(Reason.UNKNOWN_SUBJECT)
+    worst = max(answers, key=lambda one: (_STRICTER.index(type(one)), one.reason))
+    alike = [one for one in answers if type(one) is type(worst)]
+    rules = tuple(sorted({rule for one in alike for rule in one.rules}))
+    until = min((t for one in answers if (t := one.valid_until) is not None), default=None)
+    if isinstance(worst, DenyHide | DenyTell):
+        return DenyHide(worst.reason, rules, until)
+    owed = tuple(dict.fromkeys(duty for one in answers for duty in one.obligations))
+    shared = msgspec.structs.replace(worst, rules=rules, valid_until=until, obligations=owed)
+    if isinstance(shared, Redact):
+        paths = {path for one in alike if isinstance(one, Redact) for path in one.paths}
+        shared = msgspec.structs.replace(shared, paths=tuple(sorted(paths)))
+    return shared
+
+
+_STRICTER: tuple[type[Decision], ...] = (Permit, PermitEmergency, Redact, DenyHide, DenyTell)
+
+
 # --- 1, 2 and 7: before any record is touched ---------------------------------------------------
 
 
@@ -79,7 +110,7 @@ def gates(
         reason = _relationship_gate(request, policy) or _death_gate(request, patient, policy)
     if reason is None:
         return None
-    until = _horizon(request, patient, (), policy)
+    until = horizon(request, patient, (), policy)
     return DenyTell(reason, valid_until=until) if told else DenyHide(reason, valid_until=until)
 
 
@@ -161,6 +192,7 @@ class Ruling:
         directives: tuple[Directive, ...],
         policy: PolicySet,
     ) -> None:
+        self.charts = patient.charts
         self.gate = gates(request, patient, policy)
         if self.gate is not None:
             return
@@ -173,11 +205,16 @@ class Ruling:
             policy.permitted_by(purpose),
             policy.refused_by(purpose),
         )
-        self.until = _horizon(request, patient, directives, policy)
+        self.until = horizon(request, patient, directives, policy)
         self.live = live_relationships(request, policy)
         self._everywhere: list[Node] = []
         self._by_source: dict[str, list[Node]] = {}
         self._single = False
+        self._owed = policy.always_obligations + _of(
+            policy.purpose_obligations, policy.refused_by(purpose)
+        )
+        if self.live and all(r.kind is RelationshipKind.SELF_CLAIM for r in self.live):
+            self._owed += (Obligation.ALERT_SELF_CLAIM,)
         # Whether codes or authors can matter: where nobody asks for them, one answer is for all.
         self._coded = purpose in policy.patient or any(
             statute.purpose == purpose for statute in policy.statutory
@@ -222,9 +259,23 @@ class Ruling:
         own = self._by_source.get(record.facets.kind.source)
         return said(self.asked, self._everywhere + own if own else self._everywhere, record)
 
+    def owed(self, record: Record, *extra: Obligation) -> tuple[Obligation, ...]:
+        """What the receiver owes for this record, each duty once."""
+        policy, owed = self.asked.policy, extra + self._owed
+        if record.tier >= Tier.RESTRICTED:
+            owed += policy.restricted_obligations
+        owed += _of(policy.label_obligations, record.labels.above)
+        return tuple(dict.fromkeys(owed))
+
     def default_rule(self, tier: Tier) -> str:
         policy = self.asked.policy
         return f"policy/{policy.name}/{policy.version[:12]}/{tier.name.lower()}"
+
+
+def _of(
+    table: Mapping[str, tuple[Obligation, ...]], names: Iterable[str]
+) -> tuple[Obligation, ...]:
+    return tuple(owed for name in sorted(names) for owed in table.get(name, ()))
 
 
 def _settle(ruling: Ruling, facets: Facets) -> Decision:
@@ -291,19 +342,24 @@ def _statutory(ruling: Ruling, record: Record) -> Permit | None:
         if asked.request.requester.organization not in statute.bodies:
             continue
         if (statute.notifiable and kind.notifiable) or statute.names(kind.codes):
-            basis = (Obligation.STATUTORY_BASIS,)
-            return _permit(ruling, Reason.STATUTORY, record, (f"statute/{statute.basis}",), basis)
+            rule, basis = f"statute/{statute.basis}", Obligation.STATUTORY_BASIS
+            return _permit(ruling, Reason.STATUTORY, record, (rule,), basis)
     return None
 
 
 def _data_subject(ruling: Ruling, record: Record) -> Permit | DenyHide | None:
-    """6. The patient, or somebody who may act for the patient; nobody else under this purpose."""
+    """6. The patient, or somebody who may act for the patient; nobody else under this purpose.
+
+    An heir reads unless the deceased decided otherwise.
+    """
     asked, hold = ruling.asked, record.facets.kind.hold_until
     if asked.purpose not in asked.policy.patient:
         return None
     if hold is not None and hold > asked.request.now:
         return _hide(ruling, Reason.HELD, hold=hold)
     allowed, reason = acting_for(asked, record)
+    if allowed and asked.patient.death is not None and (denies := ruling.said(record).denies):
+        return _hide(ruling, Reason.DIRECTIVE, rules=_rules(denies))
     return _permit(ruling, reason, record) if allowed else _hide(ruling, reason)
 
 
@@ -312,12 +368,12 @@ def _own_source(ruling: Ruling, record: Record, found: Said) -> Permit | None:
 
     A sealed record is for named persons only, at its source too.
     """
-    asked = ruling.asked
+    asked, source = ruling.asked, record.facets.kind.source
     if asked.purpose not in asked.policy.treatment or record.tier is Tier.SEALED:
         return None
-    if record.facets.kind.source not in asked.request.requester.chain:
+    if source not in asked.request.requester.chain:
         return None
-    if any(node.names_actor() for node in found.denies):
+    if any(names_own(asked, node, source) for node in found.denies):
         return None
     return _permit(ruling, Reason.OWN_SOURCE, record)
 
@@ -347,16 +403,22 @@ _CLOSED = {Tier.RESTRICTED: Reason.RESTRICTED_OPT_IN, Tier.SEALED: Reason.SEALED
 
 
 def _break_glass(ruling: Ruling, record: Record, found: Said, verdict: DenyHide) -> Decision | None:
-    """12. The grant overrides the default and refusals, save sealed records and refusals of it."""
-    policy = ruling.asked.policy
-    if ruling.asked.purpose != policy.emergency_override or record.tier is Tier.SEALED:
+    """12. The grant overrides the default and refusals, save sealed records and refusals of it.
+
+    It was given for one patient: it does not reach across a merge that is not confirmed.
+    """
+    asked, policy, grant = ruling.asked, ruling.asked.policy, ruling.asked.request.grant
+    if asked.purpose != policy.emergency_override or record.tier is Tier.SEALED:
         return None
-    if policy.honour_emergency_refusal and any(
-        node.names(ruling.asked.purpose) for node in found.denies
-    ):
+    assert grant is not None, "step 1 asked for one"
+    for subject in record.facets.kind.subjects:
+        if not any(asked.same_identity(chart, subject) for chart in grant.charts):
+            return None
+    if policy.honour_emergency_refusal and any(node.names(asked.purpose) for node in found.denies):
         return None
     over = Reason.BREAK_GLASS_DIRECTIVE if found.denies else Reason.BREAK_GLASS_DEFAULT
-    return PermitEmergency(over, verdict.rules, ruling.until, policy.emergency_obligations)
+    owed = ruling.owed(record, *policy.emergency_obligations)
+    return PermitEmergency(over, verdict.rules, ruling.until, owed)
 
 
 def _severable(ruling: Ruling, record: Record, verdict: DenyHide) -> Redact | None:
@@ -390,17 +452,10 @@ def _permit(
     reason: Reason,
     record: Record | None,
     rules: tuple[str, ...] = (),
-    extra: tuple[Obligation, ...] = (),
+    *extra: Obligation,
 ) -> Permit:
-    """11. With what the receiver owes for it."""
-    policy = ruling.asked.policy
-    owed = extra
-    if record is not None:
-        owed += policy.always_obligations
-        if record.tier >= Tier.RESTRICTED:
-            owed += policy.restricted_obligations
-        if ruling.live and all(r.kind is RelationshipKind.SELF_CLAIM for r in ruling.live):
-            owed += (Obligation.ALERT_SELF_CLAIM,)
+    """11. With what the receiver owes for it; a directory owes nothing."""
+    owed = () if record is None else ruling.owed(record, *extra)
     return Permit(reason, rules, ruling.until, owed)
 
 
@@ -415,40 +470,3 @@ def _hide(
 
 def _rules(nodes: Iterable[Node]) -> tuple[str, ...]:
     return tuple(sorted({node.directive.rule for node in nodes}))
-
-
-# --- time: until when the answer holds ------------------------------------------------------------
-
-
-def _horizon(
-    request: AccessRequest,
-    patient: PatientContext,
-    directives: Iterable[Directive],
-    policy: PolicySet,
-) -> int | None:
-    """The next instant at which anything considered may change state; None: never."""
-    instants: list[int | None] = []
-    for directive in directives:
-        instants.append(directive.at - policy.clock_skew)
-        if directive.root is not None:
-            _turns(directive.root, instants)
-    for relationship in request.relationships:
-        instants.extend(policy.life(relationship))
-    if request.grant is not None:
-        instants += (request.grant.start, request.grant.end)
-    if patient.death is not None:
-        last = patient.death + timedelta(days=policy.treatment_after_death)
-        instants.append(policy.midnight(last + timedelta(days=1)))
-    if not policy.patient.isdisjoint(request.purposes):
-        for delegation in patient.delegations:
-            instants += (delegation.start, delegation.end)
-        ages = (policy.self_access_age, policy.guardian_limited_age, policy.adult_age)
-        for birth in patient.birth or ():
-            instants.extend(policy.midnight(birthday(birth, age)) for age in ages)
-    return min((t for t in instants if t is not None and t > request.now), default=None)
-
-
-def _turns(provision: Provision, instants: list[int | None]) -> None:
-    instants += (provision.start, provision.end)
-    for child in provision.exceptions:
-        _turns(child, instants)

@@ -49,6 +49,7 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Purposes(_Part, frozen=True):
     treatment: list[str]
     patient: list[str]
+    emergency: list[str]
     emergency_override: str
     never: list[str]
     not_inherited: list[str]
@@ -240,6 +241,7 @@ class PolicySet:
     clock_skew: int
     treatment: frozenset[str]
     patient: frozenset[str]
+    emergency: frozenset[str]
     emergency_override: str
     never: frozenset[str]
     not_inherited: frozenset[str]
@@ -387,6 +389,7 @@ def parse(text: bytes, zone: str) -> PolicySet:
         clock_skew=_duration(file.clock_skew),
         treatment=frozenset(file.purposes.treatment),
         patient=frozenset(file.purposes.patient),
+        emergency=frozenset(file.purposes.emergency),
         emergency_override=file.purposes.emergency_override,
         never=frozenset(file.purposes.never),
         not_inherited=frozenset(file.purposes.not_inherited),
@@ -432,6 +435,9 @@ def _check(file: _File, purposes: Tree, labels: Tree) -> None:
                 raise PolicyFault(f"roles.{role}: unknown purpose {purpose}")
             if purpose in file.purposes.never:
                 raise PolicyFault(f"roles.{role}: nobody may assert {purpose}")
+    for purpose in file.purposes.emergency:
+        if purpose not in known:
+            raise PolicyFault(f"purposes.emergency: unknown purpose {purpose}")
     for kind in RelationshipKind:
         if kind not in file.relationships:
             raise PolicyFault(f"relationships.{kind.value}: missing")

@@ -9,12 +9,13 @@ that permits the ordinary, and psychiatry to one doctor).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec.structs import replace
 
+from consent.ages import perhaps, surely
 from consent.model import (
     AccessRequest,
     Actor,
@@ -49,6 +50,10 @@ class Asked:
         return chart == other or all(
             (chart in charts) == (other in charts) for charts in self.patient.identities
         )
+
+    def one_identity(self, chart: str, subjects: Iterable[str]) -> bool:
+        """Whether all subjects are surely the person of this chart."""
+        return all(self.same_identity(chart, subject) for subject in subjects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +98,12 @@ class Node:
         here = self.looks_inside and bool(self.path[-1].codes or self.path[-1].data)
         return here or any(child.coded() for child in self.children)
 
-    def names_actor(self) -> bool:
-        return any(p.actors for p in self.path)
-
-    def names_person(self) -> bool:
-        return any(a.kind is ActorKind.PERSON for p in self.path for a in p.actors)
+    def actors(self) -> Iterator[Actor]:
+        """Everybody its path names, whoever asks."""
+        return (actor for provision in self.path for actor in provision.actors)
 
     def names(self, purpose: str) -> bool:
+        """Whether its path names the purpose, not one above it."""
         return any(purpose in p.purposes for p in self.path)
 
 
@@ -109,20 +113,45 @@ class Node:
 def eligible(asked: Asked, directive: Directive) -> Node | None:
     """A directive of this person, in force, as far as it can matter to this request.
 
-    One that could not be interpreted refuses all it could cover. One dated ahead of our clock
-    grants nothing yet; what it refuses already holds.
+    One that could not be interpreted refuses all it could cover. One dated ahead of our clock, or
+    signed by a patient not surely old enough, grants nothing; what it refuses holds. What somebody
+    else refused for the patient does not stand in the way of emergency care.
     """
-    if not directive.active or directive.patient not in asked.patient.charts:
+    patient, policy = asked.patient, asked.policy
+    if not directive.active or directive.patient not in patient.charts:
         return None
     if directive.root is None:
         return Node(directive, permit=False)
-    ahead = directive.at > asked.request.now + asked.policy.clock_skew
-    return _prepare(asked, directive, directive.root, None, ahead)
+    own = directive.performer in patient.charts
+    mute = set()
+    if directive.at > asked.request.now + policy.clock_skew or (
+        own and not surely(patient, policy.guardian_limited_age, directive.at, policy)
+    ):
+        mute.add(True)
+    if not own and asked.purpose in policy.emergency:
+        mute.add(False)
+    return _prepare(asked, directive, directive.root, None, mute)
+
+
+def names_own(asked: Asked, node: Node, source: str) -> bool:
+    """Whether it is about the source where the requester works, a unit of it there, or the person.
+
+    What may mean anybody may mean them.
+    """
+    request = asked.request
+    own = request.requester.chain[: request.requester.chain.index(source) + 1]
+    return any(
+        not actor.known
+        or (actor.kind is ActorKind.ORGANIZATION and actor.id in own)
+        or (actor.kind is ActorKind.PERSON and _is_actor(actor, request))
+        for actor in node.actors()
+    )
 
 
 def _prepare(
-    asked: Asked, directive: Directive, provision: Provision, parent: Node | None, ahead: bool
+    asked: Asked, directive: Directive, provision: Provision, parent: Node | None, mute: set[bool]
 ) -> Node | None:
+    """The provision with its exceptions; `mute` are the types, permit or not, that count nothing."""
     request = asked.request
     if not within(request.now, provision.start, provision.end):
         return None
@@ -164,9 +193,9 @@ def _prepare(
         scope=scope,
     )
     for child in provision.exceptions:
-        if (below := _prepare(asked, directive, child, node, ahead)) is not None:
+        if (below := _prepare(asked, directive, child, node, mute)) is not None:
             node.children.append(below)
-    if ahead and permit:
+    if permit in mute:
         node.purpose = NO
     return node if node.children or node.purpose != NO else None
 
@@ -234,7 +263,13 @@ def said(asked: Asked, nodes: Iterable[Node], record: Record) -> Said:
         for leaf in _walk(asked, node, record, YES, YES):
             (permits if leaf.permit else denies).append(leaf)
     if permits and denies:
-        denies = [d for d in denies if not any(cancels(asked, p, d) for p in permits)]
+        confidential = not record.labels.around.isdisjoint(asked.policy.minor_withheld)
+        denies = [
+            d
+            for d in denies
+            if not any(cancels(asked, p, d) for p in permits)
+            and not (confidential and any(_outranks(asked, p, d) for p in permits))
+        ]
     return Said(tuple(permits), tuple(denies))
 
 
@@ -327,11 +362,13 @@ def _opens(asked: Asked, node: Node, record: Record) -> bool:
     """
     if record.tier < Tier.RESTRICTED:
         return True
-    subjects = record.facets.kind.subjects
-    if not all(asked.same_identity(node.directive.patient, chart) for chart in subjects):
+    if not asked.one_identity(node.directive.patient, record.facets.kind.subjects):
         return False
     sealed = record.tier is Tier.SEALED
-    if sealed and not node.names_person():
+    if sealed and not any(
+        actor.kind is ActorKind.PERSON and actor.known and _is_actor(actor, asked.request)
+        for actor in node.actors()
+    ):
         return False
     exact = Datum(Meaning.INSTANCE, record.facets.id)
     if any(exact in p.data for p in node.path):
@@ -369,6 +406,23 @@ def cancels(asked: Asked, permit: Node, deny: Node) -> bool:
         for outer in deny.scope
         for stated, contained in _DIMENSIONS
         if stated(outer)
+    )
+
+
+def _outranks(asked: Asked, permit: Node, deny: Node) -> bool:
+    """What a minor old enough said of confidential categories outranks the guardians' refusals.
+
+    Who was a minor is told by the day of signing, so that no birthday changes it.
+    """
+    patient, policy = asked.patient, asked.policy
+    own, other = permit.directive, deny.directive
+    return (
+        other.root is not None
+        and own.performer in patient.charts
+        and other.performer not in patient.charts
+        and not perhaps(patient, policy.adult_age, own.at, policy)
+        and not surely(patient, policy.adult_age, other.at, policy)
+        and asked.same_identity(own.patient, other.patient)
     )
 
 

@@ -29,7 +29,7 @@ from consent.model import (
 )
 
 ZONE = ZoneInfo("Asia/Shanghai")
-PEOPLE = ("dr-", "clerk", "mother", "father")
+PEOPLE = ("dr-", "clerk", "mother", "father", "daughter")
 
 
 def at(text: str) -> int:
@@ -55,6 +55,7 @@ def provision(row: Mapping[str, Any]) -> Provision:
     actors += [
         Actor(ActorKind.ORGANIZATION, name, False) for name in row.get("to_unknown_role", ())
     ]
+    actors += [Actor(ActorKind.PERSON, name, False) for name in row.get("to_unknown_person", ())]
     labels = row.get("labels", ())
     return Provision(
         permit=row.get("permit", False),
@@ -88,10 +89,10 @@ def _coding(text: str) -> tuple[str, str]:
     return system, code
 
 
-def directive(row: Mapping[str, Any], number: int) -> Directive:
+def directive(row: Mapping[str, Any], id: str) -> Directive:
     patient = row.get("patient", "P")
     return Directive(
-        id=f"c{number}",
+        id=id,
         version="1",
         patient=patient,
         controller=row.get("controller", "county"),
@@ -104,6 +105,7 @@ def directive(row: Mapping[str, Any], number: int) -> Directive:
 
 
 def facets(row: Mapping[str, Any]) -> Facets:
+    rest = row.get("rest", ("N",))
     kind = FacetClass(
         type=row.get("type", "Observation"),
         source=row.get("source", "B"),
@@ -121,6 +123,7 @@ def facets(row: Mapping[str, Any]) -> Facets:
             Part(part["path"], part["confidentiality"], frozenset(part.get("sensitivities", ())))
             for part in row.get("parts", ())
         ),
+        rest=(rest[0], frozenset(rest[1:])),
     )
     return Facets(
         kind,
@@ -176,7 +179,7 @@ def request(row: Mapping[str, Any], user: str, person: Mapping[str, Any]) -> Acc
 def patient(row: Mapping[str, Any]) -> PatientContext:
     birth = row.get("birth", ("1980-01-01", "1980-01-01"))
     return PatientContext(
-        charts=frozenset({"P", "P-at-B"}),
+        charts=frozenset(row.get("charts", ("P", "P-at-B"))),
         birth=(date.fromisoformat(birth[0]), date.fromisoformat(birth[1])) if birth else None,
         death=date.fromisoformat(row["death"]) if "death" in row else None,
         sealed=row.get("sealed", False),
@@ -186,13 +189,16 @@ def patient(row: Mapping[str, Any]) -> PatientContext:
             Delegation(
                 user=one["user"],
                 kind=DelegationKind(one["kind"]),
-                start=at("2026-01-01"),
+                start=at(one.get("start", "2026-01-01")),
                 end=_maybe(one, "end"),
                 restricted=one.get("restricted", False),
                 categories=frozenset(one.get("categories", ())),
                 suspended=one.get("suspended", False),
+                reviewed=_maybe(one, "reviewed"),
+                chart=one.get("chart", ""),
             )
             for one in row.get("delegations", ())
         ),
         identities=tuple(frozenset(charts) for charts in row.get("identities", ())),
+        self_charts=frozenset(("patient-self", chart) for chart in row.get("self_charts", ())),
     )

@@ -2,72 +2,55 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consent import policy
-from consent.decide import decide, gates
-from consent.model import (
-    Decision,
-    DenyHide,
-    DenyTell,
-    Permit,
-    PermitEmergency,
-    Reason,
-    Redact,
-)
-from tests.consent import build
+from consent.decide import gates
+from consent.model import DenyHide, DenyTell
+from tests.consent import build, table
+from tests.consent.table import TABLE, answer, inputs, told, wrong
 
-TABLE = tomllib.loads((Path(__file__).parent / "decisions.toml").read_text(encoding="utf-8"))
-POLICIES = {name: policy.load(name, "Asia/Shanghai") for name in ("cn-optin", "opt-out")}
-ANSWERS: dict[type[Decision], str] = {
-    Permit: "PERMIT",
-    PermitEmergency: "PERMIT-BTG",
-    Redact: "REDACT",
-    DenyHide: "DENY-HIDE",
-    DenyTell: "DENY-TELL",
-}
 KEYS = {
     *("number", "situation", "answer", "because", "policy", "now", "who", "who_with", "purposes"),
     *("action", "relationships", "grant", "named_patient", "patient", "record", "record_with"),
-    *("consents", "obligations", "not_obliged", "paths"),
+    *("consents", "others", "obligations", "not_obliged", "paths", "until"),
 }
-
-
-def inputs(row: dict[str, Any]) -> Any:
-    who = row.get("who", "dr-a1")
-    person = {**TABLE["people"][who], **row.get("who_with", {})}
-    record = {**TABLE["records"][row.get("record", "lab")], **row.get("record_with", {})}
-    return (
-        build.request(row, who, person),
-        build.patient(row.get("patient", {})),
-        [build.directive(one, n) for n, one in enumerate(row.get("consents", ()), start=1)],
-        build.facets(record),
-        POLICIES[row.get("policy", "opt-out")],
-    )
 
 
 @pytest.mark.parametrize("row", TABLE["case"], ids=lambda row: f"case-{row['number']}")
 def test_the_table_says_what_is_answered(row: dict[str, Any]) -> None:
     assert row.keys() <= KEYS, f"misspelt key in case {row['number']}"
 
-    decision = decide(*inputs(row))
+    decision = answer(row)
 
-    because = str(decision.reason)
-    if decision.reason is Reason.DIRECTIVE:
-        because = " ".join(f"directive {rule.split('/')[1]}" for rule in decision.rules)
     shown = f"case {row['number']}: {row['situation']}\n  got {decision}"
-    assert (ANSWERS[type(decision)], because) == (row["answer"], row["because"]), shown
-    for obligation in row.get("obligations", ()):
-        assert obligation in decision.obligations, shown
-    for obligation in row.get("not_obliged", ()):
-        assert obligation not in decision.obligations, shown
-    if "paths" in row:
-        assert isinstance(decision, Redact), shown
-        assert list(decision.paths) == row["paths"], shown
+    assert not wrong(row, decision), shown
+
+
+def test_the_table_is_printed_as_pass_and_fail() -> None:
+    right, broken = TABLE["case"][0], {**TABLE["case"][1], "answer": "PERMIT"}
+
+    printed, failed = told([right, broken])
+
+    head, first, second, total = printed.splitlines()
+    assert head.startswith("No.")
+    assert first.endswith("pass")
+    assert "FAIL: ('DENY-TELL', 'no-relationship') instead of ('PERMIT'" in second
+    assert (failed, total) == (1, "2 cases: 1 pass, 1 fail")
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("abc", 5, "abc  "),
+        ("abcdef", 5, "abcd…"),
+        ("知情同意书", 7, "知情同…"),
+        ("同意", 4, "同意"),
+    ],
+)
+def test_a_column_is_as_wide_as_the_terminal_shows_it(text: str, columns: int, shown: str) -> None:
+    assert table._wide(text, columns) == shown
 
 
 @pytest.mark.parametrize("row", TABLE["case"], ids=lambda row: f"case-{row['number']}")
@@ -92,7 +75,7 @@ def test_case_numbers_are_unique() -> None:
 
 
 def test_nobody_knows_a_patient_and_nobody_is_treating_one_sound_the_same() -> None:
-    row = {"relationships": []}
+    row: dict[str, Any] = {"relationships": []}
     request, patient, _, _, county = inputs(row)
     unknown = build.PatientContext(charts=frozenset())
 

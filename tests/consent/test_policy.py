@@ -31,6 +31,7 @@ TEXT = FILE.read_text(encoding="utf-8")
         ('MH = ["PSY"]', 'MH = ["PSY", "BH"]', "itself"),
         ('actions = ["read", "search", "history"]', 'actions = ["reed"]', "reed"),
         ('actions = ["read", "search", "history"]', 'actions = ["read", "print"]', "covers print"),
+        ('emergency = ["ETREAT"', 'emergency = ["ETRAET"', "ETRAET"),
         ("[obligations.labels]", "[obligations.labels]\nHVI = []", "label HVI"),
         ("[obligations.purposes]", "[obligations.purposes]\nHREZCH = []", "purpose HREZCH"),
         ('basic_codes = ["http://loinc.org|882-1"', 'basic_codes = ["882-1"', "882-1"),

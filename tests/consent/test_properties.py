@@ -288,7 +288,7 @@ def test_what_is_left_after_redaction_is_permitted(
 
 @pytest.mark.parametrize("tier", ["restricted", "sealed"])
 def test_no_broad_permit_opens_what_it_does_not_speak_about(tier: str) -> None:
-    broad = build.directive({"permit": True}, 1)
+    broad = build.directive({"permit": True}, "c1")
     person = {"organization": "A", "chain": ["A"], "role": "clinician"}
     for confidentiality, sensitivities in (("R", ()), ("N", ("HIV",)), ("V", ()), ("V", ("PSY",))):
         record = build.facets({"confidentiality": confidentiality, "sensitivities": sensitivities})
@@ -314,7 +314,10 @@ def test_no_broad_permit_opens_what_it_does_not_speak_about(tier: str) -> None:
 def test_records_of_one_class_are_told_apart_where_a_consent_does(consent: dict[str, Any]) -> None:
     person = {"organization": "A", "chain": ["A"], "role": "clinician"}
     request, patient = build.request({}, "dr-a1", person), build.patient({})
-    signed = [build.directive({"permit": True, "labels": ["L"]}, 1), build.directive(consent, 2)]
+    signed = [
+        build.directive({"permit": True, "labels": ["L"]}, "c1"),
+        build.directive(consent, "c2"),
+    ]
     prepared = ruling(request, patient, signed, POLICIES[0])
     records = [
         build.facets({"id": "o1", "links": ["e1"], "start": "2025-06-01"}),

@@ -9,7 +9,7 @@ import pytest
 
 from consent.decide import decide
 from tests.consent import build
-from tests.consent.test_decisions import inputs
+from tests.consent.table import inputs
 
 OPEN = {"kind": "encounter", "organization": "A", "start": "2026-05-30"}
 MOTHER = {
