@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from consent import decide as deciding
 from consent.decide import gates
-from consent.model import DenyHide, DenyTell
-from tests.consent import build, table
+from tests.consent import build, checks, table
 from tests.consent.table import TABLE, answer, inputs, told, wrong
 
 KEYS = {
@@ -57,16 +57,12 @@ def test_a_column_is_as_wide_as_the_terminal_shows_it(text: str, columns: int, s
 def test_what_is_refused_openly_is_refused_before_any_record_is_touched(
     row: dict[str, Any],
 ) -> None:
-    request, patient, _, _, county = inputs(row)
+    assert not checks.gate_wrong(deciding, row)
 
-    gate = gates(request, patient, county)
 
-    if row["answer"] == "DENY-TELL":
-        assert isinstance(gate, DenyTell)
-    elif isinstance(gate, DenyHide):
-        assert not request.named_patient
-    else:
-        assert gate is None
+@pytest.mark.parametrize("row", TABLE["case"], ids=lambda row: f"case-{row['number']}")
+def test_a_class_is_decided_as_its_record(row: dict[str, Any]) -> None:
+    assert not checks.class_wrong(deciding, row)
 
 
 def test_case_numbers_are_unique() -> None:

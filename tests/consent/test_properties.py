@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consent import decide as deciding
 from consent import policy
 from consent.decide import decide, ruling
 from consent.model import (
@@ -24,7 +25,7 @@ from consent.model import (
     Provision,
     Redact,
 )
-from tests.consent import build
+from tests.consent import build, checks
 
 POLICIES = [policy.load(name, "Asia/Shanghai") for name in ("cn-optin", "opt-out")]
 DAYS = st.integers(-40, 40).map(lambda n: build.NOW + n * policy.DAY // 4)
@@ -298,37 +299,6 @@ def test_no_broad_permit_opens_what_it_does_not_speak_about(tier: str) -> None:
             assert not isinstance(decision, SHARED), (tier, confidentiality, sensitivities)
 
 
-@pytest.mark.parametrize(
-    "consent",
-    [
-        {"permit": True, "instances": ["o1"]},
-        {"permit": True, "related": ["e1"]},
-        {"permit": True, "dependents": ["e1"]},
-        {"permit": True, "data_from": "2025-01-01"},
-        {"permit": True, "data_until": "2026-01-01"},
-        {"deny": True, "except": [{"permit": True, "instances": ["o1"]}]},
-        {"deny": True, "except": [{"deny": True, "to": ["A"]}, {"permit": True, "instances": ["o1"]}]},
-        {"permit": True, "data_from": "2025-01-01", "except": [{"deny": True, "to": ["C"]}]},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("consent", checks.TELLING)
 def test_records_of_one_class_are_told_apart_where_a_consent_does(consent: dict[str, Any]) -> None:
-    person = {"organization": "A", "chain": ["A"], "role": "clinician"}
-    request, patient = build.request({}, "dr-a1", person), build.patient({})
-    signed = [
-        build.directive({"permit": True, "labels": ["L"]}, "c1"),
-        build.directive(consent, "c2"),
-    ]
-    prepared = ruling(request, patient, signed, POLICIES[0])
-    records = [
-        build.facets({"id": "o1", "links": ["e1"], "start": "2025-06-01"}),
-        build.facets({"id": "o2", "links": [], "start": "2024-06-01"}),
-        build.facets({"id": "o3", "links": [], "start": "2026-03-01"}),
-    ]
-
-    answers = [prepared.decide(record) for record in records]
-
-    alone = [decide(request, patient, signed, record, POLICIES[0]) for record in records]
-    assert answers == alone
-    assert len({type(answer) for answer in answers}) == (
-        1 if consent.get("deny") and len(consent["except"]) == 2 else 2
-    )
+    assert not checks.telling_wrong(deciding, consent)

@@ -1,0 +1,124 @@
+"""Plain checks of the decision that need no test runner: the table, its gates, times, classes.
+
+`all_of` gives them for one loaded `consent.decide`, so that a changed one can be tried as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from consent.model import DenyHide, DenyTell, Facets
+from tests.consent import build, table
+from tests.consent.table import TABLE, inputs
+
+OPEN = {"kind": "encounter", "organization": "A", "start": "2026-05-30"}
+MOTHER = {
+    "birth": ["2012-06-03", "2012-06-05"],
+    "delegations": [{"user": "mother", "kind": "guardian"}],
+}
+
+
+def all_of(decide: ModuleType) -> Iterator[Callable[[], bool]]:
+    """Each check says True when something is wrong."""
+    for name in ("decide", "decide_shared", "ruling"):
+        setattr(table, name, getattr(decide, name))
+    for row in TABLE["case"]:
+        yield lambda row=row: bool(table.wrong(row, table.answer(row)))  # type: ignore[misc]
+    for row in TABLE["case"]:
+        yield lambda row=row: bool(gate_wrong(decide, row))  # type: ignore[misc]
+    for row, until in UNTIL:
+        yield lambda row=row, until=until: until_wrong(decide, row, until)  # type: ignore[misc]
+    for row in TABLE["case"]:
+        yield lambda row=row: class_wrong(decide, row)  # type: ignore[misc]
+    for consent in TELLING:
+        yield lambda consent=consent: telling_wrong(decide, consent)  # type: ignore[misc]
+
+
+def gate_wrong(decide: Any, row: dict[str, Any]) -> str:
+    """What is refused openly is refused before any record is touched, and nothing else is."""
+    request, patient, _, _, county = inputs(row)
+    gate = decide.gates(request, patient, county)
+    if row["answer"] == "DENY-TELL":
+        return "" if isinstance(gate, DenyTell) else "not refused at the gate"
+    if isinstance(gate, DenyHide):
+        return "hidden at the gate" if request.named_patient else ""
+    return "" if gate is None else "refused openly"
+
+
+UNTIL: list[tuple[dict[str, Any], str | None]] = [
+    ({}, None),
+    ({"relationships": [{**OPEN, "end": "2026-05-31"}]}, "2026-06-30"),
+    ({"relationships": [OPEN, {"kind": "presence", "organization": "A", "user": "dr-a1", "start": "2026-06-01T09:50:00"}]}, "2026-06-01T10:05:00"),
+    ({"relationships": []}, None),
+    ({"relationships": [{**OPEN, "start": "2026-06-04"}]}, "2026-06-04"),
+    ({"consents": [{"permit": True, "until": "2026-07-01"}]}, "2026-07-01"),
+    ({"consents": [{"permit": True, "except": [{"deny": True, "from": "2026-06-10"}]}]}, "2026-06-10"),
+    ({"consents": [{"permit": True, "until": "2026-07-01"}, {"deny": True, "from": "2026-06-20"}]}, "2026-06-20"),
+    ({"consents": [{"permit": True, "until": "2026-05-01"}]}, None),
+    ({"consents": [{"permit": True, "at": "2026-06-02T10:05:00"}]}, "2026-06-02T10:00:00"),
+    ({"purposes": ["BTG"], "grant": {}}, "2026-06-01T13:00:00"),
+    ({"patient": {"death": "2026-05-20"}}, "2026-06-20"),
+    ({"who": "patient-self", "purposes": ["PATRQT"], "record_with": {"hold_until": "2026-06-02T08:00:00"}}, "2026-06-02T08:00:00"),
+    ({"who": "patient-self", "purposes": ["PATRQT"], "record_with": {"hold_until": "2026-06-02T08:00:00"}, "consents": [{"permit": True, "until": "2026-06-01T12:00:00"}]}, "2026-06-01T12:00:00"),
+    ({"who": "patient-self", "purposes": ["PATRQT"], "record_with": {"hold_until": "2026-06-02T08:00:00"}, "consents": [{"permit": True, "until": "2026-07-01"}]}, "2026-06-02T08:00:00"),
+    ({"who": "patient-self", "purposes": ["PATRQT"], "patient": {"birth": ["1980-01-01", "1980-01-01"]}}, None),
+    ({"who": "mother", "purposes": ["FAMRQT"], "patient": MOTHER}, "2026-06-03"),
+    ({"who": "mother", "purposes": ["FAMRQT"], "patient": MOTHER, "now": "2026-06-04T00:00:00"}, "2026-06-05"),
+    ({"who": "mother", "purposes": ["FAMRQT"], "patient": MOTHER, "now": "2026-06-05T00:00:00"}, "2030-06-03"),
+    ({"patient": MOTHER}, None),
+]  # fmt: skip
+"""Situations, and the next instant that may change their answer (None: nothing will)."""
+
+
+def until_wrong(decide: Any, row: dict[str, Any], until: str | None) -> bool:
+    """Whether the answer names another instant."""
+    answer = decide.decide(*inputs(row))
+    return bool(answer.valid_until != (None if until is None else build.at(until)))
+
+
+def class_wrong(decide: Any, row: dict[str, Any]) -> bool:
+    """A class is decided as its record is, with and without what classes may leave out."""
+    request, patient, directives, facets, county = inputs(row)
+    prepared = decide.ruling(request, patient, directives, county)
+    of_all = prepared.of_class(facets.kind)
+    return of_all is not None and of_all != decide.decide(
+        request, patient, directives, facets, county
+    )
+
+
+TELLING: list[dict[str, Any]] = [
+    {"permit": True, "instances": ["o1"]},
+    {"permit": True, "related": ["e1"]},
+    {"permit": True, "dependents": ["e1"]},
+    {"permit": True, "data_from": "2025-01-01"},
+    {"permit": True, "data_until": "2026-01-01"},
+    {"deny": True, "except": [{"permit": True, "instances": ["o1"]}]},
+    {"deny": True, "except": [{"deny": True, "to": ["A"]}, {"permit": True, "instances": ["o1"]}]},
+    {"permit": True, "data_from": "2025-01-01", "except": [{"deny": True, "to": ["C"]}]},
+]  # fmt: skip
+"""Consents that tell records of one class apart."""
+
+
+def telling_wrong(decide: Any, consent: dict[str, Any]) -> bool:
+    """Records of one class, decided together, are told apart as each alone is."""
+    request, patient, _, _, county = inputs({"policy": "cn-optin"})
+    signed = [build.directive({"permit": True, "labels": ["L"]}, "c1")]
+    signed.append(build.directive(consent, "c2"))
+    prepared = decide.ruling(request, patient, signed, county)
+    records = [
+        build.facets({"id": "o1", "links": ["e1"], "start": "2025-06-01"}),
+        build.facets({"id": "o2", "links": [], "start": "2024-06-01"}),
+        build.facets({"id": "o3", "links": [], "start": "2026-03-01"}),
+    ]
+    together = [prepared.decide(record) for record in records]
+    alone = [decide.decide(request, patient, signed, one, county) for one in records]
+    same = consent.get("deny") and len(consent["except"]) == 2
+    kinds = len({type(answer) for answer in together})
+    whole: Facets = records[0]
+    return (
+        together != alone
+        or kinds != (1 if same else 2)
+        or prepared.of_class(whole.kind) is not None
+    )
