@@ -12,13 +12,26 @@ from consent.model import PatientContext
 from consent.policy import PolicySet
 
 
-def turns(birth: date, age: int, policy: PolicySet) -> int:
-    """The first instant of the day somebody turns `age`; of 29 February, on 1 March of other years."""
+def birthday(birth: date, age: int) -> date:
+    """The day somebody turns `age`; born on 29 February, on 1 March of other years."""
     try:
-        day = birth.replace(year=birth.year + age)
+        return birth.replace(year=birth.year + age)
     except ValueError:
-        day = date(birth.year + age, 3, 1)
-    return policy.midnight(day)
+        return date(birth.year + age, 3, 1)
+
+
+def turns(birth: date, age: int, policy: PolicySet) -> int:
+    """The first instant of the day somebody turns `age`."""
+    return policy.midnight(birthday(birth, age))
+
+
+def age(patient: PatientContext, today: date, *, latest: bool) -> int:
+    """Completed years by the latest or earliest possible birth; unknown reads as least access."""
+    if patient.birth is None:
+        return -1 if latest else 999
+    birth = patient.birth[1 if latest else 0]
+    years = today.year - birth.year
+    return years if birthday(birth, years) <= today else years - 1
 
 
 def surely(patient: PatientContext, age: int, at: int, policy: PolicySet) -> bool:

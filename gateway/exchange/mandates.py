@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from consent.delegation import age
+from consent.ages import age
 from consent.model import Delegation, DelegationKind, PatientContext
 from consent.provisions import within
 from gateway.audit.events import Body, Kind, Outcome

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from consent.delegation import age
+from consent.ages import age
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem

@@ -89,10 +89,10 @@ def _coding(text: str) -> tuple[str, str]:
     return system, code
 
 
-def directive(row: Mapping[str, Any], id: str) -> Directive:
+def directive(row: Mapping[str, Any], id: str | int) -> Directive:
     patient = row.get("patient", "P")
     return Directive(
-        id=id,
+        id=id if isinstance(id, str) else f"c{id}",
         version="1",
         patient=patient,
         controller=row.get("controller", "county"),
