@@ -105,7 +105,8 @@ def gates(
     the one for a known patient without relationship. Scopes of a token are the door's to check.
     """
     reason = _request_gate(request, patient, policy)
-    told = reason is not None or request.named_patient
+    # Whether there is a grant depends on the patient: not told of whom only a record was named.
+    told = request.named_patient or reason not in (None, Reason.NO_GRANT)
     if reason is None:
         reason = _relationship_gate(request, policy) or _death_gate(request, patient, policy)
     if reason is None:

@@ -17,6 +17,7 @@ from consent.model import DenyTell
 from gateway.audit.events import Body, Item, Kind, Outcome, Restricted, manifest_root
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange.grants import noted
 from gateway.exchange.person import Person, head_name, manifests, meet
 from gateway.exchange.shelf import (
     NOT_IN_EVERYTHING,
@@ -143,9 +144,9 @@ async def _read(
             None,
         )
     action = "history" if version else "read"
-    person = await meet(
-        current.chart if current else "", caller, services, at, action=action, named=False
-    )
+    # A Patient is its chart: one nobody knows is met like one that is kept from everybody.
+    chart = current.chart if current else id if type == "Patient" else ""
+    person = await meet(chart, caller, services, at, action=action, named=False)
     tally = Tally()
     match = None
     if person.gate is None and current is not None and wanted is not None:
@@ -483,6 +484,7 @@ async def _event(
                 for m in items
             ]
         ),
+        details=noted(person, items),
         restricted=Restricted(sum(tally.withheld.values()), dict(tally.withheld)),
         sensitivities=tuple(sorted({s for m in items for s in m.pair[0].sensitivities})),
     )

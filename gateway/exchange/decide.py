@@ -70,6 +70,8 @@ async def decide(
     """
     if not targets:
         raise Problem(Trouble.REQUIRED, "Say which results.", "target")
+    if caller.purpose == services.policy.emergency_override:
+        raise Problem(Trouble.REFUSED, "Emergency access is read-only.")
     await settled(lambda: _decide(report, dict(targets), verdict, caller, services))
 
 

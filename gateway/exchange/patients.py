@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.errors import Kind, Problem
 from gateway.exchange import ask
+from gateway.exchange.grants import nobody
 from gateway.identity import resident_id
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records.query import Query
@@ -29,6 +30,11 @@ async def charts_of(system: str, value: str, services: Services) -> list[str]:
     return sorted(persons.values())
 
 
+def stranger(system: str, value: str, services: Services) -> str:
+    """What stands for the chart of an identifier that nobody carries."""
+    return nobody("|".join(canonical(system, value)), services)
+
+
 async def find(system: str, value: str, caller: Caller, services: Services) -> ask.Page:
     """The Patients that carry an identifier, as far as the caller may see them.
 
@@ -36,8 +42,10 @@ async def find(system: str, value: str, caller: Caller, services: Services) -> a
     """
     pages = []
     refusal = None
-    for chart in await charts_of(system, value, services) or [""]:
-        query = Query("Patient", patient=chart or "unknown", count=50)
+    for chart in await charts_of(system, value, services) or [
+        nobody(f"{system}|{value}", services)
+    ]:
+        query = Query("Patient", patient=chart, count=50)
         try:
             pages.append(await ask.search(query, caller, services))
         except Problem as problem:

@@ -25,9 +25,10 @@ from consent.model import (
     RelationshipKind,
     Requester,
 )
+from consent.model import Grant as Emergency
 from consent.model import Tier as Category
 from consent.policy import PolicySet
-from gateway.exchange import acting
+from gateway.exchange import acting, grants
 from gateway.records import facts as facts_
 from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
@@ -175,6 +176,7 @@ def request_of(
     action: str,
     named: bool,
     relationships: Sequence[Relationship] = (),
+    grant: Emergency | None = None,
 ) -> AccessRequest:
     """The caller's request as the decision reads it."""
     return AccessRequest(
@@ -191,6 +193,7 @@ def request_of(
         purposes=(caller.purpose,),
         action=action,
         relationships=tuple(relationships),
+        grant=grant,
         named_patient=named,
     )
 
@@ -205,7 +208,15 @@ async def meet(
     """
     known, policy = await _grounds(chart, caller.organization, services)
     evidence = relationships_of(known, caller.organization, services)
-    request = request_of(caller, services, at, action=action, named=named, relationships=evidence)
+    charts = [row.id for row in known.charts]
+    emergency = None
+    if caller.purpose == policy.emergency_override:
+        if not charts and chart:
+            charts = [grants.nobody(chart, services)]
+        emergency = grants.as_asked(await grants.held(charts, caller, services, at), caller)
+    request = request_of(
+        caller, services, at, action=action, named=named, relationships=evidence, grant=emergency
+    )
     grant = Grant("request", f"{caller.client}.{at}", ALL_TIERS)
     person = Person(
         known.charts, (), NOBODY, request, None, None, {}, grant, {}, policy, known.policy
@@ -217,9 +228,7 @@ async def meet(
         else:
             await _unlock(person, services, known)
         return person
-    person.gate = gates(
-        request, PatientContext(charts=frozenset(row.id for row in known.charts)), policy
-    )
+    person.gate = gates(request, PatientContext(charts=frozenset(charts)), policy)
     if person.gate is None and not known.charts:
         person.gate = DenyHide(Reason.UNKNOWN_SUBJECT)
     if person.gate is None:

@@ -18,7 +18,7 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange.ask import Gathering, Match, Opened, gather
 from gateway.exchange.issued import listed, parsed
-from gateway.exchange.patients import charts_of
+from gateway.exchange.patients import charts_of, stranger
 from gateway.exchange.person import Evidence, Person, evidence_place, meet, pack_evidence
 from gateway.identity import resident_id
 from gateway.identity.resident_id import ResidentId
@@ -69,13 +69,13 @@ async def open_resident(
         raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
     if claim and len(claim.strip()) < SHORTEST_REASON:
         raise Problem(Trouble.UNPROCESSABLE, "Say why in a few words.", "claim")
-    charts: Sequence[str] = await charts_of(system, value, services) or [""]
+    charts: Sequence[str] = await charts_of(system, value, services)
     if claim:
-        for chart in charts:
+        for chart in charts or [""]:
             await _claim_where_lacking(chart, claim.strip(), caller, services)
     found: list[InHand] = []
     refusal = None
-    for chart in charts:
+    for chart in charts or [stranger(system, value, services)]:
         seen = await gather(
             chart,
             caller,

@@ -17,6 +17,7 @@ from gateway.errors import Kind, Problem, place_of
 from gateway.exchange import ask, patients, quality
 from gateway.fhir import answers, export, metadata
 from gateway.fhir.answers import Answer
+from gateway.fhir.emergency import notice_claims
 from gateway.records import query as queries
 from gateway.records.entry import Nature
 from gateway.services import Services, even
@@ -312,7 +313,7 @@ def _only_format(request: Request) -> None:
 
 def table() -> list[Route]:
     """Everything the door does, in the order it is tried."""
-    from gateway.fhir import consents, messages
+    from gateway.fhir import consents, emergency, messages
 
     return [
         Route("GET", ("type", "id"), READABLE, "read", read),
@@ -321,6 +322,17 @@ def table() -> list[Route]:
         Route("POST", ("type", "_search"), READABLE, "search-type", search),
         Route("GET", ("type", "id", "_history", "version"), VERSIONED, "vread", vread),
         Route("GET", ("type", "id", "$everything"), ("Patient",), "", everything, "everything"),
+        Route(
+            "POST", ("type", "$break-glass"), ("Patient",), "", emergency.break_glass, "break-glass"
+        ),
+        Route(
+            "POST",
+            ("type", "id", "$break-glass"),
+            ("Patient",),
+            "",
+            emergency.break_glass,
+            "break-glass",
+        ),
         Route("GET", ("type", "id"), ("Consent",), "read", consents.read),
         Route("POST", ("type",), ("Consent",), "create", consents.create),
         Route("PUT", ("type", "id"), ("Consent",), "update", consents.update),
@@ -432,6 +444,7 @@ class FhirDoor:
             allows(caller.scopes, "Patient", "read") and allows(caller.scopes, "*", "search-type")
         ):
             raise Problem(Kind.REFUSED, "The token's scopes do not allow this.")
+        await notice_claims(request, caller)
         return await route.handler(request, caller)
 
     def _route(self, method: str, parts: tuple[str, ...]) -> Route:

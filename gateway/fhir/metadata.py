@@ -21,7 +21,9 @@ def statement(routes: Iterable[Any], settings: Settings, version: str) -> bytes:
     for route in routes:
         if route.operation:
             for kind in route.types or ("",):
-                operations.setdefault(kind, []).append(route.operation)
+                named = operations.setdefault(kind, [])
+                if route.operation not in named:
+                    named.append(route.operation)
         elif route.interaction:
             for kind in route.types:
                 found = interactions.setdefault(kind, [])
@@ -49,7 +51,7 @@ def statement(routes: Iterable[Any], settings: Settings, version: str) -> bytes:
             if kind in INCLUDES:
                 one["searchInclude"] = sorted(INCLUDES[kind])
         if kind in operations:
-            one["operation"] = [_operation(name, kind) for name in operations[kind]]
+            one["operation"] = [_operation(name, settings) for name in operations[kind]]
         resources.append(one)
     rest: dict[str, Any] = {
         "mode": "server",
@@ -70,7 +72,7 @@ def statement(routes: Iterable[Any], settings: Settings, version: str) -> bytes:
         "resource": resources,
     }
     if "" in operations:
-        rest["operation"] = [_operation(name, "") for name in operations[""]]
+        rest["operation"] = [_operation(name, settings) for name in operations[""]]
     if system:
         rest["interaction"] = [{"code": code} for code in system]
     return orjson.dumps(
@@ -104,8 +106,9 @@ def statement(routes: Iterable[Any], settings: Settings, version: str) -> bytes:
     )
 
 
-def _operation(name: str, kind: str) -> dict[str, str]:
+def _operation(name: str, settings: Settings) -> dict[str, str]:
     known = {
+        "break-glass": f"{settings.canonical}/OperationDefinition/Patient-break-glass",
         "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
         "process-message": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
     }

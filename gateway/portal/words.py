@@ -210,6 +210,7 @@ ACCESS_OUTCOMES = {
 PURPOSES = {
     "TREAT": N_("诊疗"),
     "ETREAT": N_("急救"),
+    "BTG": N_("紧急查阅"),
     "HOPERAT": N_("医院管理"),
     "HRESCH": N_("科研"),
     "PATRQT": N_("本人申请"),
@@ -222,6 +223,8 @@ PURPOSES = {
 ALARMS = {
     "self-claim": N_("自述诊疗关系"),
     "own-account": N_("本人账户有疑点：手机号与他人相同，或在登记台的电脑上设了密码"),
+    "break-glass": N_("紧急查阅"),
+    "emergency-claimed": N_("请求自称紧急，未予理会"),
     "control-id-reused": N_("同一消息编号出现了不同内容"),
     "probe": N_("短时间内多次查找无果"),
     "wrong-patient": N_("结果被发送方改判给他人"),

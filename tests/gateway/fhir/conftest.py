@@ -48,7 +48,9 @@ class Door:
     def chart(self) -> str:
         return self.house.chart()
 
-    async def token(self, client: str, user: str = "", role: str = "clinician") -> str:
+    async def token(
+        self, client: str, user: str = "", role: str = "clinician", purpose: str = ""
+    ) -> str:
         """A token by the token endpoint itself; with `user` it speaks for a person."""
         services = self.house.services
         claims: dict[str, Any] = {
@@ -66,7 +68,7 @@ class Door:
                     "subject_name": user,
                     "subject_role": role,
                     "organization_id": client.partition("-")[0],
-                    "purpose_of_use": ["TREAT"] if role == "clinician" else ["HOPERAT"],
+                    "purpose_of_use": [purpose or ("TREAT" if role == "clinician" else "HOPERAT")],
                 }
             }
         header = {"alg": "ES384", "kid": "1", "typ": "JWT"}

@@ -1,0 +1,155 @@
+"""Emergency access over HTTP: an operation asks for it, and nothing a request says of itself does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.identity.systems import RESIDENT_ID
+from gateway.store import cases, inbox
+from gateway.store import oversight as listed
+from tests.gateway.fhir.conftest import SHEN, Door
+from tests.gateway.fhir.test_attacks import ABSENT, seen
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JSON = "application/fhir+json"
+STRANGER = "330421195002030009"
+
+
+def asked(**more: Any) -> dict[str, Any]:
+    """The Parameters of the operation; None leaves a part out."""
+    given = {
+        "reason": {"valueCode": "unconscious"},
+        "words": {"valueString": "抢救室昏迷病人，身份证在身，家属联系不上"},
+        **more,
+    }
+    return {
+        "resourceType": "Parameters",
+        "parameter": [{"name": name, **value} for name, value in given.items() if value],
+    }
+
+
+async def btg(door: Door, user: str = "dr-li", client: str = "tcm-his") -> dict[str, str]:
+    token = await door.token(client, user, purpose="BTG")
+    return {"authorization": f"Bearer {token}", "content-type": JSON}
+
+
+async def test_a_grant_is_asked_for_and_then_looked_up(full: Door) -> None:
+    headers = await btg(full)
+    search = f"/fhir/Observation?patient={full.chart}"
+    assert (await full.web.get(search, headers=headers)).status_code == 403
+
+    granted = await full.web.post(
+        f"/fhir/Patient/{full.chart}/$break-glass", json=asked(), headers=headers
+    )
+    assert granted.status_code == 200, granted.text
+    names = [one["name"] for one in granted.json()["parameter"]]
+    assert names == ["grant", "end"]
+
+    found = await full.web.get(search, headers=headers)
+    assert found.status_code == 200
+    assert found.json()["total"] > 0
+    other = await full.web.get(search, headers=await btg(full, "dr-he"))
+    assert other.status_code == 403
+    everything = await full.web.get(f"/fhir/Patient/{full.chart}/$everything", headers=headers)
+    assert everything.status_code == 200
+
+
+async def test_by_number_known_and_unknown_are_answered_alike(full: Door) -> None:
+    headers = await btg(full, "dr-fan")
+
+    async def ask(number: str) -> Any:
+        one = {"valueIdentifier": {"system": RESIDENT_ID, "value": number}}
+        return await full.web.post(
+            "/fhir/Patient/$break-glass", json=asked(identifier=one), headers=headers
+        )
+
+    known, unknown = await ask(SHEN.number), await ask(STRANGER)
+    assert known.status_code == unknown.status_code == 200
+    assert len(known.content) == len(unknown.content)
+    form = {**headers, "content-type": "application/x-www-form-urlencoded"}
+    shown = await full.web.post(
+        "/fhir/Patient/_search", data={"identifier": f"{RESIDENT_ID}|{SHEN.number}"}, headers=form
+    )
+    assert shown.json()["total"] == 1
+    nobody = await full.web.post(
+        "/fhir/Patient/_search", data={"identifier": f"{RESIDENT_ID}|{STRANGER}"}, headers=form
+    )
+    assert (nobody.status_code, nobody.json()["total"]) == (200, 0)
+
+
+async def test_only_a_named_clinician_with_that_purpose_may_ask(full: Door) -> None:
+    address = f"/fhir/Patient/{full.chart}/$break-glass"
+    treating = {**await full.li(), "content-type": JSON}
+    assert (await full.web.post(address, json=asked(), headers=treating)).status_code == 403
+    system = {"authorization": f"Bearer {await full.token('tcm-his')}", "content-type": JSON}
+    assert (await full.web.post(address, json=asked(), headers=system)).status_code == 403
+    assert (await full.web.post(address, json=asked())).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (asked(words={"valueString": "急诊"}), 422),
+        (asked(reason={"valueCode": "curious"}), 422),
+        (asked(words=None), 422),
+        (asked(words={"valueString": ["急诊"]}), 400),
+        (asked(extra={"valueString": "x"}), 400),
+        (asked(words={"valueCode": "抢救室昏迷病人，身份证在身，家属联系不上"}), 400),
+        (asked(identifier={"valueIdentifier": {"system": RESIDENT_ID, "value": "1"}}), 400),
+        ({"resourceType": "Parameters"}, 400),
+        ({"resourceType": "Bundle", "parameter": []}, 400),
+        (
+            {
+                "resourceType": "Parameters",
+                "parameter": asked()["parameter"] + asked()["parameter"][:1],
+            },
+            400,
+        ),
+        ([], 400),
+    ],
+)
+async def test_what_is_not_whole_is_refused(shared: Door, body: Any, status: int) -> None:
+    headers = await btg(shared)
+    address = f"/fhir/Patient/{shared.chart}/$break-glass"
+    answer = await shared.web.post(address, json=body, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    assert not await shared.house.services.db.read(cases.OPEN)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"category": 'btg; scheme="http://example.org/ActReason"'},
+        {"x-break-glass": "true"},
+        {"x-consent-scope": "btg"},
+        {"x-bypass-consent": "yes"},
+        {"x-purpose-of-use": "BTG"},
+    ],
+)
+async def test_a_claim_by_header_is_ignored_and_noted(shared: Door, claim: dict[str, str]) -> None:
+    headers = await shared.li()
+    stored = await shared.house.current()
+    hidden = next(one for one in stored if one.nature.sensitivities)
+    for address in (f"/fhir/{hidden.type}/{hidden.id}", f"/fhir/Observation/{ABSENT}"):
+        plain = seen(await shared.web.get(address, headers=headers))
+        assert seen(await shared.web.get(address, headers={**headers, **claim})) == plain
+        assert plain[0] == 404
+    services = shared.house.services
+    alarms = [row for row in await services.db.read(inbox.ALARMS, 100)
+              if row[1] == "emergency-claimed"]  # fmt: skip
+    assert [row[3] for row in alarms] == ["tcm-his"], "one alarm while none was settled"
+    refused = await services.db.session(listed.events, listed.Narrow(kind="refused"), 0, 1)
+    assert refused.rows[0].client == "tcm-his"
+
+
+async def test_a_purpose_in_the_address_is_no_purpose(shared: Door) -> None:
+    headers = await shared.li() | {"prefer": "handling=lenient"}
+    address = f"/fhir/Observation?patient={shared.chart}"
+    plain = await shared.web.get(address, headers=headers)
+    claimed = await shared.web.get(f"{address}&_breakTheGlass=true&btg=1", headers=headers)
+    assert claimed.status_code == plain.status_code == 200
+    assert claimed.json()["total"] == plain.json()["total"]
