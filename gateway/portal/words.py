@@ -210,7 +210,6 @@ ACCESS_OUTCOMES = {
 PURPOSES = {
     "TREAT": N_("诊疗"),
     "ETREAT": N_("急救"),
-    "BTG": N_("紧急查阅"),
     "HOPERAT": N_("医院管理"),
     "HRESCH": N_("科研"),
     "PATRQT": N_("本人申请"),
