@@ -16,6 +16,7 @@ from consent.model import DenyTell, Reason
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange import probing
 from gateway.exchange.ask import Gathering, Match, Opened, gather
 from gateway.exchange.issued import listed, parsed
 from gateway.exchange.patients import charts_of, stranger
@@ -93,6 +94,7 @@ async def open_resident(
         return Reason.IDENTITY_DISPUTE
     if found:
         return found[0]
+    await probing.struck(caller, services)
     return refusal if refusal is not Reason.NO_RELATIONSHIP else None
 
 

@@ -14,7 +14,7 @@ import structlog
 from gateway import __version__
 from gateway.auth.bearer import allows, caller_of
 from gateway.errors import Kind, Problem, place_of
-from gateway.exchange import ask, patients, quality
+from gateway.exchange import ask, patients, probing, quality
 from gateway.fhir import answers, export, metadata
 from gateway.fhir.answers import Answer
 from gateway.fhir.emergency import notice_claims
@@ -445,7 +445,15 @@ class FhirDoor:
         ):
             raise Problem(Kind.REFUSED, "The token's scopes do not allow this.")
         await notice_claims(request, caller)
-        return await route.handler(request, caller)
+        try:
+            answer = await route.handler(request, caller)
+        except Problem as problem:
+            if problem.kind in {Kind.UNKNOWN, Kind.REFUSED}:
+                await probing.struck(caller, self._services)
+            raise
+        if answers.shows_nothing(answer):
+            await probing.struck(caller, self._services)
+        return answer
 
     def _route(self, method: str, parts: tuple[str, ...]) -> Route:
         found = [route for route in self._routes if _fits(route, parts)]

@@ -121,6 +121,7 @@ class _County:
                 for one in found.hospitals
             ),
             tuple(self._shown.report(one, names) for one in found.reports),
+            notice=self._services.policy.notice == "always",
         )
 
     async def report(self, id: str, caller: Caller) -> ReportView:

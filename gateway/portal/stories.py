@@ -235,7 +235,7 @@ class Results:
     resident: Resident
     contributions: tuple[Contribution, ...]
     reports: tuple[Report, ...]
-    withheld: int | None = None  # only where the county lets the number be told
+    notice: bool = False  # pages say that something may be withheld: on all of them or on none
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mappings
@@ -15,6 +15,7 @@ from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
 from gateway.services.messenger import Messenger, open_messenger
 from gateway.services.policies import Policies
+from gateway.services.probes import Probes
 from gateway.services.register import Register
 from gateway.services.register import load as load_register
 from gateway.settings import Settings
@@ -45,6 +46,7 @@ class Services:
     catalogue: Catalogue
     messenger: Messenger
     now: Callable[[], int] = wall_clock
+    probes: Probes = field(default_factory=Probes)
 
     @property
     def policy(self) -> PolicySet:

@@ -355,7 +355,7 @@ class FakeStories:
         ]
     )  # fmt: skip
     contributions: tuple[Contribution, ...] = CONTRIBUTIONS
-    withheld: int | None = None
+    notice: bool = True
     on_file: list[Consent] = field(
         default_factory=lambda: [
             Consent(
@@ -392,7 +392,7 @@ class FakeStories:
         return self.resident
 
     async def results(self, chart: str, caller: Caller) -> Results | Refused:
-        return Results(self.resident, self.contributions, tuple(self.reports), self.withheld)
+        return Results(self.resident, self.contributions, tuple(self.reports), self.notice)
 
     async def report(self, id: str, caller: Caller) -> ReportView:
         found = next((r for r in self.reports if r.id == id), None)
