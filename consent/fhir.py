@@ -1,7 +1,10 @@
 """FHIR R4 Consent in and out: strict reading, the registration desk's forms, the stored encoding.
 
 Reading is strict so that deciding can be simple: what is not understood is refused by name, never
-skipped. The text itself was already parsed strictly (no duplicate members).
+skipped. The text itself was already parsed strictly (no duplicate members). Of what R4 allows beside
+the rules themselves, narrative, meta, language, identifiers, categories, verifications and plain
+extensions are kept as sent and never read for a decision (R4 lets none of them change a meaning);
+contained resources, modifier extensions and implicit rules are refused wherever they stand.
 """
 
 from __future__ import annotations
@@ -93,10 +96,11 @@ class Context:
     record: Resolve
     signer: Callable[[str, str, int], str | None]
     assurance: Callable[[Evidence], int | None]
+    types: frozenset[str] | None = None  # resource types a class may name; None is any
 
 
 def read_consent(
-    resource: Mapping[str, Any], context: Context, *, depth: int = 1
+    resource: Mapping[str, Any], context: Context, *, depth: int = _MAX_DEPTH
 ) -> Directive | tuple[Refusal, ...]:
     """Read a Consent, or say everything that is wrong with it. `depth`: nested levels, up to 8."""
     reader = _Reader(context, min(depth, _MAX_DEPTH))
@@ -119,12 +123,16 @@ class _Reader(Elements):
         if resource.get("resourceType") != "Consent":
             self.refuse("not-a-consent", "Consent")
             return None
-        self.members(resource, _ROOT, "Consent")
+        self.modifiers(resource, "Consent")
+        if "contained" in resource:
+            self.refuse("contained", "Consent.contained")
+        self.members(resource, _ROOT | {"contained"}, "Consent")
         status = resource.get("status")
         if status not in ("active", "inactive"):
             self.refuse("missing" if status is None else "status", "Consent.status")
         self.scope(resource)
-        self.list(resource, "category", "Consent", required=True)
+        for _ in self.objects(resource, "category", "Consent", required=True):
+            pass
         patient = self.patient(resource)
         base = self.base(resource)
         at = self.date_time(resource, permit=bool(base))
@@ -167,9 +175,6 @@ class _Reader(Elements):
         path = "Consent.patient"
         patient = self.object(resource, "patient", "Consent", required=True)
         if patient is None:
-            return None
-        if "identifier" in patient:
-            self.refuse("ambiguous" if "reference" in patient else "unknown-patient", path)
             return None
         return self.reference(patient, path, self.context.patient, "unknown-patient")
 
@@ -215,8 +220,10 @@ class _Reader(Elements):
         uri = None
         for path, policy in self.objects(resource, "policy", "Consent"):
             self.members(policy, ELEMENT | {"authority", "uri"}, path)
+            if uri is not None:
+                self.refuse("one-value", "Consent.policy")
             uri = policy.get("uri")
-            if not isinstance(uri, str) or uri not in self.context.policies:
+            if not isinstance(uri, str) or uri.partition("#")[0] not in self.context.policies:
                 self.refuse("missing" if uri is None else "unknown-policy", f"{path}.uri")
         if not resource.get("policy") and "policyRule" not in resource:
             self.refuse("missing", "Consent.policy")
@@ -340,13 +347,19 @@ class _Reader(Elements):
         return kind == "permit"
 
     def purposes(self, given: Mapping[str, Any], path: str) -> Iterator[str]:
+        """v3-ActReason codes; a purpose of another system is known where the policy lists it, as
+        "system|code"."""
         known = self.policy.known_purposes
         for place, coding in self.objects(given, "purpose", path):
-            yield from self.known(coding, place, V3_ACT_REASON, known)
+            own = f"{coding.get('system')}|{coding.get('code')}"
+            if own in known:
+                yield own
+            else:
+                yield from self.known(coding, place, V3_ACT_REASON, known)
 
     def classes(self, given: Mapping[str, Any], path: str) -> Iterator[str]:
         for place, coding in self.objects(given, "class", path):
-            yield from self.known(coding, place, RESOURCE_TYPES, None)
+            yield from self.known(coding, place, RESOURCE_TYPES, self.context.types)
 
     def actions(self, given: Mapping[str, Any], path: str) -> Iterator[str]:
         for place, concept in self.objects(given, "action", path):
@@ -449,7 +462,8 @@ class Form:
 
 
 def policy_uris(policy: PolicySet, base_url: str) -> frozenset[str]:
-    """The policies our own forms name; a newer form for the same one supersedes the older."""
+    """The policies our own forms name, before any "#" that says whom one is about; a newer form for
+    the same one supersedes the older."""
     categories = {f"{base_url}/policies/sharing-{label.lower()}" for label in policy.known_labels}
     return frozenset(categories | {f"{base_url}/policies/sharing"})
 
@@ -460,6 +474,9 @@ def write_consent(form: Form, base_url: str) -> bytes:
     if (form.category is not None) != (form.choice is Choice.PERMIT_CATEGORY):
         raise ValueError("a category goes with the choice permit-category, and only with it")
     uri = f"{base_url}/policies/sharing" + (f"-{form.category.lower()}" if form.category else "")
+    if form.recipients:
+        # Another recipient is another question: its form leaves the first one's answer standing.
+        uri += "#" + ",".join(sorted(form.recipients))
     provision: dict[str, Any] = {"type": "permit" if permit else "deny"}
     if form.until is not None:
         provision["period"] = {"end": form.until}

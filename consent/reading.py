@@ -33,6 +33,7 @@ _SAME_SYSTEM = {
 
 _MAX_VALUES = 100
 ELEMENT = frozenset({"id", "extension"})
+_MODIFIERS = frozenset({"modifierExtension", "implicitRules"})
 Resolve = Callable[[str], str | None]
 
 _SENTENCES = {
@@ -42,6 +43,10 @@ _SENTENCES = {
         "Unknown element; it cannot be ignored.",
     ),
     "modifier": ("网关不认识这个修饰扩展或隐含规则。", "Unknown modifier or implicit rules."),
+    "contained": (
+        "不接受内嵌资源；被引用的对象须已在网关登记。",
+        "Contained resources are not accepted; what is referred to must be known here.",
+    ),
     "missing": ("缺少这个元素。", "This element is required."),
     "wrong-type": ("这个元素的数据类型不对。", "This element has the wrong data type."),
     "one-value": ("这里只能有一个值。", "Exactly one value is allowed here."),
@@ -50,7 +55,10 @@ _SENTENCES = {
     "status": ("状态只接受 active 或 inactive。", "Only active and inactive are accepted."),
     "scope": ("范围必须是 patient-privacy。", "The scope must be patient-privacy."),
     "unknown-patient": ("网关不认识这位患者。", "This patient is not known here."),
-    "ambiguous": ("同时给出了引用和标识，无法确认一致。", "Both a reference and an identifier."),
+    "ambiguous": (
+        "引用与同时给出的标识或类型无法确认一致。",
+        "A reference beside an identifier or a type that may mean somebody else.",
+    ),
     "not-an-instant": (
         "日期时间无效：有时间就必须带时区，日期必须完整。",
         "Not a valid date or time: a time needs its zone, a date must be complete.",
@@ -156,7 +164,13 @@ class Elements:
     def reference(
         self, given: Mapping[str, Any], path: str, resolve: Resolve, code: str
     ) -> str | None:
+        """What a literal reference resolves to; beside an identifier or another type it is refused."""
         literal = given.get("reference")
+        if literal is not None and (
+            "identifier" in given or given.get("type", type_of(given)) != type_of(given)
+        ):
+            self.refuse("ambiguous", path)
+            return None
         found = resolve(literal) if isinstance(literal, str) else None
         if found is None:
             self.refuse(code, path)
@@ -205,14 +219,29 @@ class Elements:
             self.refuse("one-value", f"{path}.{name}")
         return values[0][1] if values else None
 
+    def modifiers(self, resource: Mapping[str, Any], path: str) -> None:
+        """Refuse what changes the meaning of its surroundings, wherever it stands."""
+        todo: list[tuple[Any, str]] = [(resource, path)]
+        while todo:
+            value, place = todo.pop()
+            if isinstance(value, Mapping):
+                for name, inner in value.items():
+                    if name in _MODIFIERS:
+                        self.refuse("modifier", f"{place}.{name}")
+                    else:
+                        todo.append((inner, f"{place}.{_shown(name)}"))
+            elif isinstance(value, (list, tuple)):
+                todo += [(inner, f"{place}[{n}]") for n, inner in enumerate(value)]
+
     def members(self, given: Mapping[str, Any], known: frozenset[str], path: str) -> None:
         for name in given:
-            if name in ("modifierExtension", "implicitRules"):
-                self.refuse("modifier", f"{path}.{name}")
-            elif name not in known:
-                # A name of the sender's making is not repeated back; it could say anything.
-                shown = name if re.fullmatch("[A-Za-z_]{1,40}", name) else "?"
-                self.refuse("unknown-element", f"{path}.{shown}")
+            if name not in known and name not in _MODIFIERS:
+                self.refuse("unknown-element", f"{path}.{_shown(name)}")
+
+
+def _shown(name: object) -> str:
+    """A name of the sender's making is not repeated back; it could say anything."""
+    return name if isinstance(name, str) and re.fullmatch("[A-Za-z_]{1,40}", name) else "?"
 
 
 def system_of(coding: Mapping[str, Any]) -> str | None:

@@ -19,7 +19,10 @@ Sex = Literal["male", "female"]
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 _PROVINCES = re.compile(r"1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91", re.ASCII)
-_PADDING = re.compile(r"[\s\-\u2010-\u2015\u2212\u00ad\u200b\ufeff]+")
+# Blanks, hyphens, and what is not seen: joiners, marks of direction.
+_PADDING = re.compile(
+    r"[\s\-\u2010-\u2015\u2212\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+"
+)
 _MASK = frozenset("*×#•●")
 _EIGHTEEN = re.compile(r"\d{17}[\dX]", re.ASCII)
 _FIFTEEN = re.compile(r"\d{15}", re.ASCII)

@@ -60,6 +60,7 @@ CONTEXT = Context(
     policies=policy_uris(COUNTY, BASE),
     patient=known("P"),
     organization=known("county", "A"),
+    types=frozenset({"Observation"}),
     person=known("dr-a1", "dr-b1"),
     group=known("heart-team"),
     record=known("o1", "e1"),
@@ -120,11 +121,26 @@ def test_the_desks_permit_is_read_back() -> None:
 
 IRCP = {"coding": [coding("v3-ParticipationType", "IRCP")]}
 NESTED = {"type": "deny"}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    return NESTED if levels == 1 else NESTED | {"provision": [nested(levels - 1)]}
+
+
 REFUSED = [
     ("resourceType", "Patient", "not-a-consent", "Consent"),
     ("modifierExtension", [{"url": "x"}], "modifier", "Consent.modifierExtension"),
     ("implicitRules", "http://x", "modifier", "Consent.implicitRules"),
-    ("contained", [{}], "unknown-element", "Consent.contained"),
+    ("contained", [{}], "contained", "Consent.contained"),
+    ("contained", [{"resourceType": "Patient", "id": "q"}], "contained", "Consent.contained"),
+    ("meta", {"tag": [{"modifierExtension": []}]}, "modifier", "Consent.meta.tag[0].modifierExtension"),
+    ("text", {"status": "generated", "implicitRules": "x"}, "modifier", "Consent.text.implicitRules"),
+    ("patient.modifierExtension", [], "modifier", "Consent.patient.modifierExtension"),
+    ("patient.type", "Group", "ambiguous", "Consent.patient"),
+    ("performer.0.identifier", {"value": "1"}, "ambiguous", "Consent.performer[0]"),
+    ("organization.0.type", "Patient", "ambiguous", "Consent.organization[0]"),
+    ("category", ["x"], "wrong-type", "Consent.category[0]"),
+    ("policy.1", {"uri": f"{BASE}/policies/sharing"}, "one-value", "Consent.policy"),
     ("_dateTime", {}, "unknown-element", "Consent._dateTime"),
     ("姓名 <b>", 1, "unknown-element", "Consent.?"),
     ("status", None, "missing", "Consent.status"),
@@ -202,6 +218,7 @@ REFUSED = [
     ("provision.securityLabel", [{"system": "urn:x", "code": "R"}], "unknown-system", "Consent.provision.securityLabel[0]"),
     ("provision.securityLabel", [{"code": "R"}], "unknown-system", "Consent.provision.securityLabel[0]"),
     ("provision.class", [{"system": "urn:ietf:bcp:13", "code": "text/xml"}], "unknown-system", "Consent.provision.class[0]"),
+    ("provision.class", [{"system": "http://hl7.org/fhir/resource-types", "code": "Observatoin"}], "unknown-code", "Consent.provision.class[0]"),
     ("provision.actor", [{"role": IRCP}], "missing", "Consent.provision.actor[0].reference"),
     ("provision.actor", [{"reference": {"reference": "Organization/A"}}], "missing", "Consent.provision.actor[0].role"),
     ("provision.actor", [{"role": IRCP, "reference": {"reference": "Organization/x"}}], "unknown-reference", "Consent.provision.actor[0].reference"),
@@ -214,7 +231,7 @@ REFUSED = [
     ("provision.data", [{"meaning": "related", "reference": {"reference": "Encounter/x"}}], "unknown-reference", "Consent.provision.data[0].reference"),
     ("provision.provision", [{"purpose": []}], "missing", "Consent.provision.provision[0].type"),
     ("provision.provision", [{"type": "forbid"}], "unknown-code", "Consent.provision.provision[0].type"),
-    ("provision.provision", [{**NESTED, "provision": [NESTED]}], "too-deep", "Consent.provision.provision[0].provision[0]"),
+    ("provision.provision", [nested(9)], "too-deep", "Consent.provision" + ".provision[0]" * 9),
     ("provision.provision", [{**NESTED, "purpose": []}], "missing", "Consent.provision.provision[0].purpose"),
 ]  # fmt: skip
 
@@ -228,6 +245,33 @@ def test_what_is_not_understood_is_refused_by_name(
     refusals = read_consent(changed(element, value), CONTEXT)
 
     assert Refusal(code, path) in refusals
+
+
+def test_what_r4_allows_beside_the_rules_is_kept_and_means_nothing() -> None:
+    resource = consent() | {
+        "meta": {"profile": ["https://profiles.ihe.net/ITI/PCF/x"]},
+        "language": "zh-CN",
+        "text": {"status": "generated", "div": "<div/>"},
+        "identifier": [{"system": "urn:x", "value": "1"}],
+        "extension": [{"url": "urn:x", "valueBoolean": True}],
+        "verification": [{"verified": True, "verifiedWith": {"reference": "Patient/Q"}}],
+    }
+    resource["provision"]["extension"] = [{"url": "urn:x", "valueCode": "deny"}]
+
+    assert read_consent(resource, CONTEXT) == read_consent(consent(), CONTEXT)
+
+
+def test_a_purpose_of_another_system_is_known_where_the_policy_lists_it() -> None:
+    own = "http://example.org/purposes|FooBar"
+    text = (Path(policy.__file__).parent / "policy" / "cn-optin.toml").read_text("utf-8")
+    listed = text.replace("[purposes.includes]", f'[purposes.includes]\n"{own}" = []')
+    county = policy.parse(listed.encode(), "Asia/Shanghai")
+    given = [{"system": "http://example.org/purposes", "code": "FooBar"}]
+
+    directive = read_consent(changed("provision.purpose", given), replace(CONTEXT, policy=county))
+
+    assert isinstance(directive, Directive)
+    assert directive.root == Provision(True, purposes=(own,))
 
 
 def test_every_refusal_has_a_sentence_in_both_languages() -> None:
@@ -537,7 +581,7 @@ FORM = Form(
                 actors=(Actor(ActorKind.ORGANIZATION, "A"),),
                 sensitivities=("PSY",),
             ),
-            "sharing-psy",
+            "sharing-psy#Organization/A",
         ),
     ],
 )
