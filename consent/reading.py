@@ -84,6 +84,18 @@ _SENTENCES = {
         "凭证与摘要不符，或网关无法核实。",
         "The evidence does not fit its hash or is not known.",
     ),
+    "used": (
+        "这份凭证已经用于另一份同意。",
+        "This evidence already proves another consent.",
+    ),
+    "withdrawn": (
+        "已撤回的同意不能恢复，请重新签署。",
+        "A consent that was withdrawn is not revived; sign a new one.",
+    ),
+    "weaker": (
+        "凭证的可信程度低于原来的签署，不能取代它。",
+        "The proof is weaker than that of what stands, and cannot undo it.",
+    ),
     "unknown-code": ("网关不认识这个代码。", "This code is not known here."),
     "unknown-system": ("网关不认识这个代码系统。", "This code system is not known here."),
     "unknown-reference": ("网关不认识所引用的对象。", "What this refers to is not known here."),

@@ -36,6 +36,7 @@ from gateway.records import merge
 from gateway.records.instant import instant_text, moment
 from gateway.services import Services, open_services
 from gateway.services.caller import Caller
+from gateway.services.log import append
 from gateway.settings import Settings
 from gateway.store import charts as rows
 from gateway.store import inbox
@@ -210,7 +211,7 @@ async def _directive(pattern: Pattern, services: Services) -> tuple[Directive, b
 
 async def _consented(
     plan: Plan, directive: Directive, text: bytes, services: Services
-) -> tuple[consents._Work, bytes]:
+) -> tuple[consents.Work, bytes]:
     """The person's consent, and the encounter at the reading hospital, sealed."""
     id = services.ids("county")("consent", "Consent", [plan.chart])
     own = text.replace(directive.patient.encode(), plan.chart.encode())
@@ -224,7 +225,7 @@ async def _consented(
         Body(request="bench", role=BY.role, details={"consent": f"{id}/1", "status": "active"}),
         (plan.chart,),
     )
-    work = consents._Work(
+    work = consents.Work(
         chart=plan.chart,
         id=id,
         directive=msgspec.structs.replace(
@@ -259,7 +260,9 @@ def _write(
         filing.write_plan(tx, plan, services)
         if plan.issues:
             raise LookupError(f"filing the bench's county: {plan.issues[0].code}")
-        consents._write(tx, consent, services, plan.at)
+        seq = rows.take(tx, plan.chart, 1, 1)[0]
+        consents.write_version(tx, consent, seq, services, plan.at)
+        append(tx, services.log.filing_writer, [consent.draft], services.now)
         tx.run(
             rows.PUT_RELATIONSHIP,
             plan.chart,

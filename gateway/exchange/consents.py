@@ -6,8 +6,7 @@ every decision reads. Both change in the transaction that bumps the chart's epoc
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_
 from typing import Any, NamedTuple
@@ -20,25 +19,27 @@ from consent.reading import Refusal
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
-from gateway.exchange.ask import nothing
+from gateway.exchange import directives, signing
+from gateway.exchange.ask import nothing, settled
 from gateway.exchange.filing import add_segment
 from gateway.exchange.patients import charts_of
 from gateway.exchange.person import ALL_TIERS, head_name, manifests
-from gateway.records import facts as facts_
 from gateway.records import merge
 from gateway.records.entry import Entry, Nature, pack_head, unpack_head
 from gateway.records.instant import instant_text, moment
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.services.log import Draft, append
-from gateway.store import accounts
+from gateway.services.log import Draft, Moved, append
 from gateway.store import charts as rows
+from gateway.store import inbox, notices
 from gateway.store.engine import Tx
-from gateway.vault import ChartTier, Grant, RecordName, Tier
+from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, RecordName, SealBroken, Tier
 from mappings.engine import jsontext
+from mappings.r4 import check
 
-_REFERENCE = re.compile(rb'"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})"')
 RECORDERS = frozenset({"registrar"})
+SUPERSEDED_BY = "StructureDefinition/superseded-by"  # extension of Consent, under our base
+ELSEWHERE = "consent-elsewhere"  # recorded by an institution that does not know the resident
 
 
 class Recorded(NamedTuple):
@@ -52,7 +53,7 @@ class Recorded(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """One version of one consent, ready to be written."""
 
     chart: str
@@ -63,26 +64,30 @@ class _Work:
     expected: int  # the version it replaces, 0 for a new one
     recorded_by: str
     source: str
-    keys: Any
-    bodies: Any
+    keys: ManifestKey
+    bodies: RecordKey
     draft: Draft
 
 
 async def create(text: bytes, caller: Caller, services: Services) -> Recorded:
-    """Record a FHIR Consent (strict, security 1.2); Problem UNPROCESSABLE names each element.
+    """Record a FHIR R4 Consent; Problem UNPROCESSABLE names each element that is not accepted.
 
-    The same text sent again is the same consent.
+    The same text sent again is the same consent. An earlier one of the same patient, controller and
+    policy that is not better proved becomes inactive in the same transaction, and says by which.
     """
     _may_record(caller)
+    return await settled(lambda: _create(text, caller, services))
+
+
+async def _create(text: bytes, caller: Caller, services: Services) -> Recorded:
     text = await _with_patient(text, caller, services)
     plain = _parsed(text)
     id = services.ids(caller.organization)(
         "consent", "Consent", [services.vault.digest("consent", text).hex()]
     )
-    standing = await rows.current(services.db, id)
-    if standing is not None:
+    if await rows.current(services.db, id) is not None:
         return await read(id, caller, services)
-    return await _record(id, text, plain, 0, caller, services)
+    return await _record(id, text, plain, None, caller, services)
 
 
 async def _with_patient(text: bytes, caller: Caller, services: Services) -> bytes:
@@ -122,9 +127,15 @@ async def replace(
     """A new version of a consent, or its withdrawal (status inactive).
 
     `if_match` is the version tag the caller saw: PRECONDITION when another stands. The patient
-    cannot change.
+    cannot change, a consent that was withdrawn stays so, and a weaker proof undoes nothing.
     """
     _may_record(caller)
+    return await settled(lambda: _replace(id, text, if_match, caller, services))
+
+
+async def _replace(
+    id: str, text: bytes, if_match: str, caller: Caller, services: Services
+) -> Recorded:
     row = await _standing(id, services)
     plain = _parsed(text)
     patient = plain.get("patient")
@@ -134,18 +145,17 @@ async def replace(
         raise Problem(Kind.PRECONDITION, "Say with If-Match which version this replaces.")
     if if_match != services.vault.version_tag(id, row.version):
         raise Problem(Kind.PRECONDITION, "Another version stands; read it first.")
-    return await _record(id, text, plain, row.version, caller, services)
+    return await _record(id, text, plain, row, caller, services)
 
 
 async def withdraw(id: str, caller: Caller, services: Services) -> Recorded:
-    """Make a consent inactive, whatever version stands."""
-    _may_record(caller)
+    """Make a consent inactive, whatever version stands; one withdrawn already stays as it is."""
     recorded = await read(id, caller, services)
-    row = await _standing(id, services)
+    if not recorded.active:
+        return recorded
     plain = _parsed(recorded.text)
     plain.pop("meta", None)
-    text = consent_fhir.withdrawn(plain)
-    return await _record(id, text, plain | {"status": "inactive"}, row.version, caller, services)
+    return await replace(id, consent_fhir.withdrawn(plain), recorded.version, caller, services)
 
 
 async def read(id: str, caller: Caller, services: Services) -> Recorded:
@@ -189,7 +199,7 @@ async def understood(
     when it is recorded.
     """
     plain, at = _parsed(text), services.now()
-    context, _ = await _context("previewed", "1", text, plain, at, services)
+    context = (await signing.ground("previewed", "1", text, plain, at, services)).context
     context = replace_(context, assurance=lambda _: assurance)
     if somebody:
         context = replace_(
@@ -200,17 +210,18 @@ async def understood(
     read_as = consent_fhir.read_consent(plain, context)
     if isinstance(read_as, Directive):
         return read_as
-    raise _not_recorded(read_as)
+    raise _not_recorded(_told(read_as))
 
 
-def _not_recorded(refusals: Iterable[Refusal]) -> Problem:
+def _told(refusals: Iterable[Refusal]) -> list[Complaint]:
+    return [
+        Complaint(one.text("zh") + " " + one.text("en"), one.path, "invalid") for one in refusals
+    ]
+
+
+def _not_recorded(complaints: Iterable[Complaint]) -> Problem:
     return Problem(
-        Kind.UNPROCESSABLE,
-        "The consent was not recorded.",
-        complaints=tuple(
-            Complaint(one.text("zh") + " " + one.text("en"), one.path, "invalid")
-            for one in refusals
-        ),
+        Kind.UNPROCESSABLE, "The consent was not recorded.", complaints=tuple(complaints)
     )
 
 
@@ -240,17 +251,57 @@ async def _record(
     id: str,
     text: bytes,
     plain: Mapping[str, Any],
-    expected: int,
+    row: rows.RecordRow | None,
     caller: Caller,
     services: Services,
 ) -> Recorded:
     at = services.now()
-    version = expected + 1
+    version = row.version + 1 if row else 1
     tag = services.vault.version_tag(id, version)
-    context, chart = await _context(id, tag, text, plain, at, services)
-    read_as = consent_fhir.read_consent(plain, context)
+    before = await _directive(row, services) if row else None
+    on = await signing.ground(id, tag, text, plain, at, services, before)
+    read_as = consent_fhir.read_consent(plain, on.context)
     if not isinstance(read_as, Directive):
-        raise _not_recorded(read_as)
+        raise _not_recorded(_told(read_as))
+    wrong = _told(await signing.objections(read_as, on, before, services)) or [
+        Complaint(one.text("zh") + " " + one.text("en"), one.place, "invalid")
+        for one in check.text(text, "Consent")
+        if one.severity == "hold"
+    ]
+    if wrong:
+        raise _not_recorded(wrong)
+    works = [
+        await _work(text, read_as, version - 1, caller, services, at),
+        *[await _retired(old, id, caller, services, at) for old in signing.superseded(read_as, on)],
+    ]
+    known = set(services.register.chain(caller.organization)) & on.organizations
+    county = caller.organization in services.policy.controllers
+    elsewhere = row is None and not known and not county
+    stored = await services.db.do(_write, works, on.epochs, elsewhere, services, at)
+    return Recorded(id, tag, stored, at, read_as.active)
+
+
+async def _directive(row: rows.RecordRow, services: Services) -> Directive:
+    """What a consent meant so far: a refusal of everything when it can no longer be read."""
+    [(_, id, _, _, sealed)] = await services.db.read(rows.DIRECTIVE, row.chart, row.id)
+    want = ChartTier(row.chart, Tier.GENERAL)
+    keys = await manifests(services, Grant("filing", f"consent.{id}", ALL_TIERS), [want])
+    try:
+        return consent_fhir.decode(keys[want].open(sealed, directives.sealed_name(id)))
+    except (SealBroken, msgspec.MsgspecError, ValueError):
+        return directives.unreadable(row.chart, id, services)
+
+
+async def _work(
+    text: bytes,
+    directive: Directive,
+    expected: int,
+    caller: Caller,
+    services: Services,
+    at: int,
+    **details: str,
+) -> Work:
+    id, chart = directive.id, directive.patient
     want = ChartTier(chart, Tier.GENERAL)
     await services.vault.ensure([want], [(chart, moment(at).year)])
     grant = Grant("filing", f"consent.{at}", ALL_TIERS)
@@ -259,18 +310,19 @@ async def _record(
         human=caller.name,
         role=caller.role,
         details={
-            "consent": f"{id}/{version}",
-            "evidence": read_as.evidence,
-            "assurance": str(read_as.assurance),
-            "status": "active" if read_as.active else "inactive",
-        },
+            "consent": f"{id}/{expected + 1}",
+            "evidence": directive.evidence,
+            "assurance": str(directive.assurance),
+            "status": "active" if directive.active else "inactive",
+        }
+        | details,
     )
-    kind = Noted.CONSENT_CREATE if read_as.active else Noted.CONSENT_WITHDRAW
+    kind = Noted.CONSENT_CREATE if directive.active else Noted.CONSENT_WITHDRAW
     head, tail = merge.renamed(text, id)
-    work = _Work(
+    return Work(
         chart=chart,
         id=id,
-        directive=read_as,
+        directive=directive,
         head=head,
         tail=tail,
         expected=expected,
@@ -280,17 +332,61 @@ async def _record(
         bodies=(await services.vault.records(grant, [want]))[want],
         draft=await services.log.draft(kind, Outcome.PERMIT, caller, at, body, (chart,)),
     )
-    stored = await services.db.do(_write, work, services, at)
-    return Recorded(id, tag, stored, at, read_as.active)
 
 
-def _write(tx: Tx, work: _Work, services: Services, at: int) -> bytes:
-    """Record, directive, epoch and event in one transaction."""
+async def _retired(old: Directive, by: str, caller: Caller, services: Services, at: int) -> Work:
+    """The last version of a consent whose place another takes: inactive, and saying by which."""
+    row = await _standing(old.id, services)
+    want = ChartTier(row.chart, Tier(row.tier))
+    grant = Grant("filing", f"consent.{at}", ALL_TIERS)
+    key = (await services.vault.records(grant, [want]))[want]
+    if row.sealed is None:
+        raise nothing()
+    plain = _parsed(key.open(row.sealed, RecordName("Consent", row.id, row.version)))
+    plain.pop("meta", None)
+    url = f"{services.settings.canonical}/{SUPERSEDED_BY}"
+    said = {"url": url, "valueReference": {"reference": f"Consent/{by}"}}
+    plain["extension"] = [*(plain.get("extension") or ()), said]
+    directive = msgspec.structs.replace(
+        old, active=False, version=services.vault.version_tag(old.id, row.version + 1)
+    )
+    text = consent_fhir.withdrawn(plain)
+    more = {"superseded-by": f"Consent/{by}"}
+    return await _work(text, directive, row.version, caller, services, at, **more)
+
+
+def _write(
+    tx: Tx,
+    works: Sequence[Work],
+    epochs: Mapping[str, int],
+    elsewhere: bool,
+    services: Services,
+    at: int,
+) -> bytes:
+    """Records, directives, the epoch of every chart of the person, and events in one transaction."""
+    stored: dict[str, bytes] = {}
+    for chart in sorted(epochs):
+        own = [work for work in works if work.chart == chart]
+        high, epoch, _, _ = rows.take(tx, chart, len(own), 1)
+        if epoch != epochs[chart] + 1:
+            raise Moved  # what this was read against has changed
+        for seq, work in enumerate(own, high - len(own) + 1):
+            stored[work.id] = write_version(tx, work, seq, services, at)
+    append(tx, services.log.filing_writer, [work.draft for work in works], services.now)
+    new = works[0]
+    if elsewhere:
+        about = services.log.tag(new.chart)
+        tx.run(inbox.ADD_ALARM, ELSEWHERE, new.source, about, services.now())
+        notices.add(tx, new.chart, ELSEWHERE, new.id, at)
+    return stored[new.id]
+
+
+def write_version(tx: Tx, work: Work, seq: int, services: Services, at: int) -> bytes:
+    """The record and the directive of one version, while its chart is held; its text as stored."""
     chart, id = work.chart, work.id
-    seq, _, _, _ = rows.take(tx, chart, 1, 1)
     before = rows.standing(tx, [id]).get(id)
     if (before.version if before else 0) != work.expected:
-        raise Problem(Kind.PRECONDITION, "Another version stands; read it first.")
+        raise Moved
     version = work.expected + 1
     nature = Nature(
         type="Consent",
@@ -331,86 +427,11 @@ def _write(tx: Tx, work: _Work, services: Services, at: int) -> bytes:
         "", at, 0,
     )  # fmt: skip
     add_segment(tx, work.keys, chart, Tier.GENERAL, [(nature, entry)])
-    tx.run(
-        rows.PUT_DIRECTIVE,
+    row = (
         chart, id, version, int(work.directive.active),
-        work.keys.seal(consent_fhir.encode(work.directive), f"directive/{id}".encode()),
+        work.keys.seal(consent_fhir.encode(work.directive), directives.sealed_name(id)),
         services.vault.digest("evidence", work.directive.evidence.encode()),
         work.recorded_by, at,
     )  # fmt: skip
-    append(tx, services.log.filing_writer, [work.draft], services.now)
+    directives.put(tx, services.vault, chart, row)
     return text
-
-
-async def _context(
-    id: str, version: str, text: bytes, plain: Mapping[str, Any], at: int, services: Services
-) -> tuple[consent_fhir.Context, str]:
-    """What the strict reader must be told, looked up before it runs; and the chart named."""
-    named = {match.decode() for match in _REFERENCE.findall(text)}
-    patient = plain.get("patient")
-    reference = str(patient.get("reference", "")) if isinstance(patient, Mapping) else ""
-    chart = reference.removeprefix("Patient/")
-    known = await rows.grounds(services.db, chart, "") if chart else rows.Grounds((), (), ())
-    charts = {row.id for row in known.charts}
-    logins = {name.partition("/")[2] for name in named if name.startswith("Practitioner/")}
-    people = {
-        login for login in logins if await services.db.session(accounts.find, login) is not None
-    }
-    records = {}
-    for name in named:
-        kind, _, bare = name.partition("/")
-        if kind not in {"Patient", "Practitioner", "Organization", "Group"} and len(bare) == 32:
-            row = await rows.current(services.db, bare)
-            if row is not None and row.chart in charts:
-                records[name] = bare
-    organizations = {one.id for one in services.register}
-    births = await _births(known, services)
-
-    def signer(performer: str, patient_id: str, signed: int) -> str | None:
-        who = performer.removeprefix("Patient/")
-        if who not in charts or not births:
-            return None
-        youngest = max(births)
-        age_then = services.policy.day(signed)
-        coming = services.policy.guardian_limited_age
-        try:
-            of_age = youngest.replace(year=youngest.year + coming)
-        except ValueError:  # 29 February
-            of_age = youngest.replace(year=youngest.year + coming, day=28)
-        return patient_id if age_then >= of_age else None
-
-    context = consent_fhir.Context(
-        id=id,
-        version=version,
-        now=at,
-        policy=services.policy,
-        base_url=services.settings.canonical,
-        policies=consent_fhir.policy_uris(services.policy, services.settings.canonical),
-        patient=lambda ref: chart if ref == f"Patient/{chart}" and chart in charts else None,
-        organization=lambda ref: _known(ref, "Organization", organizations),
-        person=lambda ref: _known(ref, "Practitioner", people),
-        group=lambda ref: None,
-        record=records.get,
-        signer=signer,
-        assurance=lambda evidence: 1,  # what staff recorded; better proof has no verifier here yet
-    )
-    return context, chart
-
-
-def _known(reference: str, kind: str, ids: set[str]) -> str | None:
-    found, _, bare = reference.partition("/")
-    return bare if found == kind and bare in ids else None
-
-
-async def _births(known: rows.Grounds, services: Services) -> list[Any]:
-    """The latest possible birth day each chart tells."""
-    wants = [ChartTier(row.id, Tier.GENERAL) for row in known.charts if row.facts]
-    keys = await manifests(services, Grant("filing", "consent", ALL_TIERS), wants)
-    days = []
-    for row in known.charts:
-        key = keys.get(ChartTier(row.id, Tier.GENERAL))
-        if key is not None and row.facts:
-            told = facts_.days(facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode())).birth)
-            if told:
-                days.append(told[1])
-    return days

@@ -45,6 +45,7 @@ _KEPT = 24 * _HOUR  # a code's row, after it ended
 
 # What is signed; the rest of a Consent says how, by whom it was recorded, or where it stands.
 _STATEMENT = (
+    "status",
     "scope",
     "category",
     "patient",
@@ -60,7 +61,7 @@ _STATEMENT = (
 def statement(resource: Mapping[str, Any]) -> bytes:
     """What a signature under a Consent covers: these elements as JSON, members sorted, UTF-8.
 
-    Not its status, its source, its verification or its narrative. A signature made elsewhere is
+    Not its source, its verification or its narrative. A signature made elsewhere is
     over exactly these bytes.
     """
     said = {name: resource[name] for name in _STATEMENT if name in resource}

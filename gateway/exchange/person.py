@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import msgspec
 
-from consent import fhir as consent_fhir
 from consent.decide import Ruling, gates, ruling
 from consent.model import (
     AccessRequest,
@@ -28,7 +27,7 @@ from consent.model import (
 from consent.model import Grant as Emergency
 from consent.model import Tier as Category
 from consent.policy import PolicySet
-from gateway.exchange import acting, grants
+from gateway.exchange import acting, directives, grants
 from gateway.records import facts as facts_
 from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
@@ -189,6 +188,7 @@ def request_of(
             role=caller.role,
             client=caller.client,
             assurance=caller.strength,
+            groups=services.register.groups_of(caller.user, caller.organization),
         ),
         purposes=(caller.purpose,),
         action=action,
@@ -292,13 +292,10 @@ async def _unlock(person: Person, services: Services, known: rows.Grounds) -> No
     lost = {want.chart for want in wants} - {want.chart for want in person.keys}
     if lost:
         person.charts = tuple(row for row in known.charts if row.id not in lost)
-    person.directives = tuple(
-        consent_fhir.decode(
-            person.keys[ChartTier(chart, Tier.GENERAL)].open(sealed, f"directive/{id}".encode())
-        )
-        for chart, id, sealed in known.directives
-        if chart not in lost
-    )
+    keys = {want.chart: key for want, key in person.keys.items()}
+    person.directives, broken = directives.opened(person.charts, known.directives, keys, services)
+    if broken:
+        await directives.alarm(broken, services)
     for row in person.charts:
         if row.facts:
             key = person.keys[ChartTier(row.id, Tier.GENERAL)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -48,6 +48,26 @@ class DeclaredSource:
     facility: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """People of an organisation whom a consent may name together; `members` are logins."""
+
+    id: str
+    zh: str
+    organization: str
+    members: tuple[str, ...] = ()
+    en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPolicy:
+    """A consent policy of the county's catalogue, by the address a Consent names it with."""
+
+    uri: str
+    zh: str
+    en: str = ""
+
+
 class Register:
     """All organisations by id; unknown ids have only themselves."""
 
@@ -56,10 +76,14 @@ class Register:
         organizations: Mapping[str, Organization],
         sources: tuple[DeclaredSource, ...] = (),
         name: str = "",
+        groups: Iterable[Group] = (),
+        policies: Iterable[KnownPolicy] = (),
     ) -> None:
         self._organizations = dict(organizations)
         self.sources = sources
         self.name = name
+        self.groups = {group.id: group for group in groups}
+        self.policies = frozenset(policy.uri for policy in policies)
 
     def __iter__(self) -> Iterator[Organization]:
         return iter(self._organizations.values())
@@ -76,9 +100,18 @@ class Register:
             id = self.get(id).part_of
         return tuple(chain)
 
+    def groups_of(self, login: str, organization: str) -> frozenset[str]:
+        """The groups somebody belongs to where they act."""
+        return frozenset(
+            group.id
+            for group in self.groups.values()
+            if login in group.members and group.organization in self.chain(organization)
+        )
+
 
 def load(path: Path) -> Register:
-    """Read a register (TOML: `[county] zh`, `[[organization]] id, zh, …`, `[[source]] name, …`).
+    """Read a register (TOML: `[county] zh`, `[[organization]] id, zh, …`, `[[source]] name, …`,
+    `[[group]] id, zh, organization, members`, `[[policy]] uri, zh`).
 
     Raises RegisterFault naming what is unknown, missing or repeated.
     """
@@ -99,10 +132,21 @@ def load(path: Path) -> Register:
     ]:
         if named not in organizations:
             raise RegisterFault(f"{path}: {id} names {named}, which is not listed")
-    return Register(organizations, sources, str(table.get("county", {}).get("zh", "")))
+    groups = [
+        _made(Group, row | {"members": tuple(row.get("members", ()))}, path)
+        for row in table.get("group", [])
+    ]
+    for group in groups:
+        if group.organization not in organizations:
+            raise RegisterFault(
+                f"{path}: {group.id} names {group.organization}, which is not listed"
+            )
+    policies = [_made(KnownPolicy, row, path) for row in table.get("policy", [])]
+    name = str(table.get("county", {}).get("zh", ""))
+    return Register(organizations, sources, name, groups, policies)
 
 
-def _made(kind: type[T], row: Mapping[str, str], path: Path) -> T:
+def _made(kind: type[T], row: Mapping[str, Any], path: Path) -> T:
     try:
         return kind(**row)
     except TypeError as fault:

@@ -71,6 +71,7 @@ class ChartRow(NamedTuple):
     seq: int
     disputed: bool
     facts: bytes
+    directives: bytes = b""  # the keyed sum of its active directives
 
 
 POLICY = "policy"
@@ -107,6 +108,7 @@ GROUNDS = Statement(
             _chart.c.seq,
             _chart.c.disputed,
             _chart.c.facts,
+            _chart.c.directives,
         ).where(_chart.c.person == _same_person()),
         select(
             literal_column("1"),
@@ -117,6 +119,7 @@ GROUNDS = Statement(
             literal_column("0"),
             literal_column("0"),
             _directive.c.sealed,
+            null(),
         )
         .join(_chart, _chart.c.id == _directive.c.chart)
         .where(_chart.c.person == _same_person(), _directive.c.active == 1),
@@ -129,6 +132,7 @@ GROUNDS = Statement(
             literal_column("0"),
             literal_column("0"),
             _relationship.c.sealed,
+            null(),
         )
         .join(_chart, _chart.c.id == _relationship.c.chart)
         .where(
@@ -144,6 +148,7 @@ GROUNDS = Statement(
             literal_column("0"),
             literal_column("0"),
             null(),
+            null(),
         ),
     ),
     "chart",
@@ -154,11 +159,11 @@ GROUNDS = Statement(
 async def grounds(store: Store, chart: str, organization: str) -> Grounds:
     """What is on file about the person of `chart`; no charts when it is unknown."""
     charts, directives, relationships, policy = [], [], [], 0
-    for kind, one, two, three, four, five, six, blob in await store.read(
+    for kind, one, two, three, four, five, six, blob, sum in await store.read(
         GROUNDS, chart, organization
     ):
         if kind == 0:
-            charts.append(ChartRow(one, two, three, four, five, bool(six), blob))
+            charts.append(ChartRow(one, two, three, four, five, bool(six), blob, sum))
         elif kind == 1:
             directives.append((one, two, blob))
         elif kind == 3:
@@ -428,14 +433,34 @@ DROP_RELATIONSHIP = Statement(
     "id",
 )
 DIRECTIVE = Statement(
-    select(_directive.c.chart, _directive.c.id, _directive.c.version, _directive.c.active).where(
-        _directive.c.chart == bindparam("chart"), _directive.c.id == bindparam("id")
-    ),
+    select(
+        _directive.c.chart,
+        _directive.c.id,
+        _directive.c.version,
+        _directive.c.active,
+        _directive.c.sealed,
+    ).where(_directive.c.chart == bindparam("chart"), _directive.c.id == bindparam("id")),
     "chart",
     "id",
 )
 
 
+ACTIVE = Statement(
+    select(_directive.c.id, _directive.c.sealed).where(
+        _directive.c.chart == bindparam("chart"), _directive.c.active == 1
+    ),
+    "chart",
+)
+DIRECTIVES_SUM = Statement(
+    select(_chart.c.directives).where(_chart.c.id == bindparam("chart")), "chart"
+)
+SET_DIRECTIVES_SUM = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart_"))
+    .values(directives=bindparam("sum_", type_=LargeBinary)),
+    "chart_",
+    "sum_",
+)
 DIRECTIVES_OF = Statement(
     select(_directive.c.id).where(any_of(_directive.c.chart, "charts")),
     "charts",

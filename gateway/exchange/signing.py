@@ -1,0 +1,256 @@
+"""Who signed a Consent, for whom, and what proves it: looked up before the strict reader runs.
+
+The reader itself is pure; it is told here which references mean whom, who had authority when the
+Consent is dated, and what the evidence is worth.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from typing import Any
+
+from consent import fhir as consent_fhir
+from consent.delegation import birthday
+from consent.model import Directive, Provision
+from consent.reading import Refusal
+from gateway.exchange import directives, evidence
+from gateway.exchange.person import ALL_TIERS, manifests
+from gateway.records import facts as facts_
+from gateway.services import Services
+from gateway.store import accounts
+from gateway.store import charts as rows
+from gateway.store import evidence as evidence_rows
+from gateway.vault import ChartTier, Grant, Tier
+from mappings.r4 import definitions
+
+_REFERENCE = re.compile(rb'"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})"')
+_NAMED = frozenset({"Patient", "Practitioner", "Organization", "Group", "RelatedPerson"})
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the source of a Consent is worth. `signer` is the chart of who typed a code."""
+
+    assurance: int
+    single_use: bool = False
+    signer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is known before a Consent is read: the person's charts, their standing directives."""
+
+    chart: str
+    epochs: Mapping[str, int]
+    organizations: frozenset[str]
+    directives: tuple[Directive, ...]
+    births: tuple[tuple[date, date], ...]
+    proof: Proof | None
+    context: consent_fhir.Context
+
+
+async def ground(
+    id: str,
+    version: str,
+    text: bytes,
+    plain: Mapping[str, Any],
+    at: int,
+    services: Services,
+    standing: Directive | None = None,
+) -> Ground:
+    """Everything the reading of a Consent stands on; `standing` is the version it would replace."""
+    patient = plain.get("patient")
+    reference = patient.get("reference") if isinstance(patient, Mapping) else None
+    chart = reference.removeprefix("Patient/") if isinstance(reference, str) else ""
+    known = await rows.grounds(services.db, chart, "") if chart else rows.Grounds((), (), ())
+    charts = frozenset(row.id for row in known.charts)
+    wants = [ChartTier(row.id, Tier.GENERAL) for row in known.charts]
+    keys = {
+        want.chart: key
+        for want, key in (
+            await manifests(services, Grant("filing", "consent", ALL_TIERS), wants)
+        ).items()
+    }
+    births = []
+    for row in known.charts:
+        if row.facts and row.id in keys:
+            about = f"facts/{row.id}".encode()
+            told = facts_.days(facts_.unpack(keys[row.id].open(row.facts, about)).birth)
+            births += [told] if told else []
+    found, _ = directives.opened(
+        [row for row in known.charts if row.id in keys], known.directives, keys, services
+    )
+    proof = await _proof(plain, charts, standing, services)
+    context = consent_fhir.Context(
+        id=id,
+        version=version,
+        now=at,
+        policy=services.policy,
+        base_url=services.settings.canonical,
+        policies=consent_fhir.policy_uris(services.policy, services.settings.canonical)
+        | services.register.policies,
+        patient=lambda ref: chart if ref == f"Patient/{chart}" and chart in charts else None,
+        organization=_among("Organization", {one.id for one in services.register}),
+        person=_among("Practitioner", await _people(text, services)),
+        group=_among("Group", set(services.register.groups)),
+        record=(await _records(text, charts, services)).get,
+        signer=lambda ref, who, signed: _signer(ref, who, signed, charts, births, services),
+        assurance=lambda _: proof.assurance if proof else None,
+        types=definitions.resources(),
+    )
+    return Ground(
+        chart=chart,
+        epochs={row.id: row.epoch for row in known.charts},
+        organizations=frozenset(row.organization for row in known.charts),
+        directives=found,
+        births=tuple(births),
+        proof=proof,
+        context=context,
+    )
+
+
+def _among(kind: str, ids: Collection[str]) -> Any:
+    """Resolves "kind/id" to the id when it is one of these."""
+
+    def resolve(reference: str) -> str | None:
+        found, _, bare = reference.partition("/")
+        return bare if found == kind and bare in ids else None
+
+    return resolve
+
+
+async def _people(text: bytes, services: Services) -> set[str]:
+    named = {match.decode() for match in _REFERENCE.findall(text)}
+    logins = {name.partition("/")[2] for name in named if name.startswith("Practitioner/")}
+    return {
+        login for login in logins if await services.db.session(accounts.find, login) is not None
+    }
+
+
+async def _records(text: bytes, charts: frozenset[str], services: Services) -> dict[str, str]:
+    """The records of the patient that the text refers to, by reference."""
+    found = {}
+    for name in {match.decode() for match in _REFERENCE.findall(text)}:
+        kind, _, bare = name.partition("/")
+        if kind not in _NAMED and len(bare) == 32:
+            row = await rows.current(services.db, bare)
+            if row is not None and row.chart in charts:
+                found[name] = bare
+    return found
+
+
+def _signer(
+    reference: str,
+    patient: str,
+    signed: int,
+    charts: frozenset[str],
+    births: Collection[tuple[date, date]],
+    services: Services,
+) -> str | None:
+    """The chart of a patient who was surely old enough to sign on that day."""
+    if reference.removeprefix("Patient/") not in charts or not births:
+        return None
+    youngest = max(latest for _, latest in births)
+    of_age = birthday(youngest, services.policy.guardian_limited_age)
+    return patient if services.policy.day(signed) >= of_age else None
+
+
+# What it is worth
+
+
+async def _proof(
+    plain: Mapping[str, Any],
+    charts: frozenset[str],
+    standing: Directive | None,
+    services: Services,
+) -> Proof | None:
+    """What the Consent's source is worth; None where it proves nothing here.
+
+    Taking a consent back claims nothing new, so the source it already had still stands.
+    """
+    source = plain.get("sourceReference")
+    named = source.get("reference") if isinstance(source, Mapping) else None
+    if not isinstance(named, str):
+        return Proof(1)  # a scan, or its hash: what staff saw
+    if (
+        standing is not None
+        and plain.get("status") == "inactive"
+        and standing.evidence == f"reference:{named}"
+    ):
+        return Proof(standing.assurance)
+    kind, _, bare = named.partition("/")
+    if kind != evidence.TYPE:
+        return None
+    row = await evidence.find(bare, services)
+    if row is None:
+        record = await rows.current(services.db, bare)
+        return Proof(1) if record is not None and record.chart in charts else None
+    if row.kind == "scan":
+        return Proof(row.assurance) if row.chart in charts else None
+    if row.kind != "code":
+        return None
+    said = await evidence.transcript(row, services)
+    signed = sha256(evidence.statement(plain)).hexdigest()
+    if not hmac.compare_digest(said.statement, signed):
+        return None  # something else was signed
+    return Proof(row.assurance, single_use=True, signer=said.signer)
+
+
+async def objections(
+    read_as: Directive, on: Ground, standing: Directive | None, services: Services
+) -> tuple[Refusal, ...]:
+    """Why a Consent that can be read is not recorded all the same.
+
+    A code proves the signature of whoever has that telephone, and one signature only; what was taken
+    back is not revived; what was signed is not undone by less than what signed it.
+    """
+    proof, source = on.proof, "Consent.source[x]"
+    found = []
+    if proof is not None and proof.signer and proof.signer not in on.epochs:
+        found.append(Refusal("evidence", source))
+    if proof is not None and proof.single_use:
+        rests = services.vault.digest("evidence", read_as.evidence.encode())
+        used = await services.db.read(evidence_rows.PROVED_BY, list(on.epochs), rests)
+        if any(row[0] != read_as.id for row in used):
+            found.append(Refusal("used", source))
+    if standing is not None:
+        if not standing.active:
+            found.append(Refusal("withdrawn", "Consent.status"))
+        weaker = read_as.assurance < standing.assurance
+        # Taking a refusal back gives more, so it has to be signed, too.
+        unsigned = (
+            not read_as.active
+            and standing.assurance > 1
+            and refuses(standing.root)
+            and read_as.evidence == standing.evidence
+        )
+        if weaker or unsigned:
+            found.append(Refusal("weaker", source))
+    return tuple(found)
+
+
+def refuses(provision: Provision | None) -> bool:
+    """Whether a provision refuses anything; one that cannot be read does."""
+    return provision is None or not provision.permit or any(map(refuses, provision.exceptions))
+
+
+def superseded(read_as: Directive, on: Ground) -> list[Directive]:
+    """The directives in force that this one takes the place of: the same patient, controller and
+    policy, not dated later and not better proved."""
+    if not read_as.active or not read_as.policy:
+        return []
+    return [
+        old
+        for old in on.directives
+        if old.root is not None
+        and old.id != read_as.id
+        and (old.patient, old.controller, old.policy)
+        == (read_as.patient, read_as.controller, read_as.policy)
+        and old.at <= read_as.at
+        and old.assurance <= read_as.assurance
+    ]
