@@ -3,8 +3,8 @@
 Waiting events share one commit. In that same transaction the epochs of the charts they touch and the
 number of the policy in force are read again: an event about a chart that changed meanwhile, or
 decided under a policy that is not in force any more, is not written, and whoever waits must decide
-anew. On SQLite, with its one writer, no answer leaves that was decided before a withdrawal
-was committed; on PostgreSQL one may, committed between that reading and our own commit.
+anew. Both are held from that reading to our own commit: a withdrawal commits before it, and is seen,
+or after it, and the answer was given before.
 """
 
 from __future__ import annotations

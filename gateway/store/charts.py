@@ -174,20 +174,28 @@ async def grounds(store: Store, chart: str, organization: str) -> Grounds:
     return Grounds(tuple(charts), tuple(sorted(directives)), tuple(sorted(relationships)), policy)
 
 
-EPOCHS = Statement(
-    select(_chart.c.id, _chart.c.epoch).where(any_of(_chart.c.id, "charts")),
-    "charts",
-    lists=("charts",),
+_held_epochs = (
+    select(_chart.c.id, _chart.c.epoch)
+    .where(any_of(_chart.c.id, "charts"))
+    .order_by(_chart.c.id)
+    .with_for_update(read=True)
 )
+_held_policy = (
+    select(_policy.c.number).where(_policy.c.state == "in-force").with_for_update(read=True)
+).cte("policy")
+_epochs = _held_epochs.cte("epochs")
+EPOCHS = Statement(_held_epochs, "charts", lists=("charts",))
+"""The epochs of charts, held until the transaction ends: who changes one now waits for us, or we for
+them and see what they did. SQLite has one writer and needs no lock."""
 STOOD_ON = Statement(
     union_all(
-        select(_chart.c.id, _chart.c.epoch).where(any_of(_chart.c.id, "charts")),
-        select(literal_column(f"'{POLICY}'"), _policy_in_force.scalar_subquery()),
+        select(_epochs.c.id, _epochs.c.epoch),
+        select(literal_column(f"'{POLICY}'"), func.coalesce(func.max(_held_policy.c.number), 0)),
     ),
     "charts",
     lists=("charts",),
 )
-"""The epochs of charts and the policy in force: what a decision stood on, read again."""
+"""The epochs of charts and the policy in force: what a decision stood on, read again and held."""
 
 
 # Records and manifests.
