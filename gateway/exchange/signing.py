@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from consent import fhir as consent_fhir
-from consent.delegation import birthday
+from consent.ages import birthday
 from consent.model import Directive, Provision
 from consent.reading import Refusal
 from gateway.exchange import directives, evidence
