@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli import (
     audit,
+    consent,
     county,
     intake,
     keys,
@@ -46,6 +47,7 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(consent.app, name="consent")
 
 
 def main() -> None:
