@@ -22,6 +22,7 @@ from consent.model import (
     Directive,
     Facets,
     PatientContext,
+    PermitEmergency,
     Provision,
     Reason,
     Relationship,
@@ -40,14 +41,11 @@ _ELEMENTS = {
     "dates": ("data_start", "data_end"),
     "data": ("data",),
 }
-_BY_TYPE = frozenset({"purposes", "labels"})  # a permit reads these differently from a refusal
-_BEFORE_CONSENTS = frozenset(
+# Answers that follow from what the consents say; every other reason is of an earlier step.
+_BY_CONSENTS = frozenset(
     {
-        *(Reason.DIRECTORY, Reason.NO_SUBJECT, Reason.UNKNOWN_SUBJECT, Reason.NOT_LABELLED),
-        *(Reason.ENTERED_IN_ERROR, Reason.PATIENT_SEALED, Reason.IDENTITY_DISPUTE),
-        *(Reason.STATUTORY, Reason.DATA_SUBJECT, Reason.HELD, Reason.TOO_YOUNG),
-        *(Reason.REPRESENTATIVE, Reason.NO_DELEGATION, Reason.DELEGATION_ENDED),
-        *(Reason.DELEGATION_SCOPE, Reason.AFTER_DEATH, Reason.OWN_SOURCE),
+        *(Reason.DIRECTIVE, Reason.DEFAULT, Reason.PRESENCE, Reason.RESTRICTED_OPT_IN),
+        *(Reason.SEALED_NAMED_ONLY, Reason.BREAK_GLASS_DEFAULT, Reason.BREAK_GLASS_DIRECTIVE),
     }
 )
 
@@ -137,7 +135,7 @@ def trace(
     labels = ruled.labelling(facets.kind.confidentiality, facets.kind.sensitivities)
     record = Record(facets, labels, max(facets.kind.tier, labels.tier))
     consents = _considered(ruled.asked, on_file, record)
-    return Trace(decision, None, relationships, consents, _concluded(decision, consents, on_file))
+    return Trace(decision, None, relationships, consents, _concluded(decision, consents))
 
 
 def _considered(
@@ -156,8 +154,14 @@ def _considered(
     standing = {id(node) for node in said(asked, nodes.values(), record).denies}
     found = []
     for number, one in enumerate(directives):
+        heard = states.get(number, State.NOT_NOW) is State.NOT_NOW
+        provisions = (
+            ()
+            if one.root is None or not heard
+            else tuple(_matched(asked, one, one.root, record, 0))
+        )
         if number not in nodes:
-            found.append(Considered(one, states[number]))
+            found.append(Considered(one, states[number], provisions))
             continue
         alone = said(asked, [nodes[number]], record)
         by: tuple[str, ...] = ()
@@ -174,7 +178,6 @@ def _considered(
             state = State.UNREADABLE if one.root is None else State.REFUSES
         else:
             state = State.PERMITS if alone.permits else State.SILENT
-        provisions = () if one.root is None else tuple(_matched(asked, one, one.root, record, 0))
         found.append(Considered(one, state, provisions, by))
     return tuple(found)
 
@@ -224,13 +227,17 @@ def _opens_only_by_name(provision: Provision, record: Record) -> bool:
 def _match(
     asked: Asked, directive: Directive, provision: Provision, name: str, record: Record
 ) -> int:
+    """Labels and purposes are read differently by a permit and a refusal; the others alike, but that
+    a permit must be sure."""
     alone = Provision(
         permit=provision.permit,
         **{field: getattr(provision, field) for field in _ELEMENTS[name]},
     )
-    if name in _BY_TYPE:
+    if name == "labels":
         return YES if _applies(asked, directive, alone, record) else NO
     plain = _plain(asked, record)
+    if name == "purposes":
+        return YES if _applies(asked, directive, alone, plain) else NO
     if not _applies(asked, directive, replace(alone, permit=False), plain):
         return NO
     return YES if _applies(asked, directive, replace(alone, permit=True), plain) else MAYBE
@@ -269,17 +276,16 @@ def _name(decision: Decision) -> str:
     return decision.reason.value
 
 
-def _concluded(
-    decision: Decision, consents: Sequence[Considered], directives: Sequence[Directive]
-) -> str:
+def _concluded(decision: Decision, consents: Sequence[Considered]) -> str:
     """What the consents as told here lead to, where no earlier step has answered."""
     refusing = {State.REFUSES, State.UNREADABLE}
     denies = sorted({one.directive.rule for one in consents if one.state in refusing})
     permits = sorted({one.directive.rule for one in consents if one.state is State.PERMITS})
-    if decision.reason in _BEFORE_CONSENTS:
+    if decision.reason not in _BY_CONSENTS:
         return decision.reason.value
-    if decision.reason is Reason.BREAK_GLASS_DIRECTIVE:
-        return decision.reason.value if denies else "no refusal"
+    if isinstance(decision, PermitEmergency):
+        over = Reason.BREAK_GLASS_DIRECTIVE if denies else Reason.BREAK_GLASS_DEFAULT
+        return over.value
     if denies or permits:
         return " ".join([Reason.DIRECTIVE.value, *(denies or permits)])
     if decision.reason is Reason.DIRECTIVE:
