@@ -19,11 +19,11 @@ from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import joining, snapshots, unmapped_queue
+from gateway.exchange import joining, relations, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.kept import opened
-from gateway.exchange.person import evidence_place, head_name, pack_evidence, segment_name
-from gateway.exchange.planning import Plan, Planned, evidence_of, meet_neighbours, prepare
+from gateway.exchange.person import head_name, segment_name
+from gateway.exchange.planning import Plan, Planned, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
 from gateway.identity import matching
 from gateway.records import facts as facts_
@@ -314,9 +314,9 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         plan.fresh.add(row.id)
         versions += 1
         plan.written.append(one.mapped.type)
-        if one.mapped.type == "Encounter" and one.mapped.mode != "reference":
+        if one.mapped.type in relations.TELLING and one.mapped.mode != "reference":
             relabelled += 1
-            _write_relationship(tx, plan, planned, services)
+            relations.write(tx, plan, planned, services)
     if added:
         tx.many(rows.ADD_RECORD, added)
     for tier, entries in sorted(written.items()):
@@ -542,18 +542,6 @@ def _as_written(row: rows.RecordRow, plan: Plan) -> tuple[object, ...]:
         rows.bucket_of(row.chart), row.chart, row.seq, row.id, row.version, 1, int(row.tier),
         row.head, row.sealed, plan.inbox, row.filed, plan.release,
     )  # fmt: skip
-
-
-def _write_relationship(tx: Tx, plan: Plan, planned: Planned, services: Services) -> None:
-    """A visit as evidence of treatment, or its end when it was never one."""
-    about = (plan.chart, planned.mapped.id)
-    evidence = evidence_of(planned, services)
-    if evidence is None:
-        tx.run(rows.DROP_RELATIONSHIP, *about)
-        return
-    place = evidence_place(*about, "encounter", plan.organization)
-    sealed = services.vault.seal_field("relationship", place, pack_evidence(evidence))
-    tx.run(rows.PUT_RELATIONSHIP, *about, plan.organization, "encounter", sealed, plan.at)
 
 
 def add_segment(

@@ -42,12 +42,17 @@ NOBODY = PatientContext(charts=frozenset())
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True):
-    """A relationship as sealed: µs UTC, and for a person's own claim who and why."""
+    """A relationship as sealed: µs UTC, for a person alone whose, and a person's own claim why.
+
+    `said_by` is the organisation that told of it, empty where it is the one that it is for.
+    """
 
     start: int
     end: int | None = None
     user: str | None = None
     reason: str = ""
+    purpose: str | None = None
+    said_by: str = ""
 
 
 _evidence = msgspec.msgpack.Decoder(Evidence).decode
@@ -279,7 +284,14 @@ def _relationship(
     except SealBroken:
         # Somebody else's evidence, or another kind of it: the row was altered, and proves nothing.
         return None
-    return Relationship(RelationshipKind(kind), organization, found.user, found.start, found.end)
+    return Relationship(
+        RelationshipKind(kind),
+        organization,
+        found.user,
+        found.start,
+        found.end,
+        found.purpose,
+    )
 
 
 async def _unlock(person: Person, services: Services, known: rows.Grounds) -> None:

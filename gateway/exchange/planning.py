@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -13,12 +13,12 @@ from consent.model import CONFIDENTIALITY
 from consent.model import Tier as Category
 from gateway.exchange.aside import aside
 from gateway.exchange.joining import Join, joins_of, keys_of
-from gateway.exchange.person import ALL_TIERS, Evidence, manifests
+from gateway.exchange.person import ALL_TIERS, manifests
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records import extract
 from gateway.records import facts as facts_
 from gateway.records.entry import Nature
-from gateway.records.instant import interval, moment
+from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, Tier
@@ -62,6 +62,7 @@ class Plan:
     telling: frozenset[str] = frozenset()  # Provenance of it, written when something else is
     fresh: set[str] = field(default_factory=set)  # ids this filing wrote, shared by its plans
     written: list[str] = field(default_factory=list)  # types of the versions that writing made
+    named: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # registers it tells of
 
 
 async def plan(
@@ -71,8 +72,10 @@ async def plan(
     ids = services.ids(organization)
     issues = []
     resources = []
+    named: dict[str, Mapping[str, object]] = {}
     for mapped in message.resources:
         if mapped.type in REGISTERS:
+            named[f"{mapped.type}/{mapped.id}"] = orjson.loads(mapped.text())
             issues.append(Issue("note", "register-only", mapped.place))
         else:
             resources.append(mapped)
@@ -114,6 +117,7 @@ async def plan(
         bodies=await services.vault.records(grant, wants),
         neighbours=frozenset(),
         joins=joins,
+        named=named,
     )
     await meet_neighbours(planned_chart, services)
     return planned_chart, issues
@@ -258,22 +262,6 @@ def _indexed(
         (services.vault.blind(system, value), (system, value) in linking)
         for system, value in sorted(pairs)
     )
-
-
-def evidence_of(planned: Planned, services: Services) -> Evidence | None:
-    """An encounter as evidence of treatment; cancelled and planned ones are none.
-
-    Of one whose beginning nobody told, the end is all there is.
-    """
-    if planned.said.status in {"cancelled", "entered-in-error", "planned"}:
-        return None
-    period = orjson.loads(planned.mapped.text()).get("period") or {}
-    zone = services.settings.zone
-    start = interval(str(period.get("start", "")), zone)
-    end = interval(str(period.get("end", "")), zone)
-    if start is None and end is None:
-        return None
-    return Evidence(start[0] if start else end[0] if end else 0, end[1] if end else None)
 
 
 async def meet_neighbours(plan: Plan, services: Services) -> None:

@@ -10,6 +10,17 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PRIMARY_CARE = frozenset(
+    {
+        "township health centre",
+        "community health centre",
+        "community health station",
+        "village clinic",
+        "clinic",
+    }
+)
+"""The kinds of organisation that sign family-doctor contracts."""
+
 
 class RegisterFault(ValueError):
     """The register file cannot be used."""
@@ -31,6 +42,11 @@ class Organization:
     region: str = ""
     facility: str = ""
     part_of: str = ""
+
+    @property
+    def primary_care(self) -> bool:
+        """Does it sign residents up with a family doctor?"""
+        return self.kind in PRIMARY_CARE
 
     @property
     def name(self) -> str:
@@ -80,6 +96,7 @@ class Register:
         policies: Iterable[KnownPolicy] = (),
     ) -> None:
         self._organizations = dict(organizations)
+        self._facilities = {one.facility: one for one in organizations.values() if one.facility}
         self.sources = sources
         self.name = name
         self.groups = {group.id: group for group in groups}
@@ -91,6 +108,10 @@ class Register:
     def get(self, id: str) -> Organization:
         """The organisation, or a nameless one of that id."""
         return self._organizations.get(id) or Organization(id, id, id)
+
+    def named(self, code: str) -> Organization | None:
+        """The listed organisation that an id or a facility code means; None for any other text."""
+        return self._organizations.get(code) or self._facilities.get(code)
 
     def chain(self, id: str) -> tuple[str, ...]:
         """The organisation, what it is part of, and so on up."""

@@ -440,6 +440,14 @@ DROP_RELATIONSHIP = Statement(
     "chart",
     "id",
 )
+DROP_RELATIONSHIPS = Statement(
+    delete(_relationship).where(
+        _relationship.c.chart == bindparam("chart"), any_of(_relationship.c.id, "ids")
+    ),
+    "chart",
+    "ids",
+    lists=("ids",),
+)
 DIRECTIVE = Statement(
     select(
         _directive.c.chart,
