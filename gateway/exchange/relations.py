@@ -45,7 +45,7 @@ REFERRAL: Final = frozenset(
     }
 )
 FAMILY_DOCTOR: Final = "family-doctor"
-"""The code of EpisodeOfCare.type, in a code system that ends with /CodeSystem/contract-type."""
+"""The code of EpisodeOfCare.type, in a code system whose name ends with contract-type."""
 
 _DAY_VISITS: Final = frozenset({"AMB", "VR", "HH", "FLD", "EMER"})
 _A_YEAR: Final = 366 * 86_400_000_000
@@ -153,11 +153,11 @@ class _Reading:
 
     def _contract(self) -> Iterator[Proof]:
         """A contract with a family doctor, for the organisation that signed it; a year where no end is told."""
-        kinds = {
-            (str(one.get("system", "")).rpartition("/CodeSystem/")[2], one.get("code"))
+        if not any(
+            str(one.get("system", "")).endswith("contract-type")
+            and one.get("code") == FAMILY_DOCTOR
             for one in self._codings("type")
-        }
-        if ("contract-type", FAMILY_DOCTOR) not in kinds:
+        ):
             return
         if self._status not in {"active", "onhold", "finished"}:
             return

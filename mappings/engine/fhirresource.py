@@ -262,11 +262,24 @@ def subject(arrival: Arrival, scope: Scope) -> Target | None:
     """The patient a resource is about: itself, or what its subject, patient, for or beneficiary says."""
     if arrival.type == "Patient":
         return arrival.target
+    if arrival.type == "Appointment":
+        return _only_attendee(arrival, scope)
     for name in SUBJECTS:
         node = arrival.node.get(name)
         if node is not None and (target := scope.resolve(node)) and target.type == "Patient":
             return target
     return None
+
+
+def _only_attendee(arrival: Arrival, scope: Scope) -> Target | None:
+    """The patient an appointment is for; None when it is for none, or for several."""
+    participants = arrival.node.get("participant")
+    found = set()
+    for one in participants.items() if participants is not None else ():
+        actor = one.get("actor")
+        if actor is not None and (target := scope.resolve(actor)) and target.type == "Patient":
+            found.add(target)
+    return found.pop() if len(found) == 1 else None
 
 
 def mapped(raw: bytes, arrival: Arrival, scope: Scope) -> tuple[Mapped, list[Issue]]:

@@ -197,14 +197,16 @@ def _make_practitioner(setup: Setup, bound: Bound) -> Apply:
     return practitioner
 
 
-def _moment(found: Sequence[Value], at: Instance, form: str, quiet: bool) -> times.Moment | None:
+def _moment(
+    found: Sequence[Value], at: Instance, form: str, quiet: bool, ahead: bool = False
+) -> times.Moment | None:
     value = found[0]
     pseudo = bool(at.run.source.options.get("pseudo_utc"))
     moment = times.read(value.text, at.run.source.zone, form, pseudo)
     if isinstance(moment, times.BadTime):
         at.issue("drop", moment.code, value.place)
         return None
-    if at.in_future(moment.us):
+    if not ahead and at.in_future(moment.us):
         at.issue("drop", "future-time", value.place)
         return None
     if not quiet:
@@ -238,6 +240,33 @@ def _make_instant(setup: Setup, bound: Bound) -> Apply:
         return moment.text
 
     return instant
+
+
+def _make_planned(setup: Setup, bound: Bound) -> Apply:
+    """planned: a dateTime that may lie ahead, as the end of a contract does; everywhere else that is a mistake."""
+    form = bound.texts.get("format", "")
+
+    def planned(found: Sequence[Value], at: Instance) -> Any:
+        moment = _moment(found, at, form, quiet=False, ahead=True)
+        return None if moment is None else moment.text
+
+    return planned
+
+
+def _make_planned_instant(setup: Setup, bound: Bound) -> Apply:
+    """planned_instant: the same with offset, for the start and end of an appointment; a bare date is none."""
+    form = bound.texts.get("format", "")
+
+    def planned_instant(found: Sequence[Value], at: Instance) -> Any:
+        moment = _moment(found, at, form, quiet=False, ahead=True)
+        if moment is None:
+            return None
+        if not moment.precise:
+            at.issue("drop", "bad-time", found[0].place)
+            return None
+        return moment.text
+
+    return planned_instant
 
 
 def _make_date(setup: Setup, bound: Bound) -> Apply:
@@ -324,6 +353,8 @@ FUNCTIONS = {
     "span": Function(_make_span, sources=("end",), timed=True, empty=True),
     "address": Function(_make_address),
     "practitioner": Function(_make_practitioner),
+    "planned": Function(_make_planned, order=("format",), texts=("format",)),
+    "planned_instant": Function(_make_planned_instant, order=("format",), texts=("format",)),
     "time": Function(_make_time, order=("format",), texts=("format",), timed=True),
     "instant": Function(_make_instant, order=("format",), texts=("format",), timed=True),
     "date": Function(_make_date, order=("format",), texts=("format",), timed=True),

@@ -111,6 +111,67 @@ def _make_visit_end(setup: Setup, bound: Bound) -> Apply:
     return visit_end
 
 
+def _make_organization(setup: Setup, bound: Bound) -> Apply:
+    """organization(name=): a logical reference to another organisation by its code in the county."""
+    system = setup.organization()["identifier"]["system"]
+
+    def organization(found: Sequence[Value], at: Instance) -> Any:
+        if not (code := found[0].text):
+            return None
+        node: dict[str, Any] = {
+            "type": "Organization",
+            "identifier": {"system": system, "value": code},
+        }
+        if name := bound.text("name", at):
+            node["display"] = name
+        return node
+
+    return organization
+
+
+def _make_attendee(setup: Setup, bound: Bound) -> Apply:
+    """attendee('Location', name=): Appointment.participant: the doctors, or the organisation where it will be."""
+    place = _make_organization(setup, bound)
+    person = people.FUNCTIONS["practitioner"].make(setup, bound)
+    of_place = bound.texts["kind"] == "Location"
+
+    def attendee(found: Sequence[Value], at: Instance) -> Any:
+        nodes = []
+        for value in found[:1] if of_place else found:
+            actor = place((value,), at) if of_place else person((value,), at)
+            if actor is not None:
+                nodes.append(
+                    {"actor": {**actor, "type": bound.texts["kind"]}, "status": "accepted"}
+                )
+        return nodes or None
+
+    return attendee
+
+
+def _make_event_status(setup: Setup, bound: Bound) -> Apply:
+    """event_status(events, states, state=SCH-25): what the event says, unless the state says that it stands otherwise.
+
+    An event that ends something (S15, I14) ends it whatever the state still says.
+    """
+    events = bound.tables["events"]
+    states = bound.tables["states"]
+    open_ = {"booked", "draft"}
+
+    def event_status(found: Sequence[Value], at: Instance) -> Any:
+        event = events.get(found[0].text) or {}
+        target = event.get("target")
+        if not target or target not in open_ or not (state := bound.text("state", at)):
+            return target or None
+        row = states.get(state)
+        if row is None or not row.get("target"):
+            at.issue("drop", "unknown-code", found[0].place)
+            at.unmapped(states.name, state)
+            return None  # who knows what it says: it may be off
+        return row["target"]
+
+    return event_status
+
+
 def _make_order_status(setup: Setup, bound: Bound) -> Apply:
     """order_status(order_states, order_controls, control=ORC-1): ORC-5, or what ORC-1 orders to be done."""
     states, controls = bound.tables["order_states"], bound.tables["order_controls"]
@@ -130,6 +191,16 @@ def _make_order_status(setup: Setup, bound: Bound) -> Apply:
 
 FUNCTIONS = {
     "agent": Function(_make_agent, order=("type",), texts=("type",)),
+    "attendee": Function(
+        _make_attendee, order=("kind",), texts=("kind",), needs=("kind",), sources=("name",)
+    ),
+    "event_status": Function(
+        _make_event_status,
+        order=("events", "states"),
+        tables=("events", "states"),
+        needs=("events", "states"),
+        sources=("state",),
+    ),
     "location": Function(_make_location, order=("status",), texts=("status",)),
     "number": Function(_make_number, order=("space", "type"), texts=("space", "type"), wide=True),
     "order_status": Function(
@@ -140,6 +211,7 @@ FUNCTIONS = {
         sources=("control",),
         empty=True,
     ),
+    "organization": Function(_make_organization, sources=("name",)),
     "participant": Function(_make_participant, order=("role",), texts=("role",)),
     "practitioners": Function(_make_practitioners),
     "visit_end": Function(

@@ -265,6 +265,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "机构、人员和地点由登记簿维护,没有归档",
         "organisations, practitioners and locations are kept in the register; it was not filed",
     ),
+    "organization-unknown": (
+        "所指的机构不在县域机构登记簿中,不能据此认定诊疗关系",
+        "the organisation that is named is not in the county's register; it gets no treatment relationship",
+    ),
+    "contract-not-theirs": (
+        "签约只能由基层医疗机构自己或县级平台上报,不能据此认定诊疗关系",
+        "only primary care itself, or the county for it, tells of contracts; it gives no treatment relationship",
+    ),
     "older-than-stored": (
         "已有更新的版本,没有改动",
         "a newer version is stored already; nothing was changed",
