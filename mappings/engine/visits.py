@@ -160,12 +160,13 @@ def _make_event_status(setup: Setup, bound: Bound) -> Apply:
     def event_status(found: Sequence[Value], at: Instance) -> Any:
         event = events.get(found[0].text) or {}
         target = event.get("target")
-        if not target or target not in open_ or not (state := bound.text("state", at)):
+        state = bound.first("state", at)
+        if not target or target not in open_ or state is None or not state.text:
             return target or None
-        row = states.get(state)
+        row = states.get(state.text)
         if row is None or not row.get("target"):
-            at.issue("drop", "unknown-code", found[0].place)
-            at.unmapped(states.name, state)
+            at.issue("drop", "unknown-code", state.place)
+            at.unmapped(states.name, state.text)
             return None  # who knows what it says: it may be off
         return row["target"]
 
