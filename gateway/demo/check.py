@@ -188,8 +188,9 @@ async def messages(road: Road) -> str:
 
 
 async def files(road: Road) -> str:
-    """The township health centre posts its CSV export."""
-    return f"{await _post(road, {'file', 'http-rows'}, 'township-csv')} files kept"
+    """The township health centre posts its CSV export and its contracts with residents."""
+    visits = await _post(road, {"file", "http-rows"}, "township-csv")
+    return f"{visits + await _post(road, {'http-rows'}, 'township-contracts')} files kept"
 
 
 async def filing(road: Road) -> str:

@@ -128,6 +128,7 @@ CLIENTS = (
     Client("tcm-his", "中医医院 HIS", "tcm", READ, "", "clinician"),
     Client("mch-fhir", "妇幼保健院 HIS", "mch", f"{PUSH} {READ}", "mch-fhir", "clinician"),
     Client("township-csv", "柳溪镇卫生院 HIS", "township", PUSH, "township-csv"),
+    Client("township-contracts", "柳溪镇卫生院 签约", "township", PUSH, "township-contracts"),
     Client("county-desk", "县卫健局同意登记", "county", "system/Consent.crus", "", "registrar"),
 )
 

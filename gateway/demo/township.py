@@ -1,4 +1,4 @@
-"""柳溪镇卫生院: a spreadsheet export of visits with diagnoses, and the few things it measures itself.
+"""柳溪镇卫生院: a spreadsheet export of visits with diagnoses and the little it measures, and its contracts.
 
 One line is one visit, or one measured item of a visit; patients without a resident ID number are
 normal, sex is one character, and dates have no time.
@@ -36,6 +36,23 @@ COLUMNS = (
     "单位",
     "参考范围",
 )
+CONTRACTS = "township-contracts"
+CONTRACT_COLUMNS = (
+    "档案号",
+    "姓名",
+    "性别",
+    "出生日期",
+    "身份证号",
+    "协议编号",
+    "签约机构代码",
+    "签约机构",
+    "医生工号",
+    "签约医生",
+    "生效日期",
+    "终止日期",
+    "状态",
+    "更新时间",
+)
 CHARSET = "utf-8-sig"
 DICE = Dice("township")
 SEX = {"male": "男", "female": "女", "unknown": ""}
@@ -53,7 +70,7 @@ def visit_lines(one: Resident, today: date) -> list[dict[str, str]]:
     at = moment(today, DICE.between(3, 90, one.key, "days"), "09:00")
     code, name = DICE.pick(DIAGNOSES, one.key)
     line = dict.fromkeys(COLUMNS, "") | {
-        "档案号": f"LX{DICE.number(10**6, one.key):06d}",
+        "档案号": _number(one),
         "姓名": one.name,
         "性别": SEX[one.sex],
         "出生日期": f"{one.born:%Y-%m-%d}" if one.born else "",
@@ -79,8 +96,33 @@ def visit_lines(one: Resident, today: date) -> list[dict[str, str]]:
     return [line, measured]
 
 
+def _number(one: Resident) -> str:
+    return f"LX{DICE.number(10**6, one.key):06d}"
+
+
+def contract_line(one: Resident, today: date) -> dict[str, str]:
+    """This year's contract with the family doctor."""
+    year = today.year
+    return {
+        "档案号": _number(one),
+        "姓名": one.name,
+        "性别": SEX[one.sex],
+        "出生日期": f"{one.born:%Y-%m-%d}" if one.born else "",
+        "身份证号": one.number,
+        "协议编号": f"QY{year}{DICE.number(10**6, one.key, 'contract'):06d}",
+        "签约机构代码": "330421D",
+        "签约机构": "柳溪镇卫生院",
+        "医生工号": "dr-zhou",
+        "签约医生": "周启明",
+        "生效日期": f"{year}-01-01",
+        "终止日期": f"{year}-12-31",
+        "状态": "履约中",
+        "更新时间": f"{year}-01-01 08:00:00",
+    }
+
+
 def deliveries(folk: Sequence[Resident], today: date) -> Iterator[Delivery]:
-    """Last quarter's visits in one file."""
+    """Last quarter's visits in one file, and the contracts of those who came with their card."""
     chosen = [
         one
         for index, one in enumerate(folk)
@@ -98,4 +140,16 @@ def deliveries(folk: Sequence[Resident], today: date) -> Iterator[Delivery]:
         text.getvalue().encode(CHARSET),
         moment(today, 1, "18:00"),
         "quarter",
+    )
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, CONTRACT_COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(contract_line(one, today) for one in chosen if one.number)
+    yield Delivery(
+        CONTRACTS,
+        "http-rows",
+        "text/csv; charset=utf-8",
+        text.getvalue().encode(CHARSET),
+        moment(today, 1, "18:30"),
+        "contracts",
     )
