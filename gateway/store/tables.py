@@ -272,14 +272,28 @@ class Presence(Base, table=True):
 
     __tablename__ = "presence"
     tag: bytes = Field(primary_key=True, sa_type=LargeBinary)  # keyed hash of the token
-    login: str
+    code: bytes = Field(unique=True, sa_type=LargeBinary)  # keyed hash of the short code
+    login: str = Field(index=True)
+    sealed: bytes = Field(sa_type=LargeBinary)  # what the asker is called
+    session: str  # of the asker: another screen of the same person learns nothing
     organization: str
     purpose: str
     made: int = Field(sa_type=BigInteger)
     ends: int = Field(sa_type=BigInteger, index=True)
-    chart: str = ""  # set when the patient has said yes
-    confirmed_by: str = ""
-    confirmed: int = Field(default=0, sa_type=BigInteger)
+    chart: str = ""  # for whom it was answered
+    answered_by: str = ""
+    answered: int = Field(default=0, sa_type=BigInteger)
+    yes: int = Field(default=0, sa_type=SmallInteger)
+    used: int = Field(default=0, sa_type=BigInteger)  # when the asker went on with it
+
+
+class PresenceTry(Base, table=True):
+    """How often an account has just named a code that nobody asked with."""
+
+    __tablename__ = "presence_try"
+    login: str = Field(primary_key=True)
+    since: int = Field(sa_type=BigInteger)
+    count: int = 0
 
 
 class EmergencyGrant(Base, table=True):

@@ -141,18 +141,33 @@ def upgrade() -> None:
     op.create_table(
         "presence",
         sa.Column("tag", sa.LargeBinary(), nullable=False),
+        sa.Column("code", sa.LargeBinary(), nullable=False),
         sa.Column("login", sa.String(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("session", sa.String(), nullable=False),
         sa.Column("organization", sa.String(), nullable=False),
         sa.Column("purpose", sa.String(), nullable=False),
         sa.Column("made", sa.BigInteger(), nullable=False),
         sa.Column("ends", sa.BigInteger(), nullable=False),
         sa.Column("chart", sa.String(), nullable=False),
-        sa.Column("confirmed_by", sa.String(), nullable=False),
-        sa.Column("confirmed", sa.BigInteger(), nullable=False),
+        sa.Column("answered_by", sa.String(), nullable=False),
+        sa.Column("answered", sa.BigInteger(), nullable=False),
+        sa.Column("yes", sa.SmallInteger(), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tag"),
+        sa.UniqueConstraint("code"),
     )
     with op.batch_alter_table("presence", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_presence_ends"), ["ends"], unique=False)
+        batch_op.create_index(batch_op.f("ix_presence_login"), ["login"], unique=False)
+
+    op.create_table(
+        "presence_try",
+        sa.Column("login", sa.String(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("login"),
+    )
 
     op.create_table(
         "review",
@@ -216,6 +231,7 @@ def downgrade() -> None:
     op.drop_table("signing_code")
     op.drop_table("second_factor")
     op.drop_table("review")
+    op.drop_table("presence_try")
     op.drop_table("presence")
     op.drop_table("policy_version")
     op.drop_table("own_account")
