@@ -94,6 +94,7 @@ def _read_text(text: str) -> Charter:
     except (KeyError, ValueError):
         raise NoteFault("malformed") from None
     two = bool(charter.approved_by) and charter.approved_by != charter.proposed_by
-    if charter.text() != text or charter.number < 1 or (not charter.founding and not two):
+    known = charter.number > 0 and bool(charter.proposed_by) and (charter.founding or two)
+    if charter.text() != text or not known:
         raise NoteFault("malformed")
     return charter

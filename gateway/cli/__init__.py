@@ -17,6 +17,7 @@ from gateway.cli import (
     keys,
     maps,
     people,
+    policies,
     quality,
     quarantine,
     serving,
@@ -45,6 +46,7 @@ maps.app.add_typer(tables.app, name="tables")
 maps.app.add_typer(unmapped.app, name="unmapped")
 app.add_typer(quality.app, name="quality")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(policies.app, name="policy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")

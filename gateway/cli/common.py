@@ -23,11 +23,19 @@ console = Console(soft_wrap=True)  # a key or an address broken in two lines can
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
-def with_services(work: Callable[[Services], Awaitable[T]], settings: Settings | None = None) -> T:
-    """Run `work` with the services of the settings in force, and close them after it."""
+def with_services(
+    work: Callable[[Services], Awaitable[T]],
+    settings: Settings | None = None,
+    *,
+    policy: bool = True,
+) -> T:
+    """Run `work` with the services of the settings in force, and close them after it.
+
+    Without `policy` also where the county's policy cannot be relied on.
+    """
 
     async def run() -> T:
-        services = await open_services(settings or read())
+        services = await open_services(settings or read(), policy=policy)
         try:
             return await work(services)
         finally:

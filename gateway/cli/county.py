@@ -37,10 +37,12 @@ def init() -> None:
     _migrate(settings)
     KeyFile.create(settings.root_key, demo=settings.demo)
 
-    async def declare(services: Services) -> None:
+    async def declare(services: Services) -> str:
         await sources.declare(services)
+        return services.policy.name
 
-    with_services(declare, settings)
+    founded = with_services(declare, settings)
+    console.print(f"Consent policy: {founded}; two privacy officers change it, see `policy`.")
     console.print(f"Root key: {settings.root_key} - back it up first, apart from the databases.")
 
 

@@ -69,8 +69,11 @@ class Services:
         await self.keyring.close()
 
 
-async def open_services(settings: Settings) -> Services:
-    """Open everything the settings name; raises before anything is served if a part is unsafe."""
+async def open_services(settings: Settings, *, policy: bool = True) -> Services:
+    """Open everything the settings name; raises before anything is served if a part is unsafe.
+
+    Without `policy` the county's policy is not read: for the commands that put it right.
+    """
     db, keyring = open_store(settings.database_url), open_store(settings.keyring_url)
     wrapped_keys = StoredKeyring(keyring, Wrapped)
     try:
@@ -81,7 +84,8 @@ async def open_services(settings: Settings) -> Services:
         vault = await Vault.open(wrapped_keys, root, settings.county)
         log = AccessLog(db, vault, settings.node, wall_clock)
         policies = Policies(db, wrapped_keys, vault, settings.timezone)
-        await policies.open(settings.policy, log)
+        if policy:
+            await policies.open(settings.policy, log)
     except BaseException:
         await db.close()
         await keyring.close()

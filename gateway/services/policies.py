@@ -50,12 +50,18 @@ class Signed(NamedTuple):
 
 
 class Line(NamedTuple):
-    """All versions that ever came in force, by number, and what is wrong with them."""
+    """All versions that ever came in force, and what is wrong with them.
+
+    `signed` and `charters` hold by number what is good; `lost` are versions that are known to have
+    been in force but stand nowhere as they were signed, `lacking` those without a good copy in the
+    keyring.
+    """
 
     signed: Mapping[int, Signed]
     charters: Mapping[int, Charter]
     findings: tuple[str, ...]
-    lacking: frozenset[int] = frozenset()  # those the keyring has no copy of
+    lost: frozenset[int]
+    lacking: frozenset[int]
 
     @property
     def newest(self) -> int:
@@ -110,7 +116,7 @@ class Policies:
         newest one known, or when `preset` is not what the county was founded with.
         """
         line = await self.line()
-        if not line.signed and not line.findings:
+        if not line.signed and not line.findings and not line.lost:
             await self._found(preset or PRESET, log)
         await self._load()
         founded = policy_files.parse(line.signed[1].text, self._zone) if line.signed else None
@@ -131,7 +137,14 @@ class Policies:
 
     async def keep(self, number: int, signed: Signed) -> None:
         """Keep a signed version in the keyring too; one that stands there stays."""
-        await self._keyring.keep([Wrapped(_KEPT, number, "", msgspec.msgpack.encode(signed))])
+        await self._keyring.keep([_copy(number, signed)])
+
+    async def mend(self, line: Line) -> None:
+        """Keep every good version in the keyring, in the place of copies that do not hold."""
+        for number in sorted(line.lacking & line.charters.keys()):
+            copy = _copy(number, line.signed[number])
+            if not await self._keyring.replace([copy]):
+                await self._keyring.keep([copy])
 
     def sign(self, statement: Charter) -> bytes:
         """The signed note of a statement."""
@@ -175,6 +188,10 @@ class Policies:
         await self._db.do(_found, text, statement, note, draft, log.filing_writer, log.now)
 
 
+def _copy(number: int, signed: Signed) -> Wrapped:
+    return Wrapped(_KEPT, number, "", msgspec.msgpack.encode(signed))
+
+
 def _found(
     tx: Tx,
     text: bytes,
@@ -200,65 +217,75 @@ def examine(found: Sequence[VersionRow], kept: Mapping[int, bytes], key: Key) ->
     Each finding is a sentence that says what to do about it.
     """
     findings: list[str] = []
-    signed: dict[int, Signed] = {}
-    for number, packed in kept.items():
-        try:
-            signed[number] = msgspec.msgpack.decode(packed, type=Signed)
-        except msgspec.MsgspecError:
-            findings.append(f"The keyring's copy of policy {number} is damaged: {_COPY}")
+    copies = {number: _unpacked(packed) for number, packed in kept.items()}
     here = {row.number: row for row in found if row.state in ("in-force", "retired")}
-    standing = [row.number for row in here.values() if row.state == "in-force"]
-    for number, row in here.items():
-        ours = Signed(bytes(row.signature), bytes(row.text))
-        if not ours.note:
-            findings.append(f"Policy {number} stands as {row.state} but nobody signed it: {_AGAIN}")
-        elif signed.setdefault(number, ours) != ours or not _as_signed(row, ours, key):
-            findings.append(f"Policy {number} was altered after it was signed: {_AGAIN}")
-    findings += [
-        f"Policy {number} came in force but is not in the records: {_AGAIN}"
-        for number in sorted(signed.keys() - here.keys())
-    ]
-    newest = max(signed, default=0)
-    if signed and standing != [newest]:
-        older = ", ".join(map(str, standing)) or "none"
-        findings.append(f"Policy {newest} is the newest, but in force stands {older}: {_AGAIN}")
-    charters: dict[int, Charter] = {}
+    good: dict[int, tuple[Charter, Signed]] = {}
+    for number in sorted(copies.keys() | here.keys()):
+        row, copy = here.get(number), copies.get(number)
+        standing = Signed(bytes(row.signature), bytes(row.text)) if row else None
+        for one in (copy, standing):
+            said = _verified(number, one, key)
+            if number not in good and said is not None and one is not None:
+                good[number] = said, one
+        if number in copies and _verified(number, copy, key) is None:
+            findings.append(f"The keyring's copy of policy {number} does not hold: {_BACK}")
+        if row is None:
+            findings.append(f"Policy {number} came in force but is not in the records: {_BACK}")
+        elif number not in good:
+            findings.append(f"Policy {number} stands as {row.state}, but nobody signed it: {_BACK}")
+        elif good[number][1] != standing or not _as_said(row, good[number][0]):
+            findings.append(f"Policy {number} was altered after it was signed: {_BACK}")
+    newest = max(good, default=0)
+    in_force = [row.number for row in here.values() if row.state == "in-force"]
+    if good and in_force != [newest]:
+        stands = ", ".join(map(str, in_force)) or "none"
+        findings.append(f"Policy {newest} is the newest, but in force stands {stands}: {_BACK}")
     before: Charter | None = None
-    for number in sorted(signed):
-        try:
-            said = charter.read(signed[number].note, key)
-        except NoteFault as fault:
-            findings.append(
-                f"The signature of policy {number} does not hold ({fault.code}): {_KEY}"
-            )
-            continue
-        fits = said.number == number and said.hash == sha256(signed[number].text).digest()
-        follows = said.previous == (before.digest() if before else None)
-        if not fits or not follows:
-            findings.append(f"Policy {number} does not follow the one before it: {_KEY}")
-            continue
-        charters[number] = before = said
-    lacking = frozenset(signed.keys() - kept.keys())
-    return Line(signed, charters, tuple(dict.fromkeys(findings)), lacking)
+    charters: dict[int, Charter] = {}
+    for number, (said, _) in sorted(good.items()):
+        if said.previous == (before.digest() if before else None):
+            charters[number] = before = said
+        else:
+            findings.append(f"Policy {number} does not follow the one before it: {_RESTORE}")
+    notes = [one.note for one in copies.values() if one] + [bytes(row.signature) for row in found]
+    told = {said.number for note in notes if (said := _read(note, key)) is not None}
+    lost = frozenset((copies.keys() | good.keys() | told) - charters.keys())
+    lacking = frozenset(n for n, (_, one) in good.items() if copies.get(n) != one)
+    signed = {number: good[number][1] for number in charters}
+    return Line(signed, charters, tuple(findings), lost, lacking)
 
 
-def _as_signed(row: VersionRow, ours: Signed, key: Key) -> bool:
+def _unpacked(packed: bytes) -> Signed | None:
     try:
-        said = charter.read(ours.note, key)
+        return msgspec.msgpack.decode(packed, type=Signed)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _verified(number: int, one: Signed | None, key: Key) -> Charter | None:
+    """What the note of a version says, if it is signed and covers its number and text."""
+    said = _read(one.note, key) if one is not None else None
+    if one is None or said is None:
+        return None
+    fits = said.number == number and said.hash == sha256(one.text).digest()
+    return said if fits else None
+
+
+def _read(note: bytes, key: Key) -> Charter | None:
+    try:
+        return charter.read(note, key)
     except NoteFault:
-        return False
-    return (
-        said.number == row.number
-        and said.hash == sha256(ours.text).digest()
-        and said.hash.hex() == row.hash
-        and (said.since, said.proposed_by, said.approved_by)
-        == (row.since, row.proposed_by, row.decided_by)
+        return None
+
+
+def _as_said(row: VersionRow, said: Charter) -> bool:
+    return (row.hash, row.since, row.proposed_by, row.decided_by) == (
+        said.hash.hex(),
+        said.since,
+        said.proposed_by,
+        said.approved_by,
     )
 
 
-_AGAIN = (
-    "`health-gateway policy recover` puts the signed versions back from the keyring; find out who"
-    " changed the records."
-)
-_COPY = "restore the keyring's backup."
-_KEY = "restore the keyring and the records from backups of the same day."
+_BACK = "`health-gateway policy recover` puts the signed versions back; find out who changed them."
+_RESTORE = "restore the records and the keyring from backups of the same day."

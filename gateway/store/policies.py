@@ -45,10 +45,6 @@ VERSION = Statement(select(*_ROW).where(_version.c.number == bindparam("number")
 VERSIONS = Statement(select(*_ROW).order_by(_version.c.number))
 HOLD = Statement(select(exclusive("name")), "name")
 """Waits until no other transaction decides about the policy."""
-ADD = Statement(
-    insert(_version).values(**binds(_version, "number")).returning(_version.c.number),
-    *(c.name for c in _version.columns if c.name != "number"),
-)
 PUT = Statement(insert(_version).values(**binds(_version)), *(c.name for c in _version.columns))
 RETIRE = Statement(
     update(_version)
@@ -99,3 +95,10 @@ RESTORE = Statement(
     "signature_",
 )
 """A row as it was signed again."""
+DISOWN = Statement(
+    update(_version)
+    .where(_version.c.number == bindparam("number_"))
+    .values(state="refused", signature=b""),
+    "number_",
+)
+"""A row that stands as if it had been in force, though nobody signed it."""
