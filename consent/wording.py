@@ -339,6 +339,10 @@ def _purposes(policy: PolicySet) -> Iterator[Fact]:
     for kind, codes, present, absent in lists:
         for code in sorted(codes):
             yield _member("purposes", (kind, code), purpose(code), present, absent, -1)
+    passes = Words("监护人的拒绝不妨碍它", "goes on where a guardian refused")
+    holds = Words("监护人的拒绝对它有效", "ends where a guardian refused")
+    for code in sorted(policy.emergency):
+        yield _member("purposes", ("emergency", code), purpose(code), passes, holds, 1)
     yield Fact(
         "purposes",
         ("override",),
