@@ -14,6 +14,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from consent.ages import surely
 from consent.decide import Ruling, ruling
 from consent.model import (
     AccessRequest,
@@ -309,8 +310,9 @@ def consent_for(
 ) -> Directive:
     """The consent that would say yes to exactly this: to the asker, for the purpose, for the kind.
 
-    Signed by the patient with the best proof, after everything on file; under the source's own
-    control where a consent of its own is on file, for none of the county's takes that back.
+    Signed with the best proof after everything on file, by the patient, or by who signs for one not
+    surely old enough; under the source's own control where a consent of its own is on file, for none
+    of the county's takes that back.
     """
     own = any(directive.controller == kind.source for directive in directives)
     requester = asker.requester
@@ -320,6 +322,10 @@ def consent_for(
         else Actor(ActorKind.ORGANIZATION, requester.organization)
     )
     chart = min(kind.subjects, default=min(person.charts, default=""))
+    signer = chart
+    if not surely(person, policy.guardian_limited_age, now, policy):
+        others = {d.performer for d in directives} - person.charts
+        signer = min(others, default="representative")
     return Directive(
         id="would-be",
         version="0",
@@ -327,7 +333,7 @@ def consent_for(
         controller=kind.source if own else min(policy.controllers, default=""),
         at=now + policy.clock_skew,
         assurance=3,
-        performer=chart,
+        performer=signer,
         root=Provision(
             permit=True,
             purposes=(asker.purpose,),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Final
 
 from consent import effects, fhir
@@ -43,7 +44,7 @@ from gateway.store import accounts
 OFFICERS: Final = frozenset({"registrar", "privacy"})
 RESIDENTS: Final = frozenset({"patient", "representative"})
 _NOT_CONTENT = NOT_IN_EVERYTHING | {"Patient", "Provenance"}
-_SOMEBODY = PatientContext(charts=frozenset({"somebody"}))  # of whom nothing is on file
+_GROWN_UP = date(1900, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +93,40 @@ class Preview:
         )
 
 
-async def standing(chart: str, caller: Caller, services: Services) -> Told:
+async def standing(
+    chart: str, caller: Caller, services: Services, born: date | None = None
+) -> Told:
     """Who can see what, and what would change it; one `consent-explain` event before the answer.
 
-    `chart` may be empty for a registrar or privacy officer: somebody nobody knows. Problem REFUSED for
-    another role, UNKNOWN for a resident who may not act for the person.
+    `chart` may be empty for a registrar or privacy officer: somebody nobody knows, `born` as their
+    number says (None: a grown-up). Problem REFUSED for another role, UNKNOWN for a resident who may
+    not act for the person.
     """
-    return await settled(lambda: _standing(chart, caller, services))
+    return await settled(lambda: _standing(chart, caller, services, born or _GROWN_UP))
 
 
-async def preview(chart: str, change: Change, caller: Caller, services: Services) -> Preview:
+async def preview(
+    chart: str, change: Change, caller: Caller, services: Services, born: date | None = None
+) -> Preview:
     """What a change would do to who can see what; nothing is recorded but that it was asked.
 
     Problems as `standing`; UNPROCESSABLE names each element of a consent that would be refused.
     """
-    return await settled(lambda: _preview(chart, change, caller, services))
+    return await settled(lambda: _preview(chart, change, caller, services, born or _GROWN_UP))
 
 
-async def _standing(chart: str, caller: Caller, services: Services) -> Told:
-    matter = await _matter(chart, caller, services)
+async def _standing(chart: str, caller: Caller, services: Services, born: date) -> Told:
+    matter = await _matter(chart, caller, services, born)
     askers = await _askers(matter.directives, services)
     told = _told(matter, matter.directives, matter.contents(matter.directives), askers, services)
     await services.log.write(await _draft("standing", matter, {}, caller, services))
     return told
 
 
-async def _preview(chart: str, change: Change, caller: Caller, services: Services) -> Preview:
-    matter = await _matter(chart, caller, services)
+async def _preview(
+    chart: str, change: Change, caller: Caller, services: Services, born: date
+) -> Preview:
+    matter = await _matter(chart, caller, services, born)
     unknown = set(change.withdraw) - {directive.id for directive in matter.directives}
     if unknown:
         raise nothing()
@@ -159,11 +167,13 @@ class _Matter:
         return on_file(self.classes, self.policy)
 
 
-async def _matter(chart: str, caller: Caller, services: Services) -> _Matter:
+async def _matter(chart: str, caller: Caller, services: Services, born: date) -> _Matter:
     at = services.now()
     if caller.role in OFFICERS:
         person = await on_record(chart, services, f"explain.{at}")
-        context = person.context if person.charts else _SOMEBODY
+        context = person.context
+        if not person.charts:  # as somebody of that age of whom nothing is on file
+            context = PatientContext(charts=frozenset({"somebody"}), birth=(born, born))
         return _Matter(person, context, person.directives, None, services.policy, at)
     if caller.role not in RESIDENTS:
         raise Problem(Trouble.REFUSED, "Another role's work.")

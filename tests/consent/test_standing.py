@@ -162,6 +162,14 @@ def test_without_a_category_the_stricter_tier_is_the_name(
     assert names_of(kind, OPT_IN) == (name,)
 
 
+def test_for_a_child_it_is_the_guardian_s_consent_that_would_open_it() -> None:
+    child = build.patient({"birth": ("2020-01-01", "2020-01-01")})
+
+    one = cell(stands(county=OPT_OUT, person=child), "A", "HIV")
+
+    assert effects.reach(one) is Reach.CONSENT
+
+
 def test_equal_columns_stand_together() -> None:
     form = {"deny": True, "to": ["A", "B"]}
 
