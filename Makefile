@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DECISION := consent/decide.py,consent/provisions.py,consent/delegation.py,consent/ages.py,consent/horizon.py
 
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 .venv/.runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -41,6 +42,13 @@ format: $(STAMP) ## write the house style
 crash: $(STAMP) ## the long kill tests
 	$(BIN)/python -m pytest -m crash -o addopts="-q --strict-markers --import-mode=importlib"
 
+coverage-consent: $(STAMP) ## every branch of the consent decision, by its own tests alone
+	$(BIN)/coverage run --branch --include='$(DECISION)' -m pytest tests/consent -q -p no:cacheprovider
+	$(BIN)/coverage report --show-missing --fail-under=100 --include='$(DECISION)'
+
+mutants: $(STAMP) ## small changes of the consent decision, each of which a check must notice
+	nice $(BIN)/python -m tests.consent.mutants
+
 bench: .venv/.runtime ## measure reads, searches and filing beside the bare ceiling
 	$(BIN)/health-gateway bench all
 
@@ -48,4 +56,4 @@ lock: $(STAMP) ## resolve the dependencies again (names, versions, hashes)
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 
-.PHONY: help install demo check-demo test lint format crash bench lock
+.PHONY: help install demo check-demo test lint format crash coverage-consent mutants bench lock

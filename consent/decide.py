@@ -85,8 +85,8 @@ def decide_shared(rulings: Sequence[Ruling], facets: Facets) -> Decision:
     owed = tuple(dict.fromkeys(duty for one in answers for duty in one.obligations))
     shared = msgspec.structs.replace(worst, rules=rules, valid_until=until, obligations=owed)
     if isinstance(shared, Redact):
-        paths = {path for one in alike if isinstance(one, Redact) for path in one.paths}
-        shared = msgspec.structs.replace(shared, paths=tuple(sorted(paths)))
+        cut = {path for one in answers if isinstance(one, Redact) for path in one.paths}
+        shared = msgspec.structs.replace(shared, paths=tuple(sorted(cut)))
     return shared
 
 
@@ -217,9 +217,7 @@ class Ruling:
         if self.live and all(r.kind is RelationshipKind.SELF_CLAIM for r in self.live):
             self._owed += (Obligation.ALERT_SELF_CLAIM,)
         # Whether codes or authors can matter: where nobody asks for them, one answer is for all.
-        self._coded = purpose in policy.patient or any(
-            statute.purpose == purpose for statute in policy.statutory
-        )
+        self._coded = any(statute.purpose == purpose for statute in policy.statutory)
         for directive in directives:
             if (node := eligible(self.asked, directive)) is not None:
                 self._single = self._single or node.single()

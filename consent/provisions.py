@@ -47,9 +47,7 @@ class Asked:
 
     def same_identity(self, chart: str, other: str) -> bool:
         """False across a merge that the patient has not confirmed."""
-        return chart == other or all(
-            (chart in charts) == (other in charts) for charts in self.patient.identities
-        )
+        return all((chart in charts) == (other in charts) for charts in self.patient.identities)
 
     def one_identity(self, chart: str, subjects: Iterable[str]) -> bool:
         """Whether all subjects are surely the person of this chart."""
@@ -69,16 +67,16 @@ class Record:
 class Node:
     """One provision, with everything that the request alone decides already decided.
 
-    `certain` is the certainty of period, actors and actions down the path, `purpose` that of the
-    purposes. `path` is as written from the root; `scope` leaves out what the node goes beyond.
+    `certain` is the certainty of the actors down the path, `purpose` whether its purposes cover the
+    one asked. `permits_only` says that everything on the path permits. `path` is as written from
+    the root; `scope` leaves out what the node goes beyond.
     """
 
     directive: Directive
     permit: bool
     certain: int = YES
-    purpose: int = YES
-    permits_only: bool = False
-    widens: bool = False
+    purpose: bool = True
+    permits_only: bool = True
     level: int | None = None
     labelled: bool = False
     looks_inside: bool = False
@@ -130,7 +128,7 @@ def eligible(asked: Asked, directive: Directive) -> Node | None:
         mute.add(True)
     if not own and asked.purpose in policy.emergency:
         mute.add(False)
-    return _prepare(asked, directive, directive.root, None, mute)
+    return _prepare(asked, directive.root, Node(directive, permit=True), mute)
 
 
 def names_own(asked: Asked, node: Node, source: str) -> bool:
@@ -148,9 +146,7 @@ def names_own(asked: Asked, node: Node, source: str) -> bool:
     )
 
 
-def _prepare(
-    asked: Asked, directive: Directive, provision: Provision, parent: Node | None, mute: set[bool]
-) -> Node | None:
+def _prepare(asked: Asked, provision: Provision, parent: Node, mute: set[bool]) -> Node | None:
     """The provision with its exceptions; `mute` are the types, permit or not, that count nothing."""
     request = asked.request
     if not within(request.now, provision.start, provision.end):
@@ -160,44 +156,36 @@ def _prepare(
     certain = _actors(provision.actors, request) if provision.actors else YES
     if certain == NO:
         return None
-    permit = permits_only = provision.permit
-    path: tuple[Provision, ...] = (provision,)
-    scope = path
-    if parent is not None:
-        certain = min(certain, parent.certain)
-        permits_only = permit and parent.permits_only
-        path, scope = (*parent.path, provision), parent.scope
-    purpose = _purpose(asked, provision, path)
-    if parent is not None and not (permits_only and provision.purposes):
-        purpose = min(purpose, parent.purpose)
+    path, scope = (*parent.path, provision), parent.scope
+    permits_only = provision.permit and parent.permits_only
     labelled = bool(provision.confidentiality or provision.sensitivities)
-    if parent is not None:
-        if permits_only and provision.purposes:
-            scope = tuple(replace(p, purposes=()) for p in scope)
-        if permits_only and labelled:
-            scope = tuple(replace(p, confidentiality=(), sensitivities=()) for p in scope)
-        scope = (*scope, provision)
+    purpose = _covers(asked, provision, path)
+    if permits_only and provision.purposes:
+        scope = tuple(replace(p, purposes=()) for p in scope)
+    else:
+        purpose = purpose and parent.purpose
+    if permits_only and labelled:
+        scope = tuple(replace(p, confidentiality=(), sensitivities=()) for p in scope)
     node = Node(
-        directive,
-        permit,
-        certain,
+        parent.directive,
+        provision.permit,
+        min(certain, parent.certain),
         purpose,
         permits_only,
-        widens=permits_only and labelled,
         level=_level(provision),
         labelled=labelled,
         looks_inside=bool(
             provision.classes or provision.codes or provision.data or _dated(provision)
         ),
         path=path,
-        scope=scope,
+        scope=(*scope, provision),
     )
     for child in provision.exceptions:
-        if (below := _prepare(asked, directive, child, node, mute)) is not None:
+        if (below := _prepare(asked, child, node, mute)) is not None:
             node.children.append(below)
-    if permit in mute:
-        node.purpose = NO
-    return node if node.children or node.purpose != NO else None
+    if node.permit in mute:
+        node.purpose = False
+    return node if node.children or node.purpose else None
 
 
 def within(now: int, start: int | None, end: int | None) -> bool:
@@ -205,14 +193,14 @@ def within(now: int, start: int | None, end: int | None) -> bool:
     return (start is None or start <= now) and (end is None or now < end)
 
 
-def _purpose(asked: Asked, provision: Provision, path: tuple[Provision, ...]) -> int:
+def _covers(asked: Asked, provision: Provision, path: tuple[Provision, ...]) -> bool:
     """Equal or an ancestor; a permit reaches some purposes only if its path names them."""
     if provision.purposes:
         covering = asked.permitted_by if provision.permit else asked.refused_by
-        return NO if covering.isdisjoint(provision.purposes) else YES
+        return not covering.isdisjoint(provision.purposes)
     if provision.permit and asked.purpose in asked.policy.not_inherited:
-        return YES if any(asked.purpose in p.purposes for p in path) else NO
-    return YES
+        return any(asked.purpose in p.purposes for p in path)
+    return True
 
 
 def _actors(actors: tuple[Actor, ...], request: AccessRequest) -> int:
@@ -231,8 +219,7 @@ def _is_actor(actor: Actor, request: AccessRequest) -> bool:
             return actor.id in requester.chain
         case ActorKind.ROLE:
             return actor.id == requester.role
-        case ActorKind.GROUP:
-            return actor.id in requester.groups
+    return actor.id in requester.groups
 
 
 def _level(provision: Provision) -> int | None:
@@ -260,36 +247,34 @@ def said(asked: Asked, nodes: Iterable[Node], record: Record) -> Said:
     permits: list[Node] = []
     denies: list[Node] = []
     for node in nodes:
-        for leaf in _walk(asked, node, record, YES, YES):
+        for leaf in _walk(asked, node, record, YES, True):
             (permits if leaf.permit else denies).append(leaf)
-    if permits and denies:
-        confidential = not record.labels.around.isdisjoint(asked.policy.minor_withheld)
-        denies = [
-            d
-            for d in denies
-            if not any(cancels(asked, p, d) for p in permits)
-            and not (confidential and any(_outranks(asked, p, d) for p in permits))
-        ]
-    return Said(tuple(permits), tuple(denies))
+    left = (
+        deny
+        for deny in denies
+        if not any(
+            cancels(asked, permit, deny) or _outranks(asked, permit, deny, record)
+            for permit in permits
+        )
+    )
+    return Said(tuple(permits), tuple(left))
 
 
-def _walk(asked: Asked, node: Node, record: Record, certain: int, label: int) -> list[Node]:
+def _walk(asked: Asked, node: Node, record: Record, certain: int, label: bool) -> list[Node]:
     """One consent: its children's results, refusals before permits; else its own type."""
     if node.looks_inside:
         about = _about(node.path[-1], record.facets)
         if about == NO:
             return []
-        certain = about if about < certain else certain
+        certain = min(about, certain)
     if node.labelled:
-        own = _labels(node, record.labels)
-        label = own if node.widens or own < label else label
-    if node.children:
-        found: list[Node] = []
-        for child in node.children:
-            found += _walk(asked, child, record, certain, label)
-        if found:
-            return [leaf for leaf in found if not leaf.permit] or found
-    if label == NO or node.purpose == NO:
+        label = (label or node.permits_only) and _labelled(node, record.labels)
+    found = [
+        leaf for child in node.children for leaf in _walk(asked, child, record, certain, label)
+    ]
+    if found:
+        return [leaf for leaf in found if not leaf.permit] or found
+    if not (label and node.purpose):
         return []
     if not node.permit:
         return [node]
@@ -297,15 +282,12 @@ def _walk(asked: Asked, node: Node, record: Record, certain: int, label: int) ->
     return [node] if sure and _opens(asked, node, record) else []
 
 
-def _labels(node: Node, labels: Labelling) -> int:
+def _labelled(node: Node, labels: Labelling) -> bool:
     level, sensitivities = node.level, node.path[-1].sensitivities
-    if node.permit:
-        if level is not None and labels.level > level:
-            return NO
-        return NO if sensitivities and labels.above.isdisjoint(sensitivities) else YES
-    if level is not None and labels.level < level:
-        return NO
-    return NO if sensitivities and labels.around.isdisjoint(sensitivities) else YES
+    if level is not None and (labels.level > level if node.permit else labels.level < level):
+        return False
+    meant = labels.above if node.permit else labels.around
+    return not sensitivities or not meant.isdisjoint(sensitivities)
 
 
 def _about(provision: Provision, facets: Facets) -> int:
@@ -347,11 +329,10 @@ def _datum(datum: Datum, facets: Facets) -> int:
         case Meaning.RELATED | Meaning.DEPENDENTS:
             linked = datum.reference == facets.id or datum.reference in facets.links
             return YES if linked else NO
-        case Meaning.AUTHORED_BY:
-            kind = facets.kind
-            if datum.reference in kind.authors or datum.reference == kind.source:
-                return YES
-            return NO if kind.authors else MAYBE  # who wrote it is not known
+    kind = facets.kind
+    if datum.reference in kind.authors or datum.reference == kind.source:
+        return YES
+    return NO if kind.authors else MAYBE  # who wrote it is not known
 
 
 def _opens(asked: Asked, node: Node, record: Record) -> bool:
@@ -409,7 +390,7 @@ def cancels(asked: Asked, permit: Node, deny: Node) -> bool:
     )
 
 
-def _outranks(asked: Asked, permit: Node, deny: Node) -> bool:
+def _outranks(asked: Asked, permit: Node, deny: Node, record: Record) -> bool:
     """What a minor old enough said of confidential categories outranks the guardians' refusals.
 
     Who was a minor is told by the day of signing, so that no birthday changes it.
@@ -417,7 +398,8 @@ def _outranks(asked: Asked, permit: Node, deny: Node) -> bool:
     patient, policy = asked.patient, asked.policy
     own, other = permit.directive, deny.directive
     return (
-        other.root is not None
+        not record.labels.around.isdisjoint(policy.minor_withheld)
+        and other.root is not None
         and own.performer in patient.charts
         and other.performer not in patient.charts
         and not perhaps(patient, policy.adult_age, own.at, policy)

@@ -176,6 +176,11 @@ def request(row: Mapping[str, Any], user: str, person: Mapping[str, Any]) -> Acc
     )
 
 
+def _account(text: str) -> tuple[str, str]:
+    user, _, chart = text.rpartition("/")
+    return user or "patient-self", chart
+
+
 def patient(row: Mapping[str, Any]) -> PatientContext:
     birth = row.get("birth", ("1980-01-01", "1980-01-01"))
     return PatientContext(
@@ -200,5 +205,5 @@ def patient(row: Mapping[str, Any]) -> PatientContext:
             for one in row.get("delegations", ())
         ),
         identities=tuple(frozenset(charts) for charts in row.get("identities", ())),
-        self_charts=frozenset(("patient-self", chart) for chart in row.get("self_charts", ())),
+        self_charts=frozenset(_account(said) for said in row.get("self_charts", ())),
     )

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from types import ModuleType
 from typing import Any
 
-from consent.model import DenyHide, DenyTell, Facets
+from consent.model import DenyHide, DenyTell, Facets, PatientContext
 from tests.consent import build, table
 from tests.consent.table import TABLE, inputs
 
@@ -34,6 +37,12 @@ def all_of(decide: ModuleType) -> Iterator[Callable[[], bool]]:
         yield lambda row=row: class_wrong(decide, row)  # type: ignore[misc]
     for consent in TELLING:
         yield lambda consent=consent: telling_wrong(decide, consent)  # type: ignore[misc]
+    for consent in ALIKE:
+        yield lambda consent=consent: alike_wrong(decide, consent)  # type: ignore[misc]
+    for told in AGES:
+        yield lambda told=told: age_wrong(*told)  # type: ignore[misc]
+    yield lambda: together_wrong(decide)
+    yield lambda: default_rule_wrong(decide)
 
 
 def gate_wrong(decide: Any, row: dict[str, Any]) -> str:
@@ -59,6 +68,8 @@ UNTIL: list[tuple[dict[str, Any], str | None]] = [
     ({"consents": [{"permit": True, "until": "2026-05-01"}]}, None),
     ({"consents": [{"permit": True, "at": "2026-06-02T10:05:00"}]}, "2026-06-02T10:00:00"),
     ({"purposes": ["BTG"], "grant": {}}, "2026-06-01T13:00:00"),
+    ({"purposes": ["BTG"], "grant": {"start": "2026-06-01T11:00:00"}}, "2026-06-01T11:00:00"),
+    ({"named_patient": False, "relationships": [{**OPEN, "start": "2026-06-04"}]}, "2026-06-04"),
     ({"patient": {"death": "2026-05-20"}}, "2026-06-20"),
     ({"who": "patient-self", "purposes": ["PATRQT"], "record_with": {"hold_until": "2026-06-02T08:00:00"}}, "2026-06-02T08:00:00"),
     ({"who": "patient-self", "purposes": ["PATRQT"], "record_with": {"hold_until": "2026-06-02T08:00:00"}, "consents": [{"permit": True, "until": "2026-06-01T12:00:00"}]}, "2026-06-01T12:00:00"),
@@ -95,6 +106,8 @@ TELLING: list[dict[str, Any]] = [
     {"permit": True, "data_from": "2025-01-01"},
     {"permit": True, "data_until": "2026-01-01"},
     {"deny": True, "except": [{"permit": True, "instances": ["o1"]}]},
+    {"permit": True, "instances": ["o1", "o9"], "authored_by": ["A"]},
+    {"deny": True, "except": [{"permit": True, "data_from": "2025-01-01", "data_until": "2026-01-01"}]},
     {"deny": True, "except": [{"deny": True, "to": ["A"]}, {"permit": True, "instances": ["o1"]}]},
     {"permit": True, "data_from": "2025-01-01", "except": [{"deny": True, "to": ["C"]}]},
 ]  # fmt: skip
@@ -104,8 +117,11 @@ TELLING: list[dict[str, Any]] = [
 def telling_wrong(decide: Any, consent: dict[str, Any]) -> bool:
     """Records of one class, decided together, are told apart as each alone is."""
     request, patient, _, _, county = inputs({"policy": "cn-optin"})
-    signed = [build.directive({"permit": True, "labels": ["L"]}, "c1")]
-    signed.append(build.directive(consent, "c2"))
+    signed = [
+        build.directive({"permit": True, "labels": ["L"]}, "c1"),
+        build.directive(consent, "c2"),
+        build.directive({"permit": True, "labels": ["L"]}, "c3"),
+    ]
     prepared = decide.ruling(request, patient, signed, county)
     records = [
         build.facets({"id": "o1", "links": ["e1"], "start": "2025-06-01"}),
@@ -122,3 +138,97 @@ def telling_wrong(decide: Any, consent: dict[str, Any]) -> bool:
         or kinds != (1 if same else 2)
         or prepared.of_class(whole.kind) is not None
     )
+
+
+ALIKE: list[dict[str, Any]] = [
+    {"permit": True},
+    {"permit": True, "classes": ["Observation"]},
+    {"permit": True, "purposes": ["HRESCH"], "data_from": "2025-01-01"},
+    {"permit": True, "instances": ["o1"], "actions": ["export"]},
+    {"permit": True, "instances": ["o1"], "to": ["C"]},
+    {"permit": True, "except": [{"deny": True, "classes": ["Condition"]}]},
+    {"permit": True, "labels": ["N"], "except": [{"deny": True, "to": ["A"]}]},
+]
+"""Consents that tell no records of one class apart, nor classes by their codes and authors."""
+
+
+def alike_wrong(decide: Any, consent: dict[str, Any]) -> bool:
+    """One answer is remembered for all records and for all codes and authors."""
+    request, patient, _, _, county = inputs({"policy": "cn-optin"})
+    prepared = decide.ruling(request, patient, [build.directive(consent, "c1")], county)
+    one, other = build.facets({"id": "o1"}), build.facets({"id": "o2", "start": "2025-01-01"})
+    if prepared.decide(one) is not prepared.decide(other):
+        return True
+    plain = prepared.of_class(one.kind)
+    return plain is None or any(
+        prepared.of_class(build.facets(record).kind) is not plain
+        for record in ({"codes": ["s|1"]}, {"authors": ["dr-b1"]})
+    )
+
+
+def together_wrong(decide: Any) -> bool:
+    """Records of many kinds are decided by one ruling as by one ruling each."""
+    request, patient, _, _, county = inputs({})
+    signed = [
+        build.directive({"permit": True, "labels": ["PSY"]}, "c1"),
+        build.directive(
+            {
+                "permit": True,
+                "except": [
+                    {"deny": True, "classes": ["Condition"]},
+                    {"deny": True, "codes": ["s|1"]},
+                ],
+            },
+            "c2",
+        ),
+    ]
+    prepared = decide.ruling(request, patient, signed, county)
+    kinds: list[dict[str, Any]] = [
+        *({"confidentiality": letter} for letter in "NRV"),
+        *({"confidentiality": letter, "sensitivities": ["PSY"]} for letter in "RNV"),
+        *({"codes": codes} for codes in (["s|1"], ["s|2"], [])),
+        *({"type": "Condition", "authors": authors} for authors in ([], ["dr-b1"])),
+    ]
+    for kind in kinds:
+        facets = build.facets(kind)
+        alone = decide.decide(request, patient, signed, facets, county)
+        if prepared.decide(facets) != alone or prepared.of_class(facets.kind) != alone:
+            return True
+    labels = frozenset({"PSY"})
+    return prepared.labelling("R", labels) is not prepared.labelling("R", labels)
+
+
+def default_rule_wrong(decide: Any) -> bool:
+    """The county's default is named with the policy, its version and the tier, on yes and no."""
+    for record, tier in (("lab", "general"), ("psy-note", "restricted")):
+        case = inputs({"record": record})
+        if decide.decide(*case).rules != (f"policy/opt-out/{case[-1].version[:12]}/{tier}",):
+            return True
+    return False
+
+
+AGES: list[tuple[str, str, str, int, int]] = [
+    ("2008-06-01", "2008-06-01", "2026-06-01", 18, 18),
+    ("2008-06-02", "2008-06-02", "2026-06-01", 17, 17),
+    ("2008-01-01", "2008-12-31", "2026-06-01", 18, 17),
+    ("2008-02-29", "2008-02-29", "2026-02-28", 17, 17),
+    ("2008-02-29", "2008-02-29", "2026-03-01", 18, 18),
+    ("2026-03-01", "2026-03-01", "2026-06-01", 0, 0),
+    ("", "", "2026-06-01", 999, -1),
+]
+"""First and last possible birth, today, and the age by either; of nobody knows when: least access."""
+
+
+def age_wrong(first: str, last: str, today: str, earliest: int, latest: int) -> bool:
+    """Whether the age is another."""
+    birth = (date.fromisoformat(first), date.fromisoformat(last)) if first else None
+    person = PatientContext(charts=frozenset({"P"}), birth=birth)
+    age = sys.modules["consent.ages"].age
+    day = date.fromisoformat(today)
+    return (age(person, day, latest=False), age(person, day, latest=True)) != (earliest, latest)
+
+
+if __name__ == "__main__":
+    wrong = sum(check() for check in all_of(importlib.import_module("consent.decide")))
+    print(f"{wrong} checks fail")
+    sys.exit(1 if wrong else 0)

@@ -92,7 +92,7 @@ class Mutant:
 
 def mutants(module: str) -> tuple[ast.Module, list[Mutant]]:
     """The parsed module and every change that can be made to it, each in place."""
-    path = Path(sys.modules[f"consent.{module}"].__file__ or "")
+    path = Path(importlib.import_module(f"consent.{module}").__file__ or "")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found: list[Mutant] = []
     for place, node, put in _nodes(tree, "", lambda new: None):

@@ -6,6 +6,7 @@ import sys
 import tomllib
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from consent.model import (
 from tests.consent import build
 
 TABLE = tomllib.loads((Path(__file__).parent / "decisions.toml").read_text(encoding="utf-8"))
+FOLDER = Path(policy.__file__).parent / "policy"
 POLICIES = {name: policy.load(name, "Asia/Shanghai") for name in ("cn-optin", "opt-out")}
 ANSWERS: dict[type[Decision], str] = {
     Permit: "PERMIT",
@@ -44,8 +46,20 @@ def inputs(row: Mapping[str, Any]) -> Any:
         build.patient(row.get("patient", {})),
         signed(row),
         build.facets(record),
-        POLICIES[row.get("policy", "opt-out")],
+        county(row.get("policy", "opt-out"), **row.get("policy_with", {})),
     )
+
+
+@cache
+def county(name: str, **changes: str) -> policy.PolicySet:
+    """A preset, with what of its text is to be written otherwise."""
+    if not changes:
+        return POLICIES[name]
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return policy.parse(text.encode(), "Asia/Shanghai")
 
 
 def signed(row: Mapping[str, Any]) -> list[Directive]:
@@ -58,13 +72,13 @@ def signed(row: Mapping[str, Any]) -> list[Directive]:
 
 def answer(row: Mapping[str, Any]) -> Decision:
     """The decision of this case; where the record is about others too, of all of them."""
-    request, patient, directives, facets, county = inputs(row)
+    request, patient, directives, facets, rules = inputs(row)
     if "others" not in row:
-        return decide(request, patient, directives, facets, county)
-    rulings = [ruling(request, patient, directives, county)]
+        return decide(request, patient, directives, facets, rules)
+    rulings = [ruling(request, patient, directives, rules)]
     for other in row["others"]:
         about = inputs({**row, "patient": {}, "consents": [], **other})
-        rulings.append(ruling(about[0], about[1], about[2], county))
+        rulings.append(ruling(about[0], about[1], about[2], rules))
     return decide_shared(rulings, facets)
 
 
@@ -86,6 +100,8 @@ def wrong(row: Mapping[str, Any], decision: Decision) -> str:
     faults += [f"obligations: missing {missing}, unwanted {unwanted}"] * bool(missing or unwanted)
     if "paths" in row and list(getattr(decision, "paths", ())) != row["paths"]:
         faults.append("paths")
+    if "rules" in row and list(decision.rules) != row["rules"]:
+        faults.append("rules")
     if "until" in row and decision.valid_until != build.at(row["until"]):
         faults.append("valid until")
     return "; ".join(faults)

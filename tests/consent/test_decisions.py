@@ -15,6 +15,7 @@ KEYS = {
     *("number", "situation", "answer", "because", "policy", "now", "who", "who_with", "purposes"),
     *("action", "relationships", "grant", "named_patient", "patient", "record", "record_with"),
     *("consents", "others", "obligations", "not_obliged", "paths", "until"),
+    *("rules", "policy_with"),
 }
 
 

@@ -31,3 +31,20 @@ def test_at_that_instant_the_answer_changes() -> None:
 
     assert type(last) is type(before)
     assert type(after) is not type(before)
+
+
+def test_records_without_such_a_consent_share_one_answer() -> None:
+    for consent in checks.ALIKE:
+        assert not checks.alike_wrong(deciding, consent), consent
+    assert not checks.together_wrong(deciding)
+
+
+def test_the_default_is_named() -> None:
+    assert not checks.default_rule_wrong(deciding)
+
+
+@pytest.mark.parametrize("told", checks.AGES)
+def test_ages_by_the_earliest_and_the_latest_possible_birth(
+    told: tuple[str, str, str, int, int],
+) -> None:
+    assert not checks.age_wrong(*told)
