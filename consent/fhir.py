@@ -97,6 +97,7 @@ class Context:
     signer: Callable[[str, str, int], str | None]
     assurance: Callable[[Evidence], int | None]
     types: frozenset[str] | None = None  # resource types a class may name; None is any
+    author: Resolve | None = None  # who wrote records, where that is not a person's own id
 
 
 def read_consent(
@@ -428,7 +429,8 @@ class _Reader(Elements):
             resolve = self.context.record
             if meaning is Meaning.AUTHORED_BY:
                 by_organization = type_of(what) == "Organization"
-                resolve = self.context.organization if by_organization else self.context.person
+                author = self.context.author or self.context.person
+                resolve = self.context.organization if by_organization else author
             found = self.reference(what, f"{place}.reference", resolve, "unknown-reference")
             if found is not None:
                 yield Datum(meaning, found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -19,8 +19,9 @@ from consent.ages import birthday
 from consent.model import Directive, Provision
 from consent.reading import Refusal
 from gateway.exchange import directives, evidence
-from gateway.exchange.person import ALL_TIERS, manifests
+from gateway.exchange.person import ALL_TIERS, manifests, segment_name
 from gateway.records import facts as facts_
+from gateway.records.entry import unpack_segment
 from gateway.services import Services
 from gateway.store import accounts
 from gateway.store import charts as rows
@@ -102,6 +103,7 @@ async def ground(
         signer=lambda ref, who, signed: _signer(ref, who, signed, charts, births, services),
         assurance=lambda _: proof.assurance if proof else None,
         types=definitions.resources(),
+        author=_among("Practitioner", await _authors(text, known.charts, services)),
     )
     return Ground(
         chart=chart,
@@ -142,6 +144,23 @@ async def _records(text: bytes, charts: frozenset[str], services: Services) -> d
             if row is not None and row.chart in charts:
                 found[name] = bare
     return found
+
+
+async def _authors(
+    text: bytes, charts: Sequence[rows.ChartRow], services: Services
+) -> frozenset[str]:
+    """Who wrote the patient's records, when a Consent speaks of authors: as the records name them."""
+    found: set[str] = set()
+    for row in charts if b"authoredby" in text else ():
+        segments = await rows.segments(services.db, row.id, rows.ALL)
+        wants = [ChartTier(row.id, Tier(tier)) for tier in {one[1] for one in segments}]
+        keys = await manifests(services, Grant("filing", "consent", ALL_TIERS), wants)
+        for _, tier, number, sealed in segments:
+            key = keys.get(ChartTier(row.id, Tier(tier)))
+            if key is not None:
+                opened = unpack_segment(key.open(sealed, segment_name(row.id, tier, number)))
+                found.update(who for nature in opened.natures for who in nature.authors)
+    return frozenset(who.rpartition("/")[2] for who in found)
 
 
 def _signer(

@@ -66,7 +66,8 @@ class DeclaredSource:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """People of an organisation whom a consent may name together; `members` are logins."""
+    """People whom a consent may name together; `members` are "organization/login": whom another
+    organisation calls by the same login is somebody else."""
 
     id: str
     zh: str
@@ -123,11 +124,8 @@ class Register:
 
     def groups_of(self, login: str, organization: str) -> frozenset[str]:
         """The groups somebody belongs to where they act."""
-        return frozenset(
-            group.id
-            for group in self.groups.values()
-            if login in group.members and group.organization in self.chain(organization)
-        )
+        member = f"{organization}/{login}"
+        return frozenset(group.id for group in self.groups.values() if member in group.members)
 
 
 def load(path: Path) -> Register:
