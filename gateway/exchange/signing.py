@@ -10,20 +10,22 @@ import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from hashlib import sha256
 from typing import Any
 
 from consent import fhir as consent_fhir
-from consent.ages import birthday
-from consent.model import Directive, Provision
+from consent.ages import perhaps, surely
+from consent.delegation import life
+from consent.model import Delegation, DelegationKind, Directive, PatientContext, Provision
+from consent.policy import PolicySet
+from consent.provisions import within
 from consent.reading import Refusal
-from gateway.exchange import directives, evidence
+from gateway.exchange import acting, directives, evidence
 from gateway.exchange.person import ALL_TIERS, manifests, segment_name
 from gateway.records import facts as facts_
 from gateway.records.entry import unpack_segment
 from gateway.services import Services
-from gateway.store import accounts
+from gateway.store import accounts, own
 from gateway.store import charts as rows
 from gateway.store import evidence as evidence_rows
 from gateway.vault import ChartTier, Grant, Tier
@@ -43,6 +45,16 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Representative:
+    """Somebody with a recorded right to act; `charts` are their own."""
+
+    id: str
+    login: str
+    charts: frozenset[str]
+    right: Delegation
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
     """What is known before a Consent is read: the person's charts, their standing directives."""
 
@@ -50,7 +62,7 @@ class Ground:
     epochs: Mapping[str, int]
     organizations: frozenset[str]
     directives: tuple[Directive, ...]
-    births: tuple[tuple[date, date], ...]
+    acts: tuple[Representative, ...]
     proof: Proof | None
     context: consent_fhir.Context
 
@@ -86,6 +98,11 @@ async def ground(
     found, _ = directives.opened(
         [row for row in known.charts if row.id in keys], known.directives, keys, services
     )
+    person = PatientContext(
+        charts=charts,
+        birth=(min(b[0] for b in births), max(b[1] for b in births)) if births else None,
+    )
+    acts = await _representatives(charts, services)
     proof = await _proof(plain, charts, standing, services)
     context = consent_fhir.Context(
         id=id,
@@ -100,7 +117,7 @@ async def ground(
         person=_among("Practitioner", await _people(text, services)),
         group=_among("Group", set(services.register.groups)),
         record=(await _records(text, charts, services)).get,
-        signer=lambda ref, who, signed: _signer(ref, who, signed, charts, births, services),
+        signer=lambda ref, who, signed: _signer(ref, who, signed, person, acts, services.policy),
         assurance=lambda _: proof.assurance if proof else None,
         types=definitions.resources(),
         author=_among("Practitioner", await _authors(text, known.charts, services)),
@@ -110,7 +127,7 @@ async def ground(
         epochs={row.id: row.epoch for row in known.charts},
         organizations=frozenset(row.organization for row in known.charts),
         directives=found,
-        births=tuple(births),
+        acts=acts,
         proof=proof,
         context=context,
     )
@@ -163,20 +180,54 @@ async def _authors(
     return frozenset(who.rpartition("/")[2] for who in found)
 
 
+async def _representatives(
+    charts: frozenset[str], services: Services
+) -> tuple[Representative, ...]:
+    """Everybody with a recorded right to act for the patient, and the charts that are their own."""
+    found = []
+    for row in await services.db.read(own.MANDATES_ON, list(charts)):
+        mandate = own.MandateRow(*row)
+        right = acting.delegation(mandate, services)
+        account = await acting.own_account(mandate.login, services)
+        if right is not None and account is not None:
+            theirs = await rows.grounds(services.db, account.chart, "")
+            ids = frozenset(one.id for one in theirs.charts)
+            found.append(Representative(mandate.id, mandate.login, ids, right))
+    return tuple(found)
+
+
 def _signer(
     reference: str,
     patient: str,
     signed: int,
-    charts: frozenset[str],
-    births: Collection[tuple[date, date]],
-    services: Services,
+    person: PatientContext,
+    acts: Sequence[Representative],
+    policy: PolicySet,
 ) -> str | None:
-    """The chart of a patient who was surely old enough to sign on that day."""
-    if reference.removeprefix("Patient/") not in charts or not births:
-        return None
-    youngest = max(latest for _, latest in births)
-    of_age = birthday(youngest, services.policy.guardian_limited_age)
-    return patient if services.policy.day(signed) >= of_age else None
+    """Who signed: the patient's chart when surely old enough then, else the login of who had the
+    right to decide at that instant ("Patient/" their own chart, or "RelatedPerson/" the right)."""
+    kind, _, bare = reference.partition("/")
+    if kind == "Patient" and bare in person.charts:
+        return patient if surely(person, policy.guardian_limited_age, signed, policy) else None
+    held = [
+        one
+        for one in acts
+        if (kind == "Patient" and bare in one.charts)
+        or (kind == "RelatedPerson" and bare == one.id)
+    ]
+    if any(one.right.suspended for one in acts if one.login in {other.login for other in held}):
+        return None  # whoever was stopped decides nothing by another paper either
+    return next((one.login for one in held if _decides(one.right, person, signed, policy)), None)
+
+
+def _decides(right: Delegation, person: PatientContext, at: int, policy: PolicySet) -> bool:
+    """A parent decides for a child that surely has no say of its own yet, a court's guardian for
+    their ward; a mandate only lets read."""
+    if not within(at, *life(right, policy)):
+        return False
+    if right.kind is DelegationKind.GUARDIAN:
+        return not perhaps(person, policy.guardian_limited_age, at, policy)
+    return right.kind is DelegationKind.COURT
 
 
 # What it is worth
@@ -230,7 +281,7 @@ async def objections(
     """
     proof, source = on.proof, "Consent.source[x]"
     found = []
-    if proof is not None and proof.signer and proof.signer not in on.epochs:
+    if proof is not None and proof.signer and proof.signer not in _charts_of(read_as.performer, on):
         found.append(Refusal("evidence", source))
     if proof is not None and proof.single_use:
         rests = services.vault.digest("evidence", read_as.evidence.encode())
@@ -251,6 +302,13 @@ async def objections(
         if weaker or unsigned:
             found.append(Refusal("weaker", source))
     return tuple(found)
+
+
+def _charts_of(performer: str, on: Ground) -> frozenset[str]:
+    """The charts of who signed."""
+    if performer in on.epochs:
+        return frozenset(on.epochs)
+    return frozenset().union(*(one.charts for one in on.acts if one.login == performer))
 
 
 def refuses(provision: Provision | None) -> bool:

@@ -15,25 +15,27 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from consent import policy
 from gateway.auth import people
 from gateway.errors import Problem
-from gateway.exchange import ask, consents, emergency, evidence, loading, sources
+from gateway.exchange import acting, ask, consents, emergency, evidence, loading, sources
 from gateway.exchange.person import Evidence, evidence_place, pack_evidence
 from gateway.jobs.worker import Worker
 from gateway.services import Services, open_services
 from gateway.services.caller import OPERATOR, Caller
 from gateway.settings import Settings
 from gateway.store import charts as rows
+from gateway.store import own
 from gateway.store.migrate import migrate
 from gateway.vault import KeyFile
 from tests import public
 from tests.journeys.public_table import SITES
 
-FILE = Path(__file__).with_suffix("").parent / "pcf.toml"
+FILE = Path(__file__).parent / "pcf.toml"
 EXAMPLES = tomllib.loads(FILE.read_text("utf-8"))["example"]
 GUIDE = "ex-organization"
 PNG = b"\x89PNG\r\n\x1a\n an invented signature in ink"
@@ -69,7 +71,9 @@ ADDED: dict[str, dict[str, Any]] = {
 
 
 def _read(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((public.FOLDER / "ihe-pcf" / f"{name}.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(
+        (public.FOLDER / "ihe-pcf" / f"{name}.json").read_text("utf-8")
+    )
     return found
 
 
@@ -135,7 +139,9 @@ async def _filed(services: Services, folder: Path) -> dict[str, str]:
     given.append({"resourceType": "Patient", "id": "infant", "name": [{"text": "Baby Smith"}],
                   "gender": "female", "birthDate": "2022-05-01"})  # fmt: skip
     given += [_read(name) for name in RECORDS.values()]
-    plain = {k: v for k, v in _read("Observation-ex-weight").items() if k not in ("encounter", "text")}
+    plain = {
+        k: v for k, v in _read("Observation-ex-weight").items() if k not in ("encounter", "text")
+    }
     given += [plain | {"id": f"added-{name}"} | more for name, more in ADDED.items()]
     ids: dict[str, str] = {}
     site = services.maps.draft("fhir")
@@ -182,10 +188,15 @@ async def _treats(chart: str, login: str, services: Services) -> None:
     await services.db.do(put)
 
 
+def file_of(name: str) -> str:
+    """The guide's file of an example."""
+    return f"Consent-ex-{'' if name.startswith('dissent') else 'consent-'}{name}"
+
+
 async def recorded(town: County, example: dict[str, Any]) -> consents.Recorded:
     """The guide's example, recorded at the county's desk."""
     name = example["name"]
-    resource = _read(f"Consent-ex-{'' if name.startswith('dissent') else 'consent-'}{name}")
+    resource = _read(file_of(name))
     resource.pop("id")
     text = json.dumps(resource, ensure_ascii=False)
     if example.get("patient") == "infant":
@@ -254,7 +265,21 @@ async def table(folder: Path) -> list[tuple[str, list[Asked]]]:
 
 
 async def _mother(town: County) -> None:
-    """The mother acts for her infant."""
+    """The mother acts for her infant, since its birth; she has an account of her own."""
+    services, login = town.services, "mother"
+    infant, mother = town.ids["Patient/infant"], town.ids["Patient/ex-mother"]
+    born = int(datetime(2022, 5, 1, tzinfo=UTC).timestamp()) * 1_000_000
+    terms = acting.seal_terms(
+        infant, "right", login, "guardian", acting.Terms(start=born, relation="parent"), services
+    )
+    account = own.OwnRow(login, mother, "in-person", b"", b"", 1, b"", 0, 0, "clerk", born, 0)
+    right = own.MandateRow(infant, "right", login, "guardian", terms, 0, "clerk", born, 0)
+
+    def put(tx: Any) -> None:
+        tx.run(own.ADD_OWN, *account)
+        tx.run(own.PUT_MANDATE, *right)
+
+    await services.db.do(put)
 
 
 def printed(told: list[tuple[str, list[Asked]]]) -> Iterator[str]:
