@@ -72,6 +72,15 @@ DEFAULTS: dict[Default | None, tuple[Words, int]] = {
     "permit": (Words("默认可以", "by default"), 2),
 }
 
+# What "no" means depends on how closely a record is kept, and on a grant of emergency access.
+CLOSED = {
+    Tier.BASIC: DEFAULTS[None][0],
+    Tier.GENERAL: DEFAULTS[None][0],
+    Tier.RESTRICTED: Words("须有写明该类别的同意", "only after a consent that names the category"),
+    Tier.SEALED: Words("只对指名的人", "for persons who are named only"),
+}
+GRANTED = Words("凭紧急访问授权", "with a grant of emergency access")
+
 PURPOSES = {
     "TREAT": Words("诊疗", "treatment"),
     "COC": Words("诊疗协作", "coordination of care"),
@@ -217,8 +226,8 @@ def _name(policy: PolicySet) -> Iterator[Fact]:
 
 
 def _defaults(policy: PolicySet) -> Iterator[Fact]:
-    """For each tier: the purposes its table names, and those that some role may ask for."""
-    asked = frozenset().union(*policy.roles.values())
+    """For each tier: the purposes its table names, and those that staff may ask for."""
+    asked = frozenset().union(*policy.roles.values()) - policy.patient
     for tier in Tier:
         for code in sorted(asked | policy.defaults[tier].keys()):
             yield default_fact(policy, tier, code)
@@ -227,6 +236,9 @@ def _defaults(policy: PolicySet) -> Iterator[Fact]:
 def default_fact(policy: PolicySet, tier: Tier, code: str) -> Fact:
     """What holds for a tier and a purpose when nobody signed anything."""
     state, rank = DEFAULTS[policy.default(tier, code)]
+    if not rank:
+        granted = code == policy.emergency_override and tier is not Tier.SEALED
+        state = GRANTED if granted else CLOSED[tier]
     if rank and code not in policy.defaults[tier]:
         state = Words(f"{state.zh}（随所属的目的）", f"{state.en} (as the wider purpose)")
     of, what = purpose(code), TIERS[tier]

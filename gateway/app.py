@@ -152,8 +152,8 @@ async def running(services: Services) -> AsyncIterator[None]:
     """The MLLP door and the worker, for as long as the block lasts."""
     worker = Worker(services)
     tasks: list[asyncio.Task[Any]] = []
-    if services.settings.worker:
-        tasks.append(asyncio.create_task(worker.run()))
+    working = worker.run() if services.settings.worker else worker.watch()
+    tasks.append(asyncio.create_task(working))
     door = await mllp.open_door(services) if services.settings.mllp_port else None
     try:
         yield

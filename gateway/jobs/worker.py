@@ -24,6 +24,7 @@ UPKEEP_EVERY = 30.0
 PULL_EVERY = 5.0
 QUALITY_EVERY = 60.0
 REPLAY_EVERY = 0.05  # between two steps of a replay: a few hundred messages a second at most
+POLICY_EVERY = 1.0
 ATTEMPTS = 6
 
 
@@ -48,7 +49,18 @@ class Worker:
             self._every(PULL_EVERY, self.pull_some),
             self._every(QUALITY_EVERY, self.look_at_quality),
             self._every(REPLAY_EVERY, self.replay_some),
+            self.watch(),
         )
+
+    async def watch(self) -> None:
+        """Follow the policy in force until stopped: a decision reads it anew, but not everything
+        that goes by it is a decision."""
+        await self._every(POLICY_EVERY, self.look_at_policy)
+
+    async def look_at_policy(self) -> int:
+        """Take up the policy in force; never more to do."""
+        await self._services.policies.current()
+        return 0
 
     async def _every(self, pause: float, work: Callable[[], Awaitable[int]]) -> None:
         while not self._stopping.is_set():

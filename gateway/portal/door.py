@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from gateway.auth.people import clear_cookie, cookie_of, set_cookie
 from gateway.errors import Kind, Problem
-from gateway.portal import auditor, clinician, office, registrar
+from gateway.portal import auditor, clinician, office, policies, registrar
 from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Desk, Endpoint, Page, Portal, at
 from gateway.portal.headers import SecurityHeaders
 from gateway.portal.stories import People, Stories, Surroundings
@@ -64,6 +64,10 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/unmapped", office.decide_code, "it"),
         get("/releases", office.releases, "it"),
         post("/releases", office.decide_release, "it"),
+        get("/privacy/policy", policies.policy, "privacy"),
+        post("/privacy/policy", policies.propose, "privacy", upload=True),
+        get("/privacy/policy/file", policies.policy_file, "privacy"),
+        post("/privacy/policy/decide", policies.decide, "privacy"),
         get("/alarms", auditor.alarms, "it"),
         post("/alarms", auditor.settle, "it"),
         Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),

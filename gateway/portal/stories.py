@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.releases import SiteReleases
 from gateway.services.caller import Caller
 from gateway.settings import Settings
@@ -565,7 +566,7 @@ class UnmappedCode:
     reason: str = ""
 
 
-class Stories(Protocol):
+class Stories(PolicyStories, Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
     async def open_resident(

@@ -252,6 +252,12 @@ RELEASE_STATES = {
     "refused": Mark("✕", N_("已退回"), "quiet"),
 }
 
+POLICY_EFFECTS = {  # of a change of the county's policy
+    "opens": Mark("!", N_("更开放"), "warn"),
+    "closes": Mark("✓", N_("更严格"), "good"),
+    "changes": Mark("", N_("有改变"), "quiet"),
+}
+
 SEVERITIES = {
     "stop": Mark("✕", N_("无法读取"), "bad"),
     "hold": Mark("✕", N_("留待处理"), "bad"),
@@ -296,6 +302,9 @@ SOURCE_STATES = {
 
 # What just happened, said once on the next page.
 NOTICES = {
+    "policy-proposed": N_("已提交。请另一位隐私保护员阅读改变并决定。"),
+    "policy-approve": N_("已批准：新的规则从现在起在所有进程生效。"),
+    "policy-refuse": N_("已退回，规则没有改变。"),
     "accepted": N_("已记录：结果获得认可。"),
     "declined": N_("已记录：不予认可及其理由。"),
     "put-back": N_("病历已放回。"),

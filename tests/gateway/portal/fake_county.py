@@ -299,6 +299,7 @@ ACCOUNTS = (
     DemoAccount("lin", PASSWORD, "林岚（演示）", PEOPLE, "registrar"),
     DemoAccount("gu", PASSWORD, "顾清（演示）", COUNTY, "auditor"),
     DemoAccount("he", PASSWORD, "贺舟（演示）", COUNTY, "it"),
+    DemoAccount("bai", PASSWORD, "白宁（演示）", COUNTY, "privacy"),
 )
 
 
