@@ -1,6 +1,7 @@
 """Which protected categories a record belongs to: code lists, departments and words. Labels only rise.
 
-The lists are `consent/codes/*.csv`, reviewed like code. A source's own labels can raise, never lower.
+The lists are `consent/codes/*.csv`, reviewed like code; a county adds rows of its own and takes none
+away. A source's own labels can raise, never lower.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import csv
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -21,11 +22,13 @@ from consent.model import CONFIDENTIALITY
 V3_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 V3_ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 HEALTH_CHECK = "health-check"
+_REVISION = b"2"  # of the rules that are no list: a change of them makes records be labelled again
 
 # Where a code that looks like ICD-10 is one, whatever its dictionary calls itself.
 _DIAGNOSIS_TYPES = frozenset({"Condition", "Encounter", "EpisodeOfCare", "FamilyMemberHistory"})
 _ICD_SYSTEM = re.compile(r"icd-?10|2\.16\.156\.10011\.2\.3\.3\.11", re.IGNORECASE)
 _STEM = re.compile(r"[A-Z]\d\d")
+_ATC = re.compile(r"\batc\b|2\.16\.840\.1\.113883\.6\.73", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _REMEMBERED = 20_000  # texts up to 40 characters (item names) and code sets; then start again
 
@@ -35,8 +38,9 @@ class LabelFacts(Struct, frozen=True):
 
     `codes` are all codings (system, code) of the record, `texts` its displays, conclusions and
     narrative, `departments` the names of ordering, performing and visit departments,
-    `encounter_class` "health-check" for such encounters, `given` the source's own security labels
-    (system, code).
+    `encounter_class` the class of the visit, or "health-check" where the visit is one, `given` the
+    source's own security labels (system, code), inline ones too. `organization` are id and name of
+    who sent it, `identifiers` (system, value) of a Patient.
     """
 
     type: str
@@ -45,15 +49,21 @@ class LabelFacts(Struct, frozen=True):
     departments: tuple[str, ...] = ()
     encounter_class: str | None = None
     given: tuple[tuple[str, str], ...] = ()
+    organization: tuple[str, str] = ("", "")
+    identifiers: tuple[tuple[str, str], ...] = ()
 
 
 class Labels(Struct, frozen=True):
-    """The labels of one record and the version of the rules that found them."""
+    """The labels of one record and the version of the rules that found them.
+
+    `health_check` is no label: what hangs on such a record is of a health check.
+    """
 
     confidentiality: str
     sensitivities: frozenset[str]
     rules_version: str
     notifiable: bool = False
+    health_check: bool = False
 
     def raised_by(self, other: Labels) -> Labels:
         """The stricter of both in every respect; the rules version is the other's."""
@@ -64,6 +74,7 @@ class Labels(Struct, frozen=True):
             sensitivities=self.sensitivities | other.sensitivities,
             rules_version=other.rules_version,
             notifiable=self.notifiable or other.notifiable,
+            health_check=self.health_check or other.health_check,
         )
 
 
@@ -89,8 +100,9 @@ class _Words:
 
     def found(self, text: str) -> Iterator[_Mark]:
         text = _plain(text)
-        for match in self.chinese.finditer(text):
-            yield from self._counted(match[0], text)
+        if not text.isascii():
+            for match in self.chinese.finditer(text):
+                yield from self._counted(match[1], text)
         for match in self.latin.finditer(text):
             word = match[0].lower()
             before = text[max(match.start() - 1, 0) : match.start()]
@@ -110,17 +122,24 @@ class _Words:
 
 @dataclass
 class Labeller:
-    """The rules of one folder of lists; `version` is a hash of the lists."""
+    """The rules of one folder of lists and the county's own; `version` is a hash of them."""
 
     version: str
     diagnoses: Mapping[str, tuple[_Mark, ...]]  # by three-character stem
     notifiable: frozenset[str]
     items: Mapping[tuple[str, str], tuple[_Mark, ...]]
+    medicines: Mapping[str, tuple[_Mark, ...]]  # by the beginning of an ATC code
     departments: tuple[tuple[str, _Mark], ...]
+    organizations: tuple[tuple[str, _Mark], ...]
+    persons: Mapping[tuple[str, str], tuple[_Mark, ...]]  # value empty: any
+    visits: tuple[str, ...]  # what a visit is called that is a health check
     words: _Words
     levels: Mapping[str, str]  # the level each sensitivity stands at
+    sensitivities: frozenset[str]  # all that the lists speak of
     _texts: dict[str, tuple[_Mark, ...]] = field(default_factory=dict)
     _names: dict[str, tuple[_Mark, ...]] = field(default_factory=dict)
+    _senders: dict[tuple[str, str], tuple[_Mark, ...]] = field(default_factory=dict)
+    _visits: dict[str, tuple[_Mark, ...]] = field(default_factory=dict)
 
     def label(self, facts: LabelFacts) -> Labels:
         """The labels of one record. Never raises on strange content."""
@@ -128,6 +147,8 @@ class Labeller:
         notifiable = False
         for coding in facts.codes:
             marks += self.items.get(coding, ())
+            if _ATC.search(coding[0]):
+                marks += self._of_medicine(coding[1])
             stem = self._stem(facts.type, *coding)
             if stem is not None:
                 marks += self.diagnoses.get(stem, ())
@@ -136,13 +157,48 @@ class Labeller:
             marks += self._of_text(text)
         for name in facts.departments:
             marks += self._of_department(name)
+        marks += self._of_sender(facts.organization)
+        for system, value in facts.identifiers:
+            marks += (*self.persons.get((system, ""), ()), *self.persons.get((system, value), ()))
+        checked = self._is_check(facts)
         level, sensitivities = self._given(facts.given)
         for mark in marks:
-            if mark.only and mark.only != facts.encounter_class:
+            if mark.only and not checked:
                 continue
             sensitivities.add(mark.sensitivity)
             level = max(level, CONFIDENTIALITY.index(mark.confidentiality))
-        return Labels(CONFIDENTIALITY[level], frozenset(sensitivities), self.version, notifiable)
+        return Labels(
+            CONFIDENTIALITY[level], frozenset(sensitivities), self.version, notifiable, checked
+        )
+
+    def _is_check(self, facts: LabelFacts) -> bool:
+        names = facts.departments
+        if facts.encounter_class:
+            names = (*names, facts.encounter_class)
+        if facts.type == "Encounter":
+            names = (*names, *(code for _, code in facts.codes), *facts.texts)
+        return any(self._of_visit(name) for name in names)
+
+    def _of_visit(self, name: str) -> tuple[_Mark, ...]:
+        return _remembered(self._visits, name, self._visit)
+
+    def _visit(self, name: str) -> Iterator[_Mark]:
+        name = _plain(name).lower()
+        return (_CHECKED for word in self.visits if word in name)
+
+    def _of_medicine(self, code: str) -> Iterator[_Mark]:
+        code = unicodedata.normalize("NFKC", code).strip().upper()
+        for length in range(1, len(code[:7]) + 1):
+            yield from self.medicines.get(code[:length], ())
+
+    def _of_sender(self, sender: tuple[str, str]) -> tuple[_Mark, ...]:
+        known = self._senders.get(sender)
+        if known is None:
+            id, name = sender[0], _plain(sender[1]).lower()
+            known = self._senders[sender] = tuple(
+                mark for word, mark in self.organizations if word == f"={id}" or word in name
+            )
+        return known
 
     def _stem(self, type: str, system: str, code: str) -> str | None:
         if type not in _DIAGNOSIS_TYPES and not _ICD_SYSTEM.search(system):
@@ -175,6 +231,9 @@ class Labeller:
         return level, sensitivities
 
 
+_CHECKED = _Mark("", "N")  # only its being there counts
+
+
 def label(facts: LabelFacts) -> Labels:
     """The labels of one record by the shipped lists; a few microseconds for a laboratory result."""
     return shipped().label(facts)
@@ -186,40 +245,92 @@ def shipped() -> Labeller:
     return read(Path(__file__).parent / "codes")
 
 
-def read(folder: Path) -> Labeller:
-    """Read a folder of lists. Raises ValueError naming file and line of a row it cannot mean."""
-    names = ("departments", "diagnoses", "health-check", "items", "notifiable", "words")
-    digest = hashlib.sha256()
+_LISTS = (
+    "departments",
+    "diagnoses",
+    "health-check",
+    "health-check-visits",
+    "items",
+    "medicines",
+    "notifiable",
+    "organizations",
+    "persons",
+    "words",
+)
+
+
+def read(folder: Path, county: Path | None = None) -> Labeller:
+    """Read a folder of lists, and the rows a county adds in files of the same names and columns.
+
+    Raises ValueError naming file and line of a row it cannot mean, or a file it does not know.
+    """
+    digest = hashlib.sha256(_REVISION)
     tables: dict[str, list[dict[str, str]]] = {}
-    for name in names:
+    for name in _LISTS:
         text = (folder / f"{name}.csv").read_bytes()
         digest.update(name.encode() + b"\0" + hashlib.sha256(text).digest())
         tables[name] = list(_rows(f"{name}.csv", text.decode()))
+    for path in sorted(county.glob("*.csv")) if county is not None else ():
+        name = path.stem
+        if name not in tables:
+            raise ValueError(f"{path.name}: there is no list of this name")
+        text = path.read_bytes()
+        digest.update(b"+" + name.encode() + b"\0" + hashlib.sha256(text).digest())
+        tables[name] += _rows(path.name, text.decode("utf-8-sig"), _columns(folder, name))
     diagnoses: dict[str, list[_Mark]] = {}
     for row in tables["diagnoses"]:
         for stem in _stems(row):
             diagnoses.setdefault(stem, []).append(_mark(row))
-    items: dict[tuple[str, str], list[_Mark]] = {}
-    for row in tables["items"]:
-        items.setdefault((row["system"], row["code"]), []).append(_mark(row))
-    for row in tables["health-check"]:
-        items.setdefault((row["system"], row["code"]), []).append(
-            _Mark("IDS", "V", only=HEALTH_CHECK)
-        )
+    checked = [
+        row | {"sensitivity": "IDS", "confidentiality": "V", "only": HEALTH_CHECK}
+        for row in tables["health-check"]
+    ]
+    items = _marks(tables["items"], "system", "code")
+    for coding, found in _marks(checked, "system", "code").items():
+        items[coding] = (*items.get(coding, ()), *found)
     levels = {
         row["sensitivity"]: row["confidentiality"]
         for row in (*tables["words"], *tables["diagnoses"])
         if row["confidentiality"] and not row.get("only") and row["confidentiality"] != "V"
     }
+    persons = [row | {"confidentiality": "V"} for row in tables["persons"]]
+    medicines: dict[str, list[_Mark]] = {}
+    for row in tables["medicines"]:
+        medicines.setdefault(row["begins"].upper(), []).append(_mark(row))
     return Labeller(
         version=digest.hexdigest(),
         diagnoses={stem: tuple(marks) for stem, marks in diagnoses.items()},
         notifiable=frozenset(stem for row in tables["notifiable"] for stem in _stems(row)),
-        items={coding: tuple(marks) for coding, marks in items.items()},
+        items=items,
+        medicines={begins: tuple(marks) for begins, marks in medicines.items()},
         departments=tuple((row["contains"].lower(), _mark(row)) for row in tables["departments"]),
+        organizations=tuple((r["contains"].lower(), _mark(r)) for r in tables["organizations"]),
+        persons=_marks(persons, "system", "value"),
+        visits=tuple(row["contains"].lower() for row in tables["health-check-visits"]),
         words=_words(tables["words"]),
         levels=levels,
+        sensitivities=frozenset(
+            row["sensitivity"]
+            for table in (*tables.values(), checked)
+            for row in table
+            if "sensitivity" in row
+        ),
     )
+
+
+def _columns(folder: Path, name: str) -> list[str]:
+    lines = (folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    return next(csv.reader(line for line in lines if not line.startswith("#")))
+
+
+def _marks(
+    rows: Iterable[Mapping[str, str]], first: str, second: str
+) -> dict[tuple[str, str], tuple[_Mark, ...]]:
+    found: dict[tuple[str, str], tuple[_Mark, ...]] = {}
+    for row in rows:
+        place = row[first], row[second]
+        found[place] = (*found.get(place, ()), _mark(row))
+    return found
 
 
 def _words(rows: list[dict[str, str]]) -> _Words:
@@ -235,26 +346,39 @@ def _words(rows: list[dict[str, str]]) -> _Words:
         if row["word"].endswith("*"):
             beginnings.add(key)
     return _Words(
-        chinese=_any_of((word for word in marks if not word.isascii()), re.NOFLAG),
+        # Looked ahead for, so that a word which begins inside another is found as well.
+        chinese=_any_of((word for word in marks if not word.isascii()), re.NOFLAG, "(?=(%s))"),
         latin=_any_of((word for word in marks if word.isascii()), re.IGNORECASE | re.ASCII),
-        marks={word: tuple(found) for word, found in marks.items()},
+        marks={
+            word: tuple(mark for short in marks if word.startswith(short) for mark in marks[short])
+            for word in marks
+        },
         exact=exact,
         beginnings=frozenset(beginnings),
     )
 
 
-def _any_of(words: Iterable[str], flags: re.RegexFlag) -> re.Pattern[str]:
+def _any_of(words: Iterable[str], flags: re.RegexFlag, around: str = "%s") -> re.Pattern[str]:
     longest_first = sorted(words, key=len, reverse=True)
-    return re.compile("|".join(re.escape(word) for word in longest_first), flags)
+    return re.compile(around % "|".join(re.escape(word) for word in longest_first), flags)
 
 
-def _rows(name: str, text: str) -> Iterator[dict[str, str]]:
+def _rows(name: str, text: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
-    for number, row in enumerate(csv.DictReader(lines), start=2):
+    reader = csv.DictReader(lines)
+    if columns is not None and list(reader.fieldnames or ()) != list(columns):
+        raise ValueError(f"{name}: the columns are {','.join(columns)}")
+    for number, row in enumerate(reader, start=2):
         if None in row or None in row.values():
             raise ValueError(f"{name}: row {number} has too many or too few columns")
         if row.get("confidentiality", "") not in ("", *CONFIDENTIALITY):
             raise ValueError(f"{name}: row {number} names an unknown confidentiality")
+        if not next(value for key, value in row.items()):
+            raise ValueError(f"{name}: row {number} says nothing in its first column")
+        try:
+            re.compile(row.get("near", ""))
+        except re.error:
+            raise ValueError(f"{name}: row {number} has a pattern that is none") from None
         yield row
 
 

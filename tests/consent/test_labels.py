@@ -247,26 +247,125 @@ def test_a_row_that_cannot_be_meant_is_refused(tmp_path: Path, file: str, line: 
         labels.read(tmp_path / "codes")
 
 
-def test_no_two_words_overlap_so_that_one_hides_the_other() -> None:
-    words = sorted(shipped().words.marks)
-    for one in words:
-        for other in words:
-            overlap = any(one.endswith(other[:n]) for n in range(1, len(other)))
-            if one == other or one.isascii() or not overlap:
-                continue
-            kinds = {
-                mark.sensitivity for word in (one, other) for mark in shipped().words.marks[word]
-            }
-            assert len(kinds) == 1, (one, other)
+def test_a_word_that_begins_inside_another_is_found_too(tmp_path: Path) -> None:
+    county = tmp_path / "county"
+    county.mkdir()
+    header = "word,sensitivity,confidentiality,near,only,why\n"
+    rows = "人工流产术后抑,IDS,R,,,\n人工流产术后,STD,R,,,\n"
+    (county / "words.csv").write_text(header + rows, encoding="utf-8")
+    labeller = labels.read(CODES, county)
+
+    found = labeller.label(LabelFacts("Condition", texts=("人工流产术后抑郁",)))
+
+    assert found.sensitivities == {"IDS", "STD", "SEX", "PSY"}
 
 
 def test_every_category_of_the_lists_is_known_to_both_presets() -> None:
-    labeller = shipped()
-    marks = [
-        *(mark for found in labeller.diagnoses.values() for mark in found),
-        *(mark for found in labeller.items.values() for mark in found),
-        *(mark for found in labeller.words.marks.values() for mark in found),
-        *(mark for _, mark in labeller.departments),
-    ]
     for preset in ("cn-optin", "opt-out"):
-        assert {mark.sensitivity for mark in marks} <= policy.load(preset, "UTC").known_labels
+        assert shipped().sensitivities <= policy.load(preset, "UTC").known_labels
+    assert {"HIV", "STD", "PSY", "SEX", "GDIS", "SDV", "IDS", "ETHUD"} <= shipped().sensitivities
+
+
+# Protected categories, row by row.
+
+ATC = "http://www.whocc.no/atc"
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "sensitivities"),
+    [
+        (LabelFacts("MedicationRequest", ((ATC, "J05AR10"),)), "R", {"HIV"}),
+        (LabelFacts("MedicationRequest", ((ATC, "J05AE30"),)), "N", set()),
+        (
+            LabelFacts("MedicationRequest", (("urn:oid:2.16.840.1.113883.6.73", "N05AN01"),)),
+            "R",
+            {"PSY"},
+        ),
+        (LabelFacts("MedicationRequest", (("urn:local", "N05AN01"),)), "N", set()),
+        (LabelFacts("MedicationRequest", texts=("洛匹那韦利托那韦片",)), "R", {"HIV"}),
+        (LabelFacts("MedicationRequest", texts=("奈玛特韦片/利托那韦片",)), "N", set()),
+        (LabelFacts("MedicationRequest", texts=("拉米夫定片",)), "N", set()),
+        (LabelFacts("MedicationRequest", texts=("拉米夫定+替诺福韦",)), "R", {"HIV"}),
+        (LabelFacts("Observation", ((LOINC, "14334-7"),)), "R", {"PSY"}),
+        (LabelFacts("Observation", texts=("血锂测定",)), "R", {"PSY"}),
+        (LabelFacts("Observation", texts=("Lithium level",)), "R", {"PSY"}),
+        (LabelFacts("Observation", texts=("lithium battery",)), "N", set()),
+        (LabelFacts("Observation", ((LOINC, "6896-5"),)), "R", {"PSY"}),
+        (LabelFacts("Observation", ((LOINC, "21198-7"),)), "R", {"SEX"}),
+        (LabelFacts("Specimen", texts=("精液",)), "R", {"SEX"}),
+        (LabelFacts("Observation", ((LOINC, "29770-5"),)), "R", {"GDIS"}),
+        (LabelFacts("DiagnosticReport", texts=("BRCA1/2基因突变检测",)), "R", {"GDIS"}),
+        (LabelFacts("DiagnosticReport", texts=("病原NGS检测",)), "N", set()),
+        (LabelFacts("DiagnosticReport", texts=("肿瘤NGS基因突变",)), "R", {"GDIS"}),
+        (LabelFacts("DiagnosticReport", texts=("单活女胎",)), "V", {"SEX"}),
+        (LabelFacts("Observation", ((LOINC, "11882-8"),)), "V", {"SEX"}),
+        (LabelFacts("DiagnosticReport", texts=("羊水细胞染色体核型分析",)), "V", {"SEX", "GDIS"}),
+        (LabelFacts("Observation", texts=("羊水深度 52 mm",)), "N", set()),
+        (LabelFacts("Observation", departments=("IVF中心",)), "R", {"SEX"}),
+        (LabelFacts("Condition", texts=("提供精确治疗",)), "N", set()),
+        (LabelFacts("Condition", ((GB, "T74.200"),)), "R", {"SDV"}),
+        (LabelFacts("DiagnosticReport", texts=("法医临床：人身损害鉴定",)), "R", {"SDV"}),
+        (LabelFacts("Observation", organization=("x", "县精神病医院")), "R", {"PSY"}),
+        (LabelFacts("Observation", organization=("x", "县妇幼保健计划生育服务中心")), "N", set()),
+    ],
+)
+def test_each_row_of_the_protected_categories(
+    facts: LabelFacts, level: str, sensitivities: set[str]
+) -> None:
+    assert of(facts) == (level, sensitivities)
+
+
+def test_a_denial_of_a_disease_raises_as_the_disease_does() -> None:
+    assert of(LabelFacts("DocumentReference", texts=("否认HIV感染史",))) == ("R", {"HIV"})
+
+
+def test_a_record_of_a_health_check_is_known_by_its_visit_or_its_department() -> None:
+    item = (LOINC, "63557-3")
+    assert of(LabelFacts("Observation", (item,), departments=("健康体检中心",)))[0] == "V"
+    assert of(LabelFacts("Observation", (item,), departments=("感染科",)))[0] == "N"
+    visit = LabelFacts("Encounter", departments=("体检中心",))
+    assert label(visit).health_check
+    assert not label(LabelFacts("Encounter")).health_check
+
+
+# The county's own rows.
+
+
+def test_a_county_adds_rows_and_takes_none_away(tmp_path: Path) -> None:
+    (tmp_path / "persons.csv").write_text(
+        "system,value,sensitivity,why\nurn:military,,VIP,\nurn:staff,S1,EMP,\n", encoding="utf-8"
+    )
+    (tmp_path / "organizations.csv").write_text(
+        "contains,sensitivity,confidentiality,why\n=kangning,PSY,R,\n", encoding="utf-8"
+    )
+    own = labels.read(CODES, tmp_path)
+
+    def of_person(system: str, value: str) -> Labels:
+        return own.label(LabelFacts("Patient", identifiers=((system, value),)))
+
+    assert of_person("urn:military", "军字第1号") == Labels("V", frozenset({"VIP"}), own.version)
+    assert of_person("urn:staff", "S1").confidentiality == "V"
+    assert of_person("urn:staff", "S2").confidentiality == "N"
+    assert own.label(
+        LabelFacts("Observation", organization=("kangning", "康宁"))
+    ).sensitivities == {"PSY"}
+    assert own.version != shipped().version
+    assert own.items == shipped().items
+    assert own.words.marks == shipped().words.marks
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("wrods.csv", "word,sensitivity,confidentiality,near,only,why\n"),
+        ("words.csv", "word,sensitivity\n某词,PSY\n"),
+        ("words.csv", "word,sensitivity,confidentiality,near,only,why\n,PSY,R,,,\n"),
+        ("words.csv", "word,sensitivity,confidentiality,near,only,why\n某词,PSY,R,(,,\n"),
+    ],
+)
+def test_a_county_file_that_cannot_be_meant_is_refused(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=name):
+        labels.read(CODES, tmp_path)
