@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -147,9 +147,10 @@ class Labeller:
         notifiable = False
         for coding in facts.codes:
             marks += self.items.get(coding, ())
-            if _ATC.search(coding[0]):
+            icd, atc = _kinds(coding[0])
+            if atc:
                 marks += self._of_medicine(coding[1])
-            stem = self._stem(facts.type, *coding)
+            stem = _stem(coding[1]) if icd or facts.type in _DIAGNOSIS_TYPES else None
             if stem is not None:
                 marks += self.diagnoses.get(stem, ())
                 notifiable = notifiable or stem in self.notifiable
@@ -200,12 +201,6 @@ class Labeller:
             )
         return known
 
-    def _stem(self, type: str, system: str, code: str) -> str | None:
-        if type not in _DIAGNOSIS_TYPES and not _ICD_SYSTEM.search(system):
-            return None
-        match = _STEM.match(unicodedata.normalize("NFKC", code).strip().upper())
-        return None if match is None else match[0]
-
     def _of_text(self, text: str) -> tuple[_Mark, ...]:
         if len(text) > 40:
             return tuple(self.words.found(text))
@@ -229,6 +224,17 @@ class Labeller:
                 sensitivities.add(code)
                 level = max(level, CONFIDENTIALITY.index(self.levels.get(code, "N")))
         return level, sensitivities
+
+
+@lru_cache(maxsize=1024)
+def _kinds(system: str) -> tuple[bool, bool]:
+    """Whether a system's codes are of ICD-10, and of ATC."""
+    return _ICD_SYSTEM.search(system) is not None, _ATC.search(system) is not None
+
+
+def _stem(code: str) -> str | None:
+    match = _STEM.match(unicodedata.normalize("NFKC", code).strip().upper())
+    return None if match is None else match[0]
 
 
 _CHECKED = _Mark("", "N")  # only its being there counts

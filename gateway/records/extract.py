@@ -60,6 +60,11 @@ _CODE = {
     "DocumentReference": "type",
 }
 _BINARY = re.compile(r"Binary/([0-9a-f]{32})")
+INLINE_LABEL = (
+    "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
+)
+_TAG = re.compile(r"<[^>]{0,4000}>")
+_READABLE = ("text/", "application/xml", "application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class Said:
     texts: tuple[str, ...]
     codings: tuple[tuple[str, str], ...]
     subjects: tuple[str, ...]
-    labels: tuple[tuple[str, str], ...]  # (system, code) of meta.security
+    labels: tuple[tuple[str, str], ...]  # (system, code) of meta.security, also of its elements
     departments: tuple[str, ...]
 
 
@@ -106,13 +111,17 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         match resource.get(name):
             case {"reference": str(target)}:
                 subjects.append(target)
-    texts, codings = _texts(resource, [], [])
+    texts: list[str] = []
+    codings: list[tuple[str, str]] = []
+    inline: list[tuple[str, str]] = []
+    _texts(resource, texts, codings, inline)
     links = list(_links(resource))
     if kind == "ImagingStudy":
         code, category = _imaged(resource)
         links += [("identifier", digest) for digest in _numbers(resource)]
     if kind == "Binary":
         texts += _written(resource)
+    given = [*_listed(_meta(resource).get("security")), *_labels_of(resource)]
     return Said(
         type=kind,
         codes=tuple(dict.fromkeys(f"{s}|{c}" for s, c in _codings(code))),
@@ -125,18 +134,34 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         texts=tuple(texts),
         codings=tuple(dict.fromkeys(codings)),
         subjects=tuple(dict.fromkeys(subjects)),
-        labels=tuple(_codings([{"coding": _listed(_meta(resource).get("security"))}])),
+        labels=(*_codings([{"coding": given}]), *inline),
         departments=tuple(_departments(resource)),
     )
 
 
-def _written(binary: Mapping[str, Any]) -> Iterator[str]:
-    """What a Binary that holds plain text says."""
-    if str(binary.get("contentType", "")).startswith("text/plain"):
+def _written(attachment: Mapping[str, Any]) -> Iterator[str]:
+    """What a Binary or an Attachment says whose content is text; in tags, also what they part."""
+    if str(attachment.get("contentType", "")).startswith(_READABLE):
         try:
-            yield base64.b64decode(str(binary.get("data", "")), validate=True).decode()
+            data = base64.b64decode(str(attachment.get("data", "")), validate=True)
         except ValueError:  # of bytes that are no text the labels of its document speak
             return
+        for charset in ("utf-8", "gb18030"):
+            try:
+                text = data.decode(charset)
+            except ValueError:
+                continue
+            yield text
+            if "<" in text:
+                yield _TAG.sub("", text)
+            return
+
+
+def _labels_of(resource: Mapping[str, Any]) -> Iterator[Any]:
+    """DocumentReference.securityLabel, which says of the document what meta.security says."""
+    for one in _listed(resource.get("securityLabel")):
+        if type(one) is dict:
+            yield from _listed(one.get("coding"))
 
 
 def _meta(resource: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -238,25 +263,38 @@ _WORDS = frozenset(
 _ABOUT_OTHERS = frozenset({"subject", "patient"})
 
 
+_DEEP = 40
+
+
 def _texts(
-    value: Any, found: list[str], coded: list[tuple[str, str]], depth: int = 0
-) -> tuple[list[str], list[tuple[str, str]]]:
-    """Every displayed word of the resource, and every coding (system, code) in it."""
+    value: Any,
+    found: list[str],
+    coded: list[tuple[str, str]],
+    inline: list[tuple[str, str]],
+    depth: int = 0,
+) -> None:
+    """Every displayed word of the resource, every coding (system, code) in it, and inline labels."""
     if type(value) is dict:
-        if depth < 7:
+        if depth < _DEEP:
             for name, inner in value.items():
                 kind = type(inner)
                 if kind is str:
                     if name in _WORDS:
                         found.append(inner)
-                    elif name == "code" and type(system := value.get("system", "")) is str:
-                        coded.append((system, inner))
+                    elif name == "code":
+                        if type(system := value.get("system", "")) is str:
+                            coded.append((system, inner))
+                    elif name == "div":
+                        found.append(_TAG.sub("", inner))
+                    elif name == "data" and "contentType" in value and depth:
+                        found.extend(_written(value))
+                    elif name == "url" and inner == INLINE_LABEL:
+                        inline.extend(_codings([{"coding": value.get("valueCoding")}]))
                 elif (kind is dict or kind is list) and name not in _ABOUT_OTHERS:
-                    _texts(inner, found, coded, depth + 1)
-    elif type(value) is list and depth < 7:
+                    _texts(inner, found, coded, inline, depth + 1)
+    elif type(value) is list and depth < _DEEP:
         for inner in value:
-            _texts(inner, found, coded, depth + 1)
-    return found, coded
+            _texts(inner, found, coded, inline, depth + 1)
 
 
 def _departments(resource: Mapping[str, Any]) -> Iterator[str]:
