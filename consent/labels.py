@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from consent.model import CONFIDENTIALITY
 
+SHIPPED = Path(__file__).parent / "codes"
 V3_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 V3_ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 HEALTH_CHECK = "health-check"
@@ -248,7 +249,7 @@ def label(facts: LabelFacts) -> Labels:
 @cache
 def shipped() -> Labeller:
     """The labeller of `consent/codes`, read once."""
-    return read(Path(__file__).parent / "codes")
+    return read(SHIPPED)
 
 
 _LISTS = (

@@ -39,6 +39,9 @@ class Settings:
     catalogue: Path = setting(
         Path(), "folder of the county's members.csv and entitlements.csv; empty is none"
     )
+    labels: Path = setting(
+        Path(), "folder of the county's own rows of the label lists; empty is none"
+    )
     node: str = setting("gateway", "name of this process group in the access log")
     policy: Literal["", "cn-optin", "opt-out"] = setting(
         "", "consent preset the county is founded with; empty is cn-optin"

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     EXPORT = "export"
     CREATE = "create"
     UPDATE = "update"
+    RELABEL = "relabel"
     FILED = "filed"
     QUARANTINED = "quarantined"
     DECISION = "decision"
@@ -119,6 +120,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.EXPORT: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "disclose"), "R"),
     Kind.CREATE: _rest("create", "C"),
     Kind.UPDATE: _rest("update", "U"),
+    Kind.RELABEL: _dicom("110113", "110135", "U"),
     Kind.FILED: Pattern(Code(_DCM, "110107"), Code(_INTERACTION, "create"), "C"),
     Kind.QUARANTINED: Pattern(Code(_DCM, "110107"), Code(_LIFECYCLE, "hold"), "C"),
     Kind.DECISION: _CONSENT,

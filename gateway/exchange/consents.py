@@ -21,9 +21,9 @@ from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
 from gateway.exchange import directives, signing
 from gateway.exchange.ask import nothing, settled
-from gateway.exchange.filing import add_segment
 from gateway.exchange.patients import charts_of
 from gateway.exchange.person import ALL_TIERS, head_name, manifests
+from gateway.exchange.shelves import add_segment
 from gateway.records import merge
 from gateway.records.entry import Entry, Nature, pack_head, unpack_head
 from gateway.records.instant import instant_text, moment

@@ -15,20 +15,29 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from consent.model import CONFIDENTIALITY
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import joining, relations, snapshots, unmapped_queue
+from gateway.exchange import joining, labelling, relations, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.kept import opened
-from gateway.exchange.person import head_name, segment_name
-from gateway.exchange.planning import Plan, Planned, meet_neighbours, prepare
+from gateway.exchange.planning import Plan, Planned, inherited, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
+from gateway.exchange.shelves import add_segment, head_name, segment_name
 from gateway.identity import matching
 from gateway.records import facts as facts_
 from gateway.records import merge
-from gateway.records.entry import Entry, Head, Nature, pack_head, pack_segment, unpack_head
+from gateway.records.entry import (
+    Entry,
+    Head,
+    Links,
+    Nature,
+    Segment,
+    pack_head,
+    unpack_head,
+    unpack_segment,
+)
+from gateway.records.entry import standing as standing_in
 from gateway.records.instant import instant_text
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -251,22 +260,27 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     """
     plan.issues.clear()
     plan.written.clear()
-    chart = plan.chart
+    chart, rules = plan.chart, services.rules
     tx.run(
         rows.ADD_CHART,
-        chart, rows.bucket_of(chart), plan.organization, chart, 0, 0, 0, b"", b"", plan.at,
+        chart, rows.bucket_of(chart), plan.organization, chart, 0, 0, 0, b"", b"", rules, plan.at,
     )  # fmt: skip
     count = len(plan.resources)
-    high, _, _, sealed_facts = rows.take(tx, chart, count)
-    seq = high - count
+    taken = rows.take_to_write(tx, chart, count, rules)
+    seq, sealed_facts = taken.seq, taken.facts
+    high = seq + count
     if plan.joins and not _join(tx, plan, sealed_facts, services):
         return 0
-    standing = rows.standing(tx, [one.mapped.id for one in plan.resources])
+    resources = _on_checks(tx, plan, services)
+    if taken.highest > Tier.GENERAL:
+        resources = inherited(resources, services, _kept_closely(tx, plan))
+    standing = rows.standing(tx, [one.mapped.id for one in resources])
     written: dict[Tier, list[tuple[Nature, Entry]]] = {}
     versions = relabelled = 0
     passed_over: set[str] = set()
     added: list[tuple[object, ...]] = []
-    for one in plan.resources:
+    ends = labels_end = taken.labelled  # what is to be said of the chart's labels then
+    for one in resources:
         seq += 1
         if one.mapped.id in plan.telling and not versions:
             continue  # nothing was read otherwise, so there is nothing to tell of
@@ -300,7 +314,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
                 lost = snapshots.missing(old.entry, planned.said)
                 plan.issues.extend(snapshots.told(one.mapped.place) if lost else ())
             # Labels only rise: what was closely kept stays so.
-            planned = _raised(planned, old.nature, Tier(before.tier))
+            planned = _raised(planned, old.nature, Tier(before.tier), services)
             relabelled += _labels(planned.nature) != _labels(old.nature)
             tx.run(rows.RETIRE, rows.bucket_of(chart), chart, before.seq)
             if planned.tier != before.tier:
@@ -313,6 +327,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         written.setdefault(planned.tier, []).append((planned.nature, entry))
         plan.fresh.add(row.id)
         versions += 1
+        ends = _left_to_do(ends, planned, before, taken, rules)
         plan.written.append(one.mapped.type)
         if one.mapped.type in relations.TELLING and one.mapped.mode != "reference":
             relabelled += 1
@@ -321,6 +336,9 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         tx.many(rows.ADD_RECORD, added)
     for tier, entries in sorted(written.items()):
         add_segment(tx, _shelf(plan, tier), chart, tier, entries)
+    if ends != labels_end:
+        tx.run(rows.SET_LABELLED, chart, ends)
+        relabelled += 1
     if relabelled:
         rows.take(tx, chart, 0, 1)
     _write_person(tx, plan, sealed_facts, known_better="Patient" in passed_over)
@@ -333,7 +351,9 @@ def _join(tx: Tx, plan: Plan, sealed_facts: bytes, services: Services) -> bool:
     about = f"facts/{plan.chart}".encode()
     before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
     own = _told(plan.facts, before) if plan.facts is not None else before
-    came = joining.join(tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at)
+    came = joining.join(
+        tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at, services.rules
+    )
     plan.issues.extend(came.issues)
     if came.events:
         append(tx, services.log.filing_writer, came.events, services.now)
@@ -384,7 +404,8 @@ def _merged(
                 body, coming.text(), coming.deletes, coming.unions, coming.fills
             )
     merged = msgspec.structs.replace(coming, head=head, tail=tail)
-    return _raised(prepare(merged, plan.organization, services), one.nature, one.tier)
+    said = prepare(merged, plan.organization, services, visit=one.visit)
+    return _raised(said, one.nature, one.tier, services)
 
 
 def _labels(nature: Nature) -> tuple[object, ...]:
@@ -393,17 +414,68 @@ def _labels(nature: Nature) -> tuple[object, ...]:
     return nature.confidentiality, nature.sensitivities, nature.tier, error
 
 
-def _raised(planned: Planned, old: Nature, tier: Tier) -> Planned:
-    new = planned.nature
-    nature = msgspec.structs.replace(
-        new,
-        confidentiality=max(old.confidentiality, new.confidentiality, key=CONFIDENTIALITY.index),
-        sensitivities=tuple(sorted({*old.sensitivities, *new.sensitivities})),
-        tier=max(old.tier, new.tier),
-    )
-    if nature == new and planned.tier >= tier:
+def _raised(planned: Planned, old: Nature, tier: Tier, services: Services) -> Planned:
+    nature = labelling.risen(planned.nature, old, services)
+    tier = max(tier, labelling.shelf_of(nature))
+    if nature == planned.nature and planned.tier >= tier:
         return planned
-    return Planned(planned.mapped, planned.said, nature, max(tier, planned.tier), planned.digest)
+    return replace(planned, nature=nature, tier=max(tier, planned.tier))
+
+
+def _kept_closely(tx: Tx, plan: Plan) -> dict[bytes, tuple[Nature, Links]]:
+    """The chart's records that stand on the closer shelves: what comes may hang on them."""
+    chart = plan.chart
+    segments: list[Segment] = []
+    for _, tier, number, sealed in tx.all(rows.SEGMENTS, rows.bucket_of(chart), chart, rows.ALL):
+        if tier > Tier.GENERAL:
+            plain = _shelf(plan, tier).open(sealed, segment_name(chart, tier, number))
+            segments.append(unpack_segment(plain))
+    return {entry.id: (nature, entry.links) for nature, entry in standing_in(segments)}
+
+
+def _on_checks(tx: Tx, plan: Plan, services: Services) -> tuple[Planned, ...]:
+    """The plan's resources, those anew that hang on a health check which is not in the message."""
+    told = {one.mapped.id for one in plan.resources}
+    visits = {
+        to.hex() for one in plan.resources for name, to in one.said.links if name == "encounter"
+    }
+    checks = {
+        bytes.fromhex(row.id)
+        for row in (rows.standing(tx, sorted(visits - told)).values() if visits - told else ())
+        if row.chart == plan.chart and head_of(plan, row).nature.health_check
+    }
+    if not checks:
+        return plan.resources
+    anew = [
+        prepare(one.mapped, plan.organization, services, visit=True)
+        if any(name == "encounter" and to in checks for name, to in one.said.links)
+        else one
+        for one in plan.resources
+    ]
+    return inherited(anew, services)
+
+
+def _left_to_do(
+    labelled: str,
+    planned: Planned,
+    before: rows.RecordRow | None,
+    taken: rows.Taken,
+    rules: str,
+) -> str:
+    """What the chart's row says of its labels once this record is written.
+
+    What stood there before may hang on a record that is closely kept from now on, or on a visit
+    that turns out to be a health check: then the chart is looked through before it is read again.
+    """
+    if planned.nature.labels not in (rules, labelling.EXEMPT) or not labelled:
+        return ""
+    if taken.seq == 0:
+        return labelled
+    if planned.nature.health_check and planned.said.type == "Encounter":
+        return ""
+    if planned.tier > (Tier.GENERAL if before is None else before.tier):
+        return rows.OPEN_ENDS + rules
+    return labelled
 
 
 Changes = Literal["all", "additions", "nothing"]
@@ -542,22 +614,6 @@ def _as_written(row: rows.RecordRow, plan: Plan) -> tuple[object, ...]:
         rows.bucket_of(row.chart), row.chart, row.seq, row.id, row.version, 1, int(row.tier),
         row.head, row.sealed, plan.inbox, row.filed, plan.release,
     )  # fmt: skip
-
-
-def add_segment(
-    tx: Tx, key: ManifestKey, chart: str, tier: Tier, entries: Sequence[tuple[Nature, Entry]]
-) -> None:
-    """One new piece of a chart's manifest, named by its highest sequence number."""
-    number = max(entry.seq for _, entry in entries)
-    tx.run(
-        rows.ADD_SEGMENT,
-        rows.bucket_of(chart),
-        chart,
-        int(tier),
-        number,
-        len(entries),
-        key.seal(pack_segment(entries), segment_name(chart, tier, number)),
-    )
 
 
 def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool) -> None:

@@ -90,6 +90,7 @@ def join(
     keys: dict[ChartTier, ManifestKey],
     organization: str,
     at: int,
+    rules: str,
 ) -> Joined:
     """Write the links, inside the transaction that files the message."""
     issues: list[Issue] = []
@@ -100,7 +101,8 @@ def join(
             return Joined(False, (Issue("hold", "merge-destroyed-chart", ""),))
         tx.run(
             rows.ADD_CHART,
-            one.other, rows.bucket_of(one.other), organization, one.other, 0, 0, 0, b"", b"", at,
+            one.other, rows.bucket_of(one.other), organization, one.other, 0, 0, 0, b"", b"",
+            rules, at,
         )  # fmt: skip
         sealed = rows.take(tx, one.other, 0)[3]
         about = f"facts/{one.other}".encode()

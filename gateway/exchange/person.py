@@ -17,6 +17,7 @@ from consent.model import (
     Directive,
     FacetClass,
     Facets,
+    Part,
     PatientContext,
     Permit,
     Reason,
@@ -27,17 +28,20 @@ from consent.model import (
 from consent.model import Grant as Emergency
 from consent.model import Tier as Category
 from consent.policy import PolicySet
-from gateway.exchange import acting, directives, grants
+from gateway.exchange import acting, directives, grants, relabelling
+from gateway.exchange.shelves import ALL_TIERS as ALL_TIERS
+from gateway.exchange.shelves import head_name as head_name
+from gateway.exchange.shelves import manifests as manifests
+from gateway.exchange.shelves import segment_name as segment_name
 from gateway.records import facts as facts_
 from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
-from gateway.vault import ChartTier, Grant, KeyMissing, ManifestKey, SealBroken, Shredded, Tier
+from gateway.vault import ChartTier, Grant, ManifestKey, SealBroken, Tier
 
 Pair = tuple[Nature, Entry]
 
-ALL_TIERS = frozenset(Tier)
 NOBODY = PatientContext(charts=frozenset())
 
 
@@ -162,8 +166,14 @@ def _anywhere(nature: Nature) -> FacetClass:
         sensitivities=frozenset(nature.sensitivities),
         codes=frozenset(_pair(code) for code in nature.codes),
         authors=frozenset(author.rpartition("/")[2] for author in nature.authors),
+        notifiable=nature.notifiable,
         labelled=bool(nature.labels),
         entered_in_error=nature.status == "entered-in-error",
+        parts=tuple(
+            Part(one.path, one.confidentiality, frozenset(one.sensitivities))
+            for one in nature.parts
+        ),
+        rest=(nature.rest[0], frozenset(nature.rest[1])),
     )
 
 
@@ -209,7 +219,8 @@ async def meet(
     """The person of `chart` (empty or unknown: nobody), gated, with directives ready to decide.
 
     Order (design 15): grounds → relationship gate on county-sealed evidence → manifest keys →
-    directives and facts → ruling. A gated person has opened nothing of a chart.
+    directives and facts → ruling. A gated person has opened nothing of a chart. A chart that is
+    labelled under other rules than those in force is labelled first.
     """
     known, policy = await _grounds(chart, caller.organization, services)
     evidence = relationships_of(known, caller.organization, services)
@@ -236,6 +247,8 @@ async def meet(
     person.gate = gates(request, PatientContext(charts=frozenset(charts)), policy)
     if person.gate is None and not known.charts:
         person.gate = DenyHide(Reason.UNKNOWN_SUBJECT)
+    if person.gate is None and await relabelling.settle(known.charts, services):
+        return await meet(chart, caller, services, at, action=action, named=named)
     if person.gate is None:
         await _unlock(person, services, known)
         person.rule = ruling(request, person.context, person.directives, policy)
@@ -330,24 +343,3 @@ def context_of(charts: Sequence[rows.ChartRow], facts: Iterable[facts_.Facts]) -
         sealed=any(f.sealed for f in told),
         dispute=any(row.disputed for row in charts),
     )
-
-
-async def manifests(
-    services: Services, grant: Grant, wants: Sequence[ChartTier]
-) -> dict[ChartTier, ManifestKey]:
-    """Handles for those of `wants` that still have keys."""
-    try:
-        return await services.vault.manifests(grant, wants)
-    except (KeyMissing, Shredded) as fault:
-        rest = [want for want in wants if want not in fault.wants]
-        return await manifests(services, grant, rest) if rest and fault.wants else {}
-
-
-def segment_name(chart: str, tier: int, number: int) -> bytes:
-    """What a sealed segment is bound to."""
-    return f"segment/{chart}/{tier}/{number}".encode()
-
-
-def head_name(id: str, version: int) -> bytes:
-    """What a sealed head is bound to."""
-    return f"head/{id}/{version}".encode()

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import orjson
 
-from consent.labels import LabelFacts, label
-from consent.model import CONFIDENTIALITY
-from consent.model import Tier as Category
+from gateway.exchange import labelling
 from gateway.exchange.aside import aside
 from gateway.exchange.joining import Join, joins_of, keys_of
 from gateway.exchange.person import ALL_TIERS, manifests
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records import extract
 from gateway.records import facts as facts_
-from gateway.records.entry import Nature
+from gateway.records.entry import Links, Nature
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.store import charts as rows
@@ -36,6 +34,7 @@ class Planned:
     nature: Nature
     tier: Tier
     digest: bytes
+    visit: bool = False  # it hangs on a visit that is a health check
 
 
 @dataclass(slots=True)
@@ -126,124 +125,80 @@ async def plan(
 def _prepared(
     resources: Sequence[Mapped], organization: str, services: Services
 ) -> tuple[Planned, ...]:
-    return inherited([prepare(one, organization, services) for one in resources], services)
+    first = [prepare(one, organization, services) for one in resources]
+    checks = {bytes.fromhex(one.mapped.id) for one in first if one.nature.health_check}
+    planned = [
+        prepare(one.mapped, organization, services, visit=True)
+        if checks and any(name == "encounter" and to in checks for name, to in one.said.links)
+        else one
+        for one in first
+    ]
+    return inherited(planned, services)
 
 
-def prepare(mapped: Mapped, organization: str, services: Services) -> Planned:
-    """A mapped resource with its manifest nature: codes, labels, tier."""
+def prepare(
+    mapped: Mapped, organization: str, services: Services, *, visit: bool = False
+) -> Planned:
+    """A mapped resource with its manifest nature: codes, labels, tier; `visit`: of a health check."""
     text = mapped.text()
     resource = orjson.loads(text)
     said = extract.said(resource, services.settings.zone)
     kept = mapped.kept_meta
     given = orjson.loads(b"{" + kept + b"}").get("security", []) if kept else []
-    if said.type == "DocumentReference":
-        given = [*given, *(g for one in resource.get("securityLabel", ()) for g in one["coding"])]
-    labels = label(
-        LabelFacts(
-            type=said.type,
-            codes=said.codings,
-            texts=said.texts,
-            departments=said.departments,
-            encounter_class=str((resource.get("class") or {}).get("code", ""))
-            if said.type == "Encounter"
-            else "",
-            given=tuple((g.get("system", ""), g.get("code", "")) for g in given),
-        )
-    )
-    category = services.policy.tier_of(
-        said.type,
-        frozenset(_split(code) for code in said.codes),
-        labels.confidentiality,
-        labels.sensitivities,
-    )
-    nature = Nature(
-        type=said.type,
-        source=organization,
-        codes=said.codes,
-        categories=said.categories,
-        confidentiality=labels.confidentiality,
-        sensitivities=tuple(sorted(labels.sensitivities)),
-        authors=said.authors,
-        status=said.status,
-        labels=labels.rules_version[:12],
-        tier=int(category),
+    nature = labelling.read(
+        resource,
+        said,
+        organization,
+        services,
+        visit=visit,
+        given=[(g.get("system", ""), g.get("code", "")) for g in given],
     )
     return Planned(
-        mapped, said, nature, _shelf(category), services.vault.digest("content", text)[:16]
+        mapped,
+        said,
+        nature,
+        labelling.shelf_of(nature),
+        services.vault.digest("content", text)[:16],
+        visit,
     )
 
 
-def _shelf(category: Category) -> Tier:
-    return {Category.RESTRICTED: Tier.RESTRICTED, Category.SEALED: Tier.SEALED}.get(
-        category, Tier.GENERAL
-    )
+def inherited(
+    planned: Sequence[Planned],
+    services: Services,
+    standing: Mapping[bytes, tuple[Nature, Links]] | None = None,
+) -> tuple[Planned, ...]:
+    """The resources of one message, labels raised by what they hang on in it and in `standing`.
 
-
-_INHERITS = (
-    ("attachment", "Binary"),
-    ("encounter", "Encounter"),
-    ("based-on", "ServiceRequest"),
-    ("related", "ServiceRequest"),
-)
-"""What belongs to a protected visit (its department) or order (its name) is protected as it is, and
-a document as what it says; who tells of a protected record, as Provenance does, tells that there is one."""
-
-
-def inherited(planned: Sequence[Planned], services: Services) -> tuple[Planned, ...]:
-    """The resources of one message, labels raised by what they hang on; the Patient raises nothing."""
-    known = {bytes.fromhex(one.mapped.id): one for one in planned if one.said.type != "Patient"}
-    for link, type in _INHERITS:
-        for id, one in known.items():
-            for name, target in one.said.links:
-                above = known.get(target)
-                if name == link and above is not None and type == above.said.type:
-                    known[id] = one = _under(one, above.nature, services)
-    for one in list(known.values()):
-        for name, target in one.said.links:
-            content = known.get(target)
-            if name == "attachment" and content is not None:
-                known[target] = _content_of(content, one, services)
-    for id, one in known.items():
-        for name, target in one.said.links:
-            if name == "target" and target in known:
-                known[id] = one = _under(one, known[target].nature, services)
-    return tuple(known.get(bytes.fromhex(one.mapped.id), one) for one in planned)
-
-
-def _content_of(content: Planned, document: Planned, services: Services) -> Planned:
-    """A document's content is what its document is: a consent on the one is a consent on the other."""
-    raised = _under(content, document.nature, services)
-    codes = tuple(dict.fromkeys((*raised.nature.codes, *document.nature.codes)))
-    return replace(raised, nature=msgspec.structs.replace(raised.nature, codes=codes))
-
-
-def _under(one: Planned, above: Nature, services: Services) -> Planned:
-    """`one` at least as closely labelled as `above`."""
-    nature = one.nature
-    confidentiality = max(nature.confidentiality, above.confidentiality, key=CONFIDENTIALITY.index)
-    sensitivities = frozenset({*nature.sensitivities, *above.sensitivities})
-    if (confidentiality, len(sensitivities)) == (
-        nature.confidentiality,
-        len(nature.sensitivities),
-    ):
-        return one
-    codes = frozenset(_split(code) for code in nature.codes)
-    category = services.policy.tier_of(nature.type, codes, confidentiality, sensitivities)
-    return replace(
-        one,
-        nature=msgspec.structs.replace(
-            nature,
-            confidentiality=confidentiality,
-            sensitivities=tuple(sorted(sensitivities)),
-            tier=int(category),
-        ),
-        tier=_shelf(category),
-    )
-
-
-def _split(code: str) -> tuple[str, str]:
-    system, _, bare = code.rpartition("|")
-    return system, bare
+    Records of `standing` count as they stand there, beside what the message says of them.
+    """
+    known: dict[bytes, tuple[Nature, Links]] = dict(standing or {})
+    for one in planned:
+        id = bytes.fromhex(one.mapped.id)
+        stood = known.get(id)
+        nature = one.nature if stood is None else labelling.risen(one.nature, stood[0], services)
+        known[id] = nature, (*one.said.links, *(stood[1] if stood else ()))
+    rises = labelling.closed(known, services)
+    # A document's content is what its document is: a consent on the one is a consent on the other.
+    contents = {
+        to: one.nature.codes
+        for one in planned
+        for name, to in one.said.links
+        if name == "attachment"
+    }
+    found = []
+    for one in planned:
+        id = bytes.fromhex(one.mapped.id)
+        nature = rises.get(id, one.nature)
+        if id in contents and one.said.type == "Binary":
+            codes = tuple(dict.fromkeys((*nature.codes, *contents[id])))
+            nature = msgspec.structs.replace(nature, codes=codes)
+        found.append(
+            one
+            if nature == one.nature
+            else replace(one, nature=nature, tier=labelling.shelf_of(nature))
+        )
+    return tuple(found)
 
 
 def _indexed(

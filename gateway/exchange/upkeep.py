@@ -6,8 +6,7 @@ import json
 
 import msgspec
 
-from gateway.exchange.filing import add_segment
-from gateway.exchange.person import ALL_TIERS, head_name, manifests, segment_name
+from gateway.exchange.shelves import ALL_TIERS, add_segment, head_name, manifests, segment_name
 from gateway.records.entry import Entry, Nature, Segment, pack_head, unpack_head, unpack_segment
 from gateway.services import Services
 from gateway.store import charts as rows

@@ -160,6 +160,7 @@ ACCESS_KINDS = {
     "export": N_("导出"),
     "create": N_("写入记录"),
     "update": N_("更新记录"),
+    "relabel": N_("重新标注敏感类别"),
     "filed": N_("消息归档"),
     "quarantined": N_("消息隔离"),
     "decision": N_("授权判定"),

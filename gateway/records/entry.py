@@ -27,6 +27,14 @@ Links = tuple[tuple[str, bytes], ...]
 # Without `gc`: these hold values only, never each other in a circle, and come by the hundred.
 
 
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A part of a record that is labelled apart: `component[2]`."""
+
+    path: str
+    confidentiality: str
+    sensitivities: tuple[str, ...] = ()
+
+
 class Nature(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What records of one kind share, and what consent looks at; interned once a segment.
 
@@ -41,8 +49,12 @@ class Nature(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sensitivities: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
     status: str = ""
-    labels: str = ""  # version of the labelling rules; empty is not labelled
+    labels: str = ""  # version of the rules it was labelled by last; empty is not labelled
     tier: int = 1  # county category: 0 basic, 1 general, 2 restricted, 3 sealed
+    notifiable: bool = False
+    parts: tuple[Part, ...] = ()  # what can be cut out of it, with labels of its own
+    rest: tuple[str, tuple[str, ...]] = ("N", ())  # labels of what remains then
+    health_check: bool = False  # a visit of this kind: hepatitis B of it is not shared
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -82,8 +82,9 @@ class Said:
     texts: tuple[str, ...]
     codings: tuple[tuple[str, str], ...]
     subjects: tuple[str, ...]
-    labels: tuple[tuple[str, str], ...]  # (system, code) of meta.security, also of its elements
+    labels: tuple[tuple[str, str], ...]  # (system, code) of meta.security
     departments: tuple[str, ...]
+    inline: tuple[tuple[str, str], ...] = ()  # the same, of single elements
 
 
 def read(text: bytes, zone: ZoneInfo) -> Said:
@@ -111,10 +112,7 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         match resource.get(name):
             case {"reference": str(target)}:
                 subjects.append(target)
-    texts: list[str] = []
-    codings: list[tuple[str, str]] = []
-    inline: list[tuple[str, str]] = []
-    _texts(resource, texts, codings, inline)
+    texts, codings, inline = words(resource)
     links = list(_links(resource))
     if kind == "ImagingStudy":
         code, category = _imaged(resource)
@@ -134,8 +132,9 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
         texts=tuple(texts),
         codings=tuple(dict.fromkeys(codings)),
         subjects=tuple(dict.fromkeys(subjects)),
-        labels=(*_codings([{"coding": given}]), *inline),
+        labels=tuple(_codings([{"coding": given}])),
         departments=tuple(_departments(resource)),
+        inline=tuple(inline),
     )
 
 
@@ -264,6 +263,16 @@ _ABOUT_OTHERS = frozenset({"subject", "patient"})
 
 
 _DEEP = 40
+
+
+def words(value: Any) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
+    """What a labeller reads of a resource or a piece of one: its texts, its codings (system, code),
+    and the labels that stand in its elements."""
+    texts: list[str] = []
+    codings: list[tuple[str, str]] = []
+    inline: list[tuple[str, str]] = []
+    _texts(value, texts, codings, inline)
+    return texts, codings, inline
 
 
 def _texts(

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import mappings
+from consent.labels import Labeller
 from consent.policy import PolicySet
 from gateway.recognition.catalogue import SHIPPED, Catalogue
 from gateway.recognition.catalogue.reader import load as load_catalogue
+from gateway.services.labels import open_labels, rules_version
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
 from gateway.services.messenger import Messenger, open_messenger
@@ -18,7 +20,7 @@ from gateway.services.policies import Policies
 from gateway.services.probes import Probes
 from gateway.services.register import Register
 from gateway.services.register import load as load_register
-from gateway.settings import Settings
+from gateway.settings import Settings, SettingsFault
 from gateway.store import inbox
 from gateway.store.engine import Store, open_store
 from gateway.store.keyring import StoredKeyring
@@ -45,6 +47,7 @@ class Services:
     maps: Maps
     catalogue: Catalogue
     messenger: Messenger
+    labels: Labeller
     now: Callable[[], int] = wall_clock
     probes: Probes = field(default_factory=Probes)
 
@@ -52,6 +55,11 @@ class Services:
     def policy(self) -> PolicySet:
         """The county's policy that is in force, as this process last read it; see `policies`."""
         return self.policies.policy
+
+    @property
+    def rules(self) -> str:
+        """The version of all that makes a record's labels and tier; charts say theirs."""
+        return rules_version(self.labels, self.policy)
 
     def ids(self, organization: str) -> Callable[[str, str, Sequence[str]], str]:
         """The id function of one organisation: (number space, type, business key) → 32 hex."""
@@ -74,6 +82,7 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
 
     Without `policy` the county's policy is not read: for the commands that put it right.
     """
+    labels = open_labels(settings)
     db, keyring = open_store(settings.database_url), open_store(settings.keyring_url)
     wrapped_keys = StoredKeyring(keyring, Wrapped)
     try:
@@ -86,6 +95,9 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
         policies = Policies(db, wrapped_keys, vault, settings.timezone)
         if policy:
             await policies.open(settings.policy, log)
+            unknown = sorted(labels.sensitivities - policies.policy.known_labels)
+            if unknown:
+                raise SettingsFault(f"labels: the policy does not know {', '.join(unknown)}")
     except BaseException:
         await db.close()
         await keyring.close()
@@ -110,4 +122,5 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
             zone=settings.zone,
         ),
         messenger=open_messenger(settings),
+        labels=labels,
     )

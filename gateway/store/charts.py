@@ -72,6 +72,7 @@ class ChartRow(NamedTuple):
     disputed: bool
     facts: bytes
     directives: bytes = b""  # the keyed sum of its active directives
+    labelled: str = ""  # the label rules all of it is labelled under
 
 
 POLICY = "policy"
@@ -109,6 +110,7 @@ GROUNDS = Statement(
             _chart.c.disputed,
             _chart.c.facts,
             _chart.c.directives,
+            _chart.c.labelled,
         ).where(_chart.c.person == _same_person()),
         select(
             literal_column("1"),
@@ -120,6 +122,7 @@ GROUNDS = Statement(
             literal_column("0"),
             _directive.c.sealed,
             null(),
+            literal_column("''"),
         )
         .join(_chart, _chart.c.id == _directive.c.chart)
         .where(_chart.c.person == _same_person(), _directive.c.active == 1),
@@ -133,6 +136,7 @@ GROUNDS = Statement(
             literal_column("0"),
             _relationship.c.sealed,
             null(),
+            literal_column("''"),
         )
         .join(_chart, _chart.c.id == _relationship.c.chart)
         .where(
@@ -149,6 +153,7 @@ GROUNDS = Statement(
             literal_column("0"),
             null(),
             null(),
+            literal_column("''"),
         ),
     ),
     "chart",
@@ -159,11 +164,11 @@ GROUNDS = Statement(
 async def grounds(store: Store, chart: str, organization: str) -> Grounds:
     """What is on file about the person of `chart`; no charts when it is unknown."""
     charts, directives, relationships, policy = [], [], [], 0
-    for kind, one, two, three, four, five, six, blob, sum in await store.read(
+    for kind, one, two, three, four, five, six, blob, sum, labelled in await store.read(
         GROUNDS, chart, organization
     ):
         if kind == 0:
-            charts.append(ChartRow(one, two, three, four, five, bool(six), blob, sum))
+            charts.append(ChartRow(one, two, three, four, five, bool(six), blob, sum, labelled))
         elif kind == 1:
             directives.append((one, two, blob))
         elif kind == 3:
@@ -317,6 +322,43 @@ TAKE_CHART = Statement(
     "count",
     "changes",
 )
+_own_segment = _segment.alias("own")
+TAKE_TO_WRITE = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart"))
+    .values(
+        seq=_chart.c.seq + bindparam("count", type_=_chart.c.seq.type),
+        labelled=case(
+            (_chart.c.labelled == bindparam("rules"), _chart.c.labelled),
+            (_chart.c.labelled == bindparam("open"), _chart.c.labelled),
+            else_="",
+        ),
+    )
+    .returning(
+        _chart.c.seq,
+        _chart.c.facts,
+        _chart.c.labelled,
+        select(func.max(_own_segment.c.tier))
+        .where(
+            _own_segment.c.bucket == bindparam("bucket"), _own_segment.c.chart == bindparam("chart")
+        )
+        .scalar_subquery(),
+    ),
+    "chart",
+    "count",
+    "rules",
+    "open",
+    "bucket",
+)
+SET_LABELLED = Statement(
+    update(_chart)
+    .where(_chart.c.id == bindparam("chart_"))
+    .values(labelled=bindparam("labelled_")),
+    "chart_",
+    "labelled_",
+)
+OPEN_ENDS = "~"
+"""Before the version of the rules: what the chart's records hang on was not looked at since."""
 SET_FACTS = Statement(
     update(_chart)
     .where(_chart.c.id == bindparam("chart"))
@@ -493,6 +535,27 @@ def take(tx: Tx, chart: str, count: int, changes: int = 0) -> tuple[int, int, st
     if row is None:
         raise LookupError("no such chart")
     return row[0], row[1], row[2], row[3]
+
+
+class Taken(NamedTuple):
+    """A chart that is locked to be written: its sequence number and facts before, whether it is
+    labelled, and the highest tier it has segments in (-1: none)."""
+
+    seq: int
+    facts: bytes
+    labelled: str
+    highest: int
+
+
+def take_to_write(tx: Tx, chart: str, count: int, rules: str) -> Taken:
+    """Lock the chart and reserve `count` sequence numbers for records labelled under `rules`.
+
+    A chart labelled under others is to be labelled again. Raises LookupError when it is unknown.
+    """
+    row = tx.one(TAKE_TO_WRITE, chart, count, rules, OPEN_ENDS + rules, bucket_of(chart))
+    if row is None:
+        raise LookupError("no such chart")
+    return Taken(row[0] - count, row[1], row[2], -1 if row[3] is None else row[3])
 
 
 def standing(tx: Tx, ids: Sequence[str]) -> dict[str, RecordRow]:

@@ -148,6 +148,9 @@ class Chart(Base, table=True):
     directives: bytes = Field(
         default=b"", sa_type=LargeBinary, sa_column_kwargs={"server_default": ""}
     )
+    # Version of the label rules all its records are labelled under; `~` before it: but for what
+    # hangs on what; empty or another: to be labelled again before anything of it is shown.
+    labelled: str = Field(default="", index=True, sa_column_kwargs={"server_default": ""})
     created: int = Field(sa_type=BigInteger)
 
 
@@ -378,20 +381,21 @@ class PolicyVersion(Base, table=True):
 
 
 class LabelRun(Base, table=True):
-    """Records being labelled again under newer rules; `after` moves on, so it resumes."""
+    """The charts being labelled again under other rules; which are left, their rows say."""
 
     __tablename__ = "label_run"
     id: int | None = Field(default=None, primary_key=True)
-    rules: str  # version of the lists
-    policy: str
+    rules: str  # version of the lists, and of what the policy says of labels
+    policy: str  # version of the policy
     state: str = "running"  # running | done | stopped
     asked_by: str = ""
     asked_at: int = Field(sa_type=BigInteger)
-    after: str = ""  # the chart it has come to
     total: int = 0
     done: int = 0
+    records: int = 0
     raised: int = 0
     faults: int = 0
+    report: str = Field(default="", sa_type=Text)  # counts by label, JSON
     finished: int = Field(default=0, sa_type=BigInteger)
 
 

@@ -391,7 +391,8 @@ class Watched:
         return getattr(self._vault, name)
 
     async def records(self, grant: Any, wants: Any) -> Any:
-        self.asked.append((grant, wants))
+        if grant.kind != "job":  # labels that changed are looked through before anything is shown
+            self.asked.append((grant, wants))
         return await self._vault.records(grant, wants)
 
 

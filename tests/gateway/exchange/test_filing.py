@@ -540,6 +540,12 @@ async def test_merging_segments_changes_nothing_that_can_be_seen(house: House) -
             )
         return found
 
+    await seen()  # the visit is protected by now, and so is what was found on it
+    for n in range(12):
+        hour = f"2026-02-22T{10 + n}:00"
+        await house.file(
+            house.oru(SHEN, MRN, ("ALT", str(n), "F"), report=f"S{n % 5}", visit="V2", at=hour)
+        )
     before = await seen()
     segments = len(await house.services.db.read(SEGMENTS))
     for hours in (0, 2, 2):

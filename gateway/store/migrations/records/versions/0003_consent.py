@@ -53,11 +53,12 @@ def upgrade() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("asked_by", sa.String(), nullable=False),
         sa.Column("asked_at", sa.BigInteger(), nullable=False),
-        sa.Column("after", sa.String(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("records", sa.Integer(), nullable=False),
         sa.Column("raised", sa.Integer(), nullable=False),
         sa.Column("faults", sa.Integer(), nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
         sa.Column("finished", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -223,10 +224,14 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("directives", sa.LargeBinary(), server_default="", nullable=False)
         )
+        batch_op.add_column(sa.Column("labelled", sa.String(), server_default="", nullable=False))
+        batch_op.create_index(batch_op.f("ix_chart_labelled"), ["labelled"], unique=False)
 
 
 def downgrade() -> None:
     with op.batch_alter_table("chart", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_chart_labelled"))
+        batch_op.drop_column("labelled")
         batch_op.drop_column("directives")
     op.drop_table("signing_code")
     op.drop_table("second_factor")
