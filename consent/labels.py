@@ -10,6 +10,7 @@ import csv
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -136,11 +137,16 @@ class Labeller:
     visits: tuple[str, ...]  # what a visit is called that is a health check
     words: _Words
     levels: Mapping[str, str]  # the level each sensitivity stands at
-    sensitivities: frozenset[str]  # all that the lists speak of
+    rows: Mapping[str, int]  # how many rows speak of each sensitivity
     _texts: dict[str, tuple[_Mark, ...]] = field(default_factory=dict)
     _names: dict[str, tuple[_Mark, ...]] = field(default_factory=dict)
     _senders: dict[tuple[str, str], tuple[_Mark, ...]] = field(default_factory=dict)
     _visits: dict[str, tuple[_Mark, ...]] = field(default_factory=dict)
+
+    @property
+    def sensitivities(self) -> frozenset[str]:
+        """All that the lists speak of."""
+        return frozenset(self.rows)
 
     def label(self, facts: LabelFacts) -> Labels:
         """The labels of one record. Never raises on strange content."""
@@ -316,11 +322,15 @@ def read(folder: Path, county: Path | None = None) -> Labeller:
         visits=tuple(row["contains"].lower() for row in tables["health-check-visits"]),
         words=_words(tables["words"]),
         levels=levels,
-        sensitivities=frozenset(
-            row["sensitivity"]
-            for table in (*tables.values(), checked)
-            for row in table
-            if "sensitivity" in row
+        rows=dict(
+            sorted(
+                Counter(
+                    row["sensitivity"]
+                    for table in (*tables.values(), checked)
+                    for row in table
+                    if "sensitivity" in row
+                ).items()
+            )
         ),
     )
 

@@ -15,6 +15,7 @@ from gateway.cli import (
     county,
     intake,
     keys,
+    labels,
     maps,
     people,
     policies,
@@ -50,6 +51,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")
+app.add_typer(labels.app, name="labels")
 
 
 def main() -> None:

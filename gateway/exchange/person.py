@@ -37,6 +37,7 @@ from gateway.records import facts as facts_
 from gateway.records.entry import Entry, Nature, Segment
 from gateway.services import Services
 from gateway.services.caller import Caller
+from gateway.services.log import Moved
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, ManifestKey, SealBroken, Tier
 
@@ -220,7 +221,8 @@ async def meet(
 
     Order (design 15): grounds → relationship gate on county-sealed evidence → manifest keys →
     directives and facts → ruling. A gated person has opened nothing of a chart. A chart that is
-    labelled under other rules than those in force is labelled first.
+    labelled under other rules than those in force is labelled first; then the request begins anew
+    (Moved), because what was read of it before is not what stands.
     """
     known, policy = await _grounds(chart, caller.organization, services)
     evidence = relationships_of(known, caller.organization, services)
@@ -248,7 +250,7 @@ async def meet(
     if person.gate is None and not known.charts:
         person.gate = DenyHide(Reason.UNKNOWN_SUBJECT)
     if person.gate is None and await relabelling.settle(known.charts, services):
-        return await meet(chart, caller, services, at, action=action, named=named)
+        raise Moved
     if person.gate is None:
         await _unlock(person, services, known)
         person.rule = ruling(request, person.context, person.directives, policy)

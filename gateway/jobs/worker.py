@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, pulling, replays, scanning, upkeep
+from gateway.exchange import filing, label_runs, pulling, replays, scanning, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -25,6 +25,7 @@ PULL_EVERY = 5.0
 QUALITY_EVERY = 60.0
 REPLAY_EVERY = 0.05  # between two steps of a replay: a few hundred messages a second at most
 POLICY_EVERY = 1.0
+LABEL_EVERY = 0.05  # between two batches of charts that are labelled again
 ATTEMPTS = 6
 
 
@@ -50,6 +51,7 @@ class Worker:
             self._every(QUALITY_EVERY, self.look_at_quality),
             self._every(REPLAY_EVERY, self.replay_some),
             self.watch(),
+            self._every(LABEL_EVERY, self.label_some),
         )
 
     async def watch(self) -> None:
@@ -122,6 +124,10 @@ class Worker:
     async def replay_some(self) -> int:
         """Take a replay a step further, when no message waits; returns how many were read again."""
         return await replays.work(self._holder, self._services)
+
+    async def label_some(self) -> int:
+        """Label some charts again, when no message waits; returns how many."""
+        return await label_runs.work(self._holder, self._services)
 
     async def pull_some(self) -> int:
         """Read the databases' views whose time has come."""
