@@ -74,6 +74,7 @@ async def work(holder: str, services: Services, *, patient: bool = True) -> int:
     is left.
     """
     now = services.now()
+    await services.policies.current()
     found = await _next(services)
     run = await newest(services)
     if run is not None and run.rules == services.rules and run.state == "done" and not found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Literal
 
 from consent.decide import live_relationships
@@ -17,7 +18,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import probing
-from gateway.exchange.ask import Gathering, Match, Opened, gather
+from gateway.exchange.ask import Gathering, Match, Opened, gather, settled
 from gateway.exchange.issued import listed, parsed
 from gateway.exchange.patients import charts_of, stranger
 from gateway.exchange.person import Evidence, Person, evidence_place, meet, pack_evidence
@@ -73,7 +74,7 @@ async def open_resident(
     charts: Sequence[str] = await charts_of(system, value, services)
     if claim:
         for chart in charts or [""]:
-            await _claim_where_lacking(chart, claim.strip(), caller, services)
+            await settled(partial(_claim_where_lacking, chart, claim.strip(), caller, services))
     found: list[InHand] = []
     refusal = None
     for chart in charts or [stranger(system, value, services)]:
