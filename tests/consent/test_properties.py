@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from consent import decide as deciding
 from consent import policy
-from consent.decide import decide, ruling
+from consent.decide import decide, decide_shared, ruling
 from consent.model import (
     Actor,
     ActorKind,
@@ -26,10 +28,14 @@ from consent.model import (
     Redact,
 )
 from tests.consent import build, checks
+from tests.consent.table import inputs
 
 POLICIES = [policy.load(name, "Asia/Shanghai") for name in ("cn-optin", "opt-out")]
 DAYS = st.integers(-40, 40).map(lambda n: build.NOW + n * policy.DAY // 4)
-usual = settings(max_examples=70, deadline=None)
+# CONSENT_EXAMPLES=2000 looks longer, as after a change of the decision.
+EXAMPLES = int(os.environ.get("CONSENT_EXAMPLES", "50"))
+usual = settings(max_examples=EXAMPLES, deadline=None)
+few = settings(max_examples=EXAMPLES // 2, deadline=None)
 SHARED = (Permit, PermitEmergency, Redact)
 
 
@@ -78,19 +84,24 @@ def provisions(draw: st.DrawFn, depth: int = 2) -> Provision:
 
 
 @st.composite
+def directives(draw: st.DrawFn) -> Directive:
+    return Directive(
+        id="c",
+        version="1",
+        patient=draw(st.sampled_from(["P", "P-at-B"])),
+        controller=draw(st.sampled_from(["county", "county", "B", "C"])),
+        at=draw(DAYS),
+        assurance=draw(st.integers(1, 3)),
+        performer=draw(st.sampled_from(["P", "P", "mother", "father"])),
+        root=None,
+    )
+
+
+@st.composite
 def consents(draw: st.DrawFn) -> list[Directive]:
     roots = draw(st.lists(st.none() | provisions(), max_size=5))
     return [
-        Directive(
-            id=f"c{number}",
-            version="1",
-            patient=draw(st.sampled_from(["P", "P-at-B"])),
-            controller=draw(st.sampled_from(["county", "county", "B", "C"])),
-            at=draw(DAYS),
-            assurance=draw(st.integers(1, 3)),
-            performer=draw(st.sampled_from(["P", "mother"])),
-            root=root,
-        )
+        msgspec.structs.replace(draw(directives()), id=f"c{number}", root=root)
         for number, root in enumerate(roots)
     ]
 
@@ -108,8 +119,11 @@ class Setting:
 
 @st.composite
 def situations(draw: st.DrawFn) -> Setting:
-    who = draw(st.sampled_from(["dr-a1", "dr-b1", "dr-c1", "mother", "patient-self"]))
-    role = {"mother": "representative", "patient-self": "patient"}.get(who, "clinician")
+    who = draw(
+        st.sampled_from(["dr-a1", "dr-a1", "dr-b1", "dr-c1", "mother", "daughter", "patient-self"])
+    )
+    role = {"mother": "representative", "daughter": "representative", "patient-self": "patient"}
+    role = role.get(who, "clinician")
     organization = who[3].upper() if who.startswith("dr-") else "county"
     chain = [organization] + (["ALLIANCE"] if organization in "AB" else [])
     person = {"organization": organization, "chain": chain, "role": role, "groups": ["heart-team"]}
@@ -125,7 +139,7 @@ def situations(draw: st.DrawFn) -> Setting:
         "codes": draw(some(["http://loinc.org|718-7"])),
         "authors": draw(some(["dr-b1", "dr-b2"])),
         "links": draw(some(["e1"])),
-        "subjects": [draw(st.sampled_from(["P", "P-at-B"]))],
+        "subjects": draw(st.sampled_from([["P"], ["P-at-B"], ["P", "P-at-B"]])),
     }
     facets = build.facets(record)
     begin, length = draw(st.none() | DAYS), draw(st.none() | st.integers(0, 20 * policy.DAY))
@@ -138,13 +152,31 @@ def situations(draw: st.DrawFn) -> Setting:
         "grant": {"user": who},
         "action": draw(st.sampled_from(["read", "read", "export"])),
     }
-    birth = draw(st.sampled_from(["1980-01-01", "2016-01-01", "2012-06-01", "2008-06-02"]))
+    birth = draw(
+        st.sampled_from(
+            [
+                *(["1980-01-01"] * 2, ["2016-01-01"] * 2, ["2012-06-01"] * 2, ["2008-06-02"] * 2),
+                *(["2012-05-28", "2012-06-04"], ["2008-05-28", "2008-06-04"], []),
+            ]
+        )
+    )
     request = build.request(row, who, person)
     patient = build.patient(
         {
-            "birth": [birth, birth],
-            "delegations": [{"user": "mother", "kind": "guardian"}],
+            "birth": birth,
+            "delegations": [
+                {"user": "mother", "kind": "guardian", "chart": "P"},
+                {"user": "daughter", "kind": "court", "chart": "P", "start": "2025-05-30"},
+                {
+                    "user": "daughter",
+                    "kind": "heir",
+                    "chart": "P",
+                    "categories": ["general", "PSY"],
+                },
+            ],
             "identities": draw(st.sampled_from([[], [["P"], ["P-at-B"]]])),
+            "self_charts": ["P"],
+            **draw(st.sampled_from([{}, {}, {"death": "2026-05-20"}, {"dispute": True}])),
         }
     )
     return Setting(
@@ -170,12 +202,12 @@ def test_the_order_of_consents_does_not_matter(
 
 
 @usual
-@given(situations(), consents(), provisions(depth=0), st.integers(1, 3), DAYS)
+@given(situations(), consents(), provisions(depth=0), directives())
 def test_adding_a_flat_refusal_never_shares_more(
-    at: Setting, signed: list[Directive], refusal: Provision, assurance: int, day: int
+    at: Setting, signed: list[Directive], refusal: Provision, like: Directive
 ) -> None:
     refusal = msgspec.structs.replace(refusal, permit=False)
-    added = Directive("new", "1", "P", "county", day, assurance, "P", refusal)
+    added = msgspec.structs.replace(like, id="new", root=refusal)
 
     if isinstance(at.decide([*signed, added]), SHARED):
         assert isinstance(at.decide(signed), SHARED)
@@ -197,18 +229,18 @@ def test_the_newest_refusal_of_everything_refuses_in_every_institution(
 
 
 @usual
-@given(situations(), consents(), provisions(depth=0), DAYS)
+@given(situations(), consents(), provisions(depth=0), directives())
 def test_removing_a_flat_permit_never_shares_more(
-    at: Setting, signed: list[Directive], permit: Provision, day: int
+    at: Setting, signed: list[Directive], permit: Provision, like: Directive
 ) -> None:
     permit = msgspec.structs.replace(permit, permit=True)
-    added = Directive("new", "1", "P", "county", day, 3, "P", permit)
+    added = msgspec.structs.replace(like, id="new", root=permit)
 
     if isinstance(at.decide(signed), SHARED):
         assert isinstance(at.decide([*signed, added]), SHARED)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=EXAMPLES * 3 // 2, deadline=None)
 @given(situations(), consents(), st.floats(0, 1, exclude_max=True))
 def test_the_answer_holds_until_it_says(at: Setting, signed: list[Directive], share: float) -> None:
     now = at.decide(signed)
@@ -231,6 +263,57 @@ def test_the_decision_of_a_class_is_that_of_each_of_its_records(
         of_all = prepared.of_class(record.kind)
         if of_all is not None:
             assert of_all == decide(at.request, at.patient, signed, record, at.policy)
+
+
+@usual
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=8))
+def test_of_eight_levels_the_deepest_that_is_about_the_record_decides(
+    levels: list[tuple[bool, bool]],
+) -> None:
+    request, patient, _, facets, county = inputs({"policy": "cn-optin"})
+    root = None
+    for permit, about in reversed(levels):
+        root = Provision(
+            permit,
+            classes=("Observation" if about else "Condition",),
+            exceptions=() if root is None else (root,),
+        )
+    reached = list(itertools.takewhile(lambda level: level[1], levels))
+
+    signed = Directive("c1", "1", "P", "county", build.NOW - 1, 3, "P", root)
+    decision = decide(request, patient, [signed], facets, county)
+
+    assert isinstance(decision, Permit) == (bool(reached) and reached[-1][0])
+    assert (decision.reason == "directive") == bool(reached)
+
+
+@few
+@given(st.lists(st.tuples(situations(), consents()), min_size=1, max_size=3), situations())
+def test_a_record_of_several_persons_is_shared_no_more_than_each_allows(
+    people: list[tuple[Setting, list[Directive]]], about: Setting
+) -> None:
+    names = [f"P{number}" for number in range(len(people))]
+    rulings = []
+    for name, (at, signed) in zip(names, people, strict=True):
+        own = msgspec.structs.replace(
+            at.patient, charts=frozenset({name}), identities=(), self_charts=frozenset()
+        )
+        theirs = [msgspec.structs.replace(c, patient=name, performer=name) for c in signed]
+        rulings.append(ruling(about.request, own, theirs, about.policy))
+    kinds = [
+        msgspec.structs.replace(about.facets.kind, subjects=subjects)
+        for subjects in (tuple(names), *((name,) for name in names))
+    ]
+    whole, *each = (msgspec.structs.replace(about.facets, kind=kind) for kind in kinds)
+
+    together = decide_shared(rulings, whole)
+    alone = [one.decide(facets) for one, facets in zip(rulings, each, strict=True)]
+
+    assert isinstance(together, SHARED) == all(isinstance(one, SHARED) for one in alone)
+    assert isinstance(together, Permit) == all(isinstance(one, Permit) for one in alone)
+    ends = [one.valid_until for one in alone if one.valid_until is not None]
+    assert together.valid_until == min(ends, default=None)
+    assert decide_shared(rulings[::-1], whole) == together
 
 
 @usual
