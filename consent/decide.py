@@ -38,7 +38,7 @@ from consent.model import (
     Tier,
 )
 from consent.policy import LEVELS, Labelling, PolicySet
-from consent.provisions import Asked, Node, Record, Said, eligible, names_own, said, within
+from consent.provisions import Asked, Node, Record, Said, eligible, names_own, said, walked, within
 
 
 def decide(
@@ -183,7 +183,7 @@ class Ruling:
     """The answer to one request about one person, record by record.
 
     `decide` is a pure function of what the ruling was made from and of the facets. Answers are
-    remembered per facet class unless a considered provision looks at single records or dates.
+    remembered per facet class, and where consents tell its records apart, per what those say.
     """
 
     def __init__(
@@ -210,7 +210,6 @@ class Ruling:
         self.live = live_relationships(request, policy)
         self._everywhere: list[Node] = []
         self._by_source: dict[str, list[Node]] = {}
-        self._single = False
         self._owed = policy.always_obligations + _of(
             policy.purpose_obligations, policy.refused_by(purpose)
         )
@@ -220,33 +219,51 @@ class Ruling:
         self._coded = any(statute.purpose == purpose for statute in policy.statutory)
         for directive in directives:
             if (node := eligible(self.asked, directive)) is not None:
-                self._single = self._single or node.single()
                 self._coded = self._coded or node.coded()
                 if directive.controller in policy.controllers:
                     self._everywhere.append(node)
                 else:  # a hospital's consent binds only the data of that hospital
                     self._by_source.setdefault(directive.controller, []).append(node)
-        self._by_class: dict[FacetClass, Decision] = {}
+        self._classes: dict[FacetClass, _Class] = {}
         self._labels: dict[tuple[str, frozenset[str]], Labelling] = {}
 
     def decide(self, facets: Facets) -> Decision:
         """The decision for one record version; never raises on strange facets."""
         if self.gate is not None:
             return self.gate
-        if self._single:
-            return _settle(self, facets)
-        answer = self._by_class.get(facets.kind)
+        known = self._class(facets.kind)
+        if known.answer is not None:
+            return known.answer
+        spoken = tuple(map(id, walked(self.asked, known.single, Record(facets, *known.labels))))
+        answer = known.answers.get(spoken)
         if answer is None:
-            answer = self._by_class[facets.kind] = _settle(self, facets)
+            answer = _settle(self, facets)
+            if not facets.kind.parts:  # parts are decided by labels of their own
+                known.answers[spoken] = answer
         return answer
 
     def of_class(self, kind: FacetClass) -> Decision | None:
         """The decision on every record of the class; None when a consent tells single ones apart."""
-        if self.gate is None and self._single:
-            return None
-        if self.gate is None and not (self._coded or kind.parts) and (kind.codes or kind.authors):
+        if self.gate is not None:
+            return self.gate
+        if not (self._coded or kind.parts) and (kind.codes or kind.authors):
             kind = msgspec.structs.replace(kind, codes=frozenset(), authors=frozenset())
-        return self.decide(Facets(kind, ""))
+        return self._class(kind).answer
+
+    def _class(self, kind: FacetClass) -> _Class:
+        known = self._classes.get(kind)
+        if known is None:
+            labels = self.labelling(kind.confidentiality, kind.sensitivities)
+            single = [node for node in self._about(kind) if node.single()]
+            answer = None if single else _settle(self, Facets(kind, ""))
+            known = self._classes[kind] = _Class(
+                answer, (labels, max(kind.tier, labels.tier)), single
+            )
+        return known
+
+    def _about(self, kind: FacetClass) -> list[Node]:
+        own = self._by_source.get(kind.source)
+        return self._everywhere + own if own else self._everywhere
 
     def labelling(self, confidentiality: str, sensitivities: frozenset[str]) -> Labelling:
         key = confidentiality, sensitivities
@@ -255,8 +272,7 @@ class Ruling:
         return self._labels[key]
 
     def said(self, record: Record) -> Said:
-        own = self._by_source.get(record.facets.kind.source)
-        return said(self.asked, self._everywhere + own if own else self._everywhere, record)
+        return said(self.asked, self._about(record.facets.kind), record)
 
     def owed(self, record: Record, *extra: Obligation) -> tuple[Obligation, ...]:
         """What the receiver owes for this record, each duty once."""
@@ -269,6 +285,15 @@ class Ruling:
     def default_rule(self, tier: Tier) -> str:
         policy = self.asked.policy
         return f"policy/{policy.name}/{policy.version[:12]}/{tier.name.lower()}"
+
+
+class _Class(msgspec.Struct):
+    """What is remembered of one facet class: the answer, or the consents it depends on."""
+
+    answer: Decision | None
+    labels: tuple[Labelling, Tier]  # the stricter of the labels' tier and the stored one
+    single: list[Node]
+    answers: dict[tuple[int, ...], Decision] = {}
 
 
 def _of(
@@ -284,7 +309,7 @@ def _settle(ruling: Ruling, facets: Facets) -> Decision:
     if answer is not None:
         return answer
     labels = ruling.labelling(kind.confidentiality, kind.sensitivities)
-    record = Record(facets, labels, max(kind.tier, labels.tier))  # the stricter of the two
+    record = Record(facets, labels, max(kind.tier, labels.tier))
     answer = (
         _hard_rules(ruling)  # 4
         or _statutory(ruling, record)  # 5

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -54,8 +54,7 @@ class Asked:
         return all(self.same_identity(chart, subject) for subject in subjects)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record version, its labels read by policy, and the stricter of its tiers."""
 
     facets: Facets
@@ -244,20 +243,23 @@ class Said:
 
 def said(asked: Asked, nodes: Iterable[Node], record: Record) -> Said:
     """What these directives say about this record, in whatever order they are read."""
-    permits: list[Node] = []
-    denies: list[Node] = []
-    for node in nodes:
-        for leaf in _walk(asked, node, record, YES, True):
-            (permits if leaf.permit else denies).append(leaf)
+    leaves = walked(asked, nodes, record)
+    permits = tuple(leaf for leaf in leaves if leaf.permit)
     left = (
         deny
-        for deny in denies
-        if not any(
+        for deny in leaves
+        if not deny.permit
+        and not any(
             cancels(asked, permit, deny) or _outranks(asked, permit, deny, record)
             for permit in permits
         )
     )
-    return Said(tuple(permits), tuple(left))
+    return Said(permits, tuple(left))
+
+
+def walked(asked: Asked, nodes: Iterable[Node], record: Record) -> list[Node]:
+    """What each of these consents says about the record, before anything is taken back."""
+    return [leaf for node in nodes for leaf in _walk(asked, node, record, YES, True)]
 
 
 def _walk(asked: Asked, node: Node, record: Record, certain: int, label: bool) -> list[Node]:
@@ -269,9 +271,9 @@ def _walk(asked: Asked, node: Node, record: Record, certain: int, label: bool) -
         certain = min(about, certain)
     if node.labelled:
         label = (label or node.permits_only) and _labelled(node, record.labels)
-    found = [
-        leaf for child in node.children for leaf in _walk(asked, child, record, certain, label)
-    ]
+    found: list[Node] = []
+    for child in node.children:
+        found += _walk(asked, child, record, certain, label)
     if found:
         return [leaf for leaf in found if not leaf.permit] or found
     if not (label and node.purpose):

@@ -41,14 +41,20 @@ def all_of(decide: ModuleType) -> Iterator[Callable[[], bool]]:
         yield lambda consent=consent: alike_wrong(decide, consent)  # type: ignore[misc]
     for told in AGES:
         yield lambda told=told: age_wrong(*told)  # type: ignore[misc]
+    for one in ONE_BY_ONE:
+        yield lambda one=one: one_by_one_wrong(decide, *one)  # type: ignore[misc]
     yield lambda: together_wrong(decide)
     yield lambda: default_rule_wrong(decide)
 
 
 def gate_wrong(decide: Any, row: dict[str, Any]) -> str:
     """What is refused openly is refused before any record is touched, and nothing else is."""
-    request, patient, _, _, county = inputs(row)
+    request, patient, _, facets, county = inputs(row)
     gate = decide.gates(request, patient, county)
+    if gate is not None:
+        prepared = decide.ruling(request, patient, (), county)
+        if prepared.decide(facets) != gate or prepared.of_class(facets.kind) != gate:
+            return "a ruling behind a closed gate says something else"
     if row["answer"] == "DENY-TELL":
         return "" if isinstance(gate, DenyTell) else "not refused at the gate"
     if isinstance(gate, DenyHide):
@@ -164,6 +170,39 @@ def alike_wrong(decide: Any, consent: dict[str, Any]) -> bool:
         prepared.of_class(build.facets(record).kind) is not plain
         for record in ({"codes": ["s|1"]}, {"authors": ["dr-b1"]})
     )
+
+
+_PART = {"path": "component[0]", "confidentiality": "R", "sensitivities": ["PSY"]}
+ONE_BY_ONE: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    # What is said about the whole is the same, what is said about the rest is not.
+    (
+        {"permit": True, "labels": ["N"], "instances": ["o1"]},
+        {"confidentiality": "R", "sensitivities": ["PSY"], "parts": [_PART]},
+    ),
+    # Filed as restricted: only the record that is named is opened, not what belongs to it.
+    ({"permit": True, "instances": ["o1"], "related": ["e1"]}, {"tier": 2}),
+    ({"permit": True, "instances": ["o1"], "related": ["e1"]}, {"confidentiality": "R"}),
+]
+"""Consents, and a class of records of which o1 is shared and o2 is not."""
+
+
+def one_by_one_wrong(decide: Any, consent: dict[str, Any], kind: dict[str, Any]) -> bool:
+    """One ruling tells them apart in either order, and remembers what it may remember."""
+    request, patient, _, _, county = inputs({"policy": "cn-optin"})
+    signed = [build.directive(consent, "c1")]
+    records = [build.facets({**kind, "id": id, "links": ["e1"]}) for id in ("o1", "o2")]
+    alone = [decide.decide(request, patient, signed, one, county) for one in records]
+    if isinstance(alone[0], DenyHide) or not isinstance(alone[1], DenyHide):
+        return True
+    for order in ((0, 1), (1, 0)):
+        prepared = decide.ruling(request, patient, signed, county)
+        for at in order:
+            if prepared.decide(records[at]) != alone[at]:
+                return True
+            remembered = prepared.decide(records[at]) is prepared.decide(records[at])
+            if remembered == ("parts" in kind):
+                return True
+    return False
 
 
 def together_wrong(decide: Any) -> bool:

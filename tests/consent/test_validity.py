@@ -48,3 +48,10 @@ def test_ages_by_the_earliest_and_the_latest_possible_birth(
     told: tuple[str, str, str, int, int],
 ) -> None:
     assert not checks.age_wrong(*told)
+
+
+@pytest.mark.parametrize(("consent", "kind"), checks.ONE_BY_ONE)
+def test_one_ruling_tells_records_apart_in_either_order(
+    consent: dict[str, Any], kind: dict[str, Any]
+) -> None:
+    assert not checks.one_by_one_wrong(deciding, consent, kind)
