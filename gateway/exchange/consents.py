@@ -19,7 +19,7 @@ from consent.reading import Refusal
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
-from gateway.exchange import directives, signing
+from gateway.exchange import directives, evidence, signing
 from gateway.exchange.ask import nothing, settled
 from gateway.exchange.patients import charts_of
 from gateway.exchange.person import ALL_TIERS, head_name, manifests
@@ -33,6 +33,7 @@ from gateway.services.log import Draft, Moved, append
 from gateway.store import charts as rows
 from gateway.store import inbox, notices
 from gateway.store.engine import Tx
+from gateway.store.evidence import EvidenceRow
 from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, RecordName, SealBroken, Tier
 from mappings.engine import jsontext
 from mappings.r4 import check
@@ -69,17 +70,22 @@ class Work:
     draft: Draft
 
 
-async def create(text: bytes, caller: Caller, services: Services) -> Recorded:
+async def create(
+    text: bytes, caller: Caller, services: Services, scan: EvidenceRow | None = None
+) -> Recorded:
     """Record a FHIR R4 Consent; Problem UNPROCESSABLE names each element that is not accepted.
 
     The same text sent again is the same consent. An earlier one of the same patient, controller and
     policy that is not better proved becomes inactive in the same transaction, and says by which.
+    `scan` is kept in that transaction, too (`evidence.prepare`).
     """
     _may_record(caller)
-    return await settled(lambda: _create(text, caller, services))
+    return await settled(lambda: _create(text, caller, services, scan))
 
 
-async def _create(text: bytes, caller: Caller, services: Services) -> Recorded:
+async def _create(
+    text: bytes, caller: Caller, services: Services, scan: EvidenceRow | None
+) -> Recorded:
     text = await _with_patient(text, caller, services)
     plain = _parsed(text)
     id = services.ids(caller.organization)(
@@ -87,7 +93,7 @@ async def _create(text: bytes, caller: Caller, services: Services) -> Recorded:
     )
     if await rows.current(services.db, id) is not None:
         return await read(id, caller, services)
-    return await _record(id, text, plain, None, caller, services)
+    return await _record(id, text, plain, None, caller, services, scan)
 
 
 async def _with_patient(text: bytes, caller: Caller, services: Services) -> bytes:
@@ -254,6 +260,7 @@ async def _record(
     row: rows.RecordRow | None,
     caller: Caller,
     services: Services,
+    scan: EvidenceRow | None = None,
 ) -> Recorded:
     at = services.now()
     version = row.version + 1 if row else 1
@@ -277,7 +284,7 @@ async def _record(
     known = set(services.register.chain(caller.organization)) & on.organizations
     county = caller.organization in services.policy.controllers
     elsewhere = row is None and not known and not county
-    stored = await services.db.do(_write, works, on.epochs, elsewhere, services, at)
+    stored = await services.db.do(_write, works, scan, on.epochs, elsewhere, services, at)
     return Recorded(id, tag, stored, at, read_as.active)
 
 
@@ -358,6 +365,7 @@ async def _retired(old: Directive, by: str, caller: Caller, services: Services, 
 def _write(
     tx: Tx,
     works: Sequence[Work],
+    scan: EvidenceRow | None,
     epochs: Mapping[str, int],
     elsewhere: bool,
     services: Services,
@@ -373,6 +381,8 @@ def _write(
         for seq, work in enumerate(own, high - len(own) + 1):
             stored[work.id] = write_version(tx, work, seq, services, at)
     append(tx, services.log.filing_writer, [work.draft for work in works], services.now)
+    if scan is not None:
+        evidence.write(tx, scan)
     new = works[0]
     if elsewhere:
         about = services.log.tag(new.chart)

@@ -7,7 +7,6 @@ rule as theirs (number and name; domain.md 5.7).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from consent.fhir import EVIDENCE_EXTENSION, Choice, Form
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import consents, filing
+from gateway.exchange import consents, evidence, filing
 from gateway.exchange.issued import listed, when
 from gateway.exchange.patients import charts_of
 from gateway.exchange.person import ALL_TIERS, manifests
@@ -40,7 +39,6 @@ from gateway.store.engine import Tx
 from gateway.vault import ChartTier, Grant, Tier
 from mappings.engine import Identifier, LocalId, Mapped, Message
 
-KEPT_SCAN = 2_000_000  # bytes; of larger scans only the hash is kept
 # On Consent.verification: the login of who took the patient's word down.
 RECORDED_BY = "StructureDefinition/recorded-by"
 WITHDRAWN_BY = "StructureDefinition/withdrawn-by"
@@ -60,7 +58,8 @@ class Scan:
 @dataclass(frozen=True, slots=True)
 class Signed:
     """What was signed. `recipient` is "Organization/…" or "Practitioner/…" where the form names
-    one; `name` is needed only for a resident no hospital has sent yet."""
+    one; `name` is needed only for a resident no hospital has sent yet; `guardian` is the id of the
+    right by which somebody signed for them."""
 
     kind: SignedKind
     day: date
@@ -68,6 +67,7 @@ class Signed:
     recipient: str = ""
     category: str = ""
     name: str = ""
+    guardian: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class OnFile:
 
     id: str
     kind: SignedKind | Literal["other"]
-    state: Literal["active", "withdrawn", "expired"]
+    state: Literal["active", "withdrawn", "superseded", "expired"]
     signed: date | datetime | None
     recipient: str
     category: str
@@ -127,7 +127,7 @@ async def at_desk(system: str, value: str, caller: Caller, services: Services) -
 async def record(
     system: str, value: str, signed: Signed, scan: Scan, caller: Caller, services: Services
 ) -> str:
-    """Record a signed form and its scan; returns the consent's id.
+    """Record a signed form and its scan, which is kept sealed; returns the consent's id.
 
     Two events: `create` where the county's chart of the resident had to be made, and
     `consent-create`. Problem UNPROCESSABLE when the resident has no usable resident ID number or
@@ -136,8 +136,11 @@ async def record(
     _may_record(caller)
     charts, facts = await known(system, value, services)
     chart = await county_chart(charts, facts, signed.name, caller, services)
-    text = _text(chart, signed, scan, caller, services)
-    return (await consents.create(text, caller, services)).id
+    text = consent_text(chart, signed, scan, caller, services)
+    _, row, _ = await evidence.prepare(
+        chart, "scan", scan.content, scan.media_type, caller, services
+    )
+    return (await consents.create(text, caller, services, row)).id
 
 
 async def withdraw(id: str, witness: str, caller: Caller, services: Services) -> None:
@@ -290,8 +293,11 @@ _CHOICES = {
 }
 
 
-def _text(chart: str, signed: Signed, scan: Scan, caller: Caller, services: Services) -> bytes:
-    """The FHIR Consent of a form, with its witness and its scan.
+def consent_text(
+    chart: str, signed: Signed, scan: Scan | None, caller: Caller, services: Services
+) -> bytes:
+    """The FHIR Consent of a form, with its witness and the hash of its scan; without a scan it has
+    no source yet.
 
     What is signed today holds from this second, so that it follows what was signed this morning;
     an earlier day is kept as a day and read so that it gives less.
@@ -307,17 +313,18 @@ def _text(chart: str, signed: Signed, scan: Scan, caller: Caller, services: Serv
         choice=_CHOICES[signed.kind],
         id=chart,  # replaced by the consent's own when it is recorded
         patient=f"Patient/{chart}",
-        performer=f"Patient/{chart}",
+        performer=f"RelatedPerson/{signed.guardian}" if signed.guardian else f"Patient/{chart}",
         organization=f"Organization/{controller(services)}",
         at=_second(now, services) if signed.day == today else signed.day.isoformat(),
-        evidence_sha256=hashlib.sha256(scan.content).hexdigest(),
+        evidence_sha256=hashlib.sha256(scan.content).hexdigest() if scan else "",
         category=signed.category or None,
         recipients=(signed.recipient,) if signed.recipient else (),
     )
     resource = json.loads(consent_fhir.write_consent(form, base))
-    resource["sourceAttachment"]["contentType"] = scan.media_type
-    if len(scan.content) <= KEPT_SCAN:
-        resource["sourceAttachment"]["data"] = base64.b64encode(scan.content).decode()
+    if scan is None:
+        del resource["sourceAttachment"]
+    else:
+        resource["sourceAttachment"]["contentType"] = scan.media_type
     resource["verification"] = [_word(RECORDED_BY, signed.witness, caller, services)]
     return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -350,11 +357,7 @@ def _on_file(one: consents.Recorded, services: Services) -> OnFile:
     return OnFile(
         id=one.id,
         kind=kind,
-        state="withdrawn"
-        if not one.active
-        else "expired"
-        if ends is not None and ends[1] <= now
-        else "active",
+        state=_state(plain, one.active, ends is not None and ends[1] <= now),
         signed=when(plain.get("dateTime"), zone),
         recipient=recipient,
         category=category,
@@ -363,6 +366,17 @@ def _on_file(one: consents.Recorded, services: Services) -> OnFile:
         recorded=_said(plain, RECORDED_BY, one.filed, services),
         withdrawn=None if one.active else _said(plain, WITHDRAWN_BY, one.filed, services),
     )
+
+
+def _state(
+    plain: Mapping[str, Any], active: bool, over: bool
+) -> Literal["active", "withdrawn", "superseded", "expired"]:
+    """What became of a consent; one whose place another took says so in an extension."""
+    if active:
+        return "expired" if over else "active"
+    urls = [str(one.get("url", "")) for one in listed(plain.get("extension"))]
+    taken = any(url.endswith(consents.SUPERSEDED_BY) for url in urls)
+    return "superseded" if taken else "withdrawn"
 
 
 def _kind(
@@ -410,7 +424,11 @@ def _said(plain: Mapping[str, Any], extension: str, filed: int, services: Servic
 
 
 def _evidence(plain: Mapping[str, Any], services: Services) -> str:
-    """A keyed hash of the scan's hash: comparable here, worthless elsewhere."""
+    """A keyed hash of the scan's hash, or of what the source refers to: comparable here, worthless
+    elsewhere."""
+    named = (plain.get("sourceReference") or {}).get("reference")
+    if named:
+        return services.vault.digest("evidence", str(named).encode()).hex()
     for one in listed((plain.get("sourceAttachment") or {}).get("extension")):
         if str(one.get("url", "")).endswith(EVIDENCE_EXTENSION):
             return services.vault.digest("evidence", str(one.get("valueString")).encode()).hex()

@@ -41,6 +41,7 @@ from gateway.portal.shown import (
     status,
     unmapped_code,
 )
+from gateway.portal.signing_county import SigningCounty, signed
 from gateway.portal.stories import (
     Access,
     Accesses,
@@ -85,7 +86,7 @@ def stories(services: Services) -> Stories:
     return _County(services)
 
 
-class _County(PolicyCounty):
+class _County(PolicyCounty, SigningCounty):
     """`Stories`, told by the exchange."""
 
     def __init__(self, services: Services) -> None:
@@ -203,22 +204,10 @@ class _County(PolicyCounty):
     async def record_consent(
         self, identifier: Identifier, choice: ConsentChoice, evidence: Evidence, caller: Caller
     ) -> str:
-        if choice.kind == "other":
-            raise Problem(Kind.MALFORMED, "Choose one of the desk's forms.", "kind")
-        recipient = choice.organization
-        if recipient and "/" not in recipient:
-            recipient = ORGANIZATION + recipient
         return await desk.record(
             _SYSTEMS[identifier.kind],
             identifier.number,
-            desk.Signed(
-                kind=choice.kind,
-                day=choice.signed,
-                witness=choice.witness,
-                recipient=recipient,
-                category=choice.category,
-                name=choice.name,
-            ),
+            signed(choice),
             desk.Scan(evidence.media_type, evidence.content),
             caller,
             self._services,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, get_args
 
 from starlette.responses import Response
@@ -25,6 +25,9 @@ MAGIC = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG\r\n\x1a\n": "image/png",
 }
+
+
+ENDINGS = {"application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png"}
 
 
 async def find_page(desk: Desk) -> Response:
@@ -128,17 +131,20 @@ async def _preview(desk: Desk, status: int = 200, missing: str = "", **given: st
     if here is None or not draft:
         return await desk.go("/consents")
     names = {c.code: c.name for c in (*here.organizations, *here.categories)}
+    identifier = _identifier(desk)
+    assert identifier is not None, "somebody is at the desk"
     return await desk.page(
         "consent-new.html",
         status,
         resident=here.resident,
+        ways=await desk.portal.stories.signing_ways(identifier, desk.who.caller),
         about=desk.about(*_matter(desk)),
         draft=draft,
         organization=names.get(draft["organization"], ""),
         category=names.get(draft["category"], ""),
         today=desk.portal.today(),
         missing=missing,
-        typed={"signed": desk.portal.today().isoformat(), "witness": ""} | given,
+        typed={"signed": desk.portal.today().isoformat(), "witness": "", "signer": ""} | given,
     )
 
 
@@ -160,8 +166,9 @@ async def record(desk: Desk) -> Response:
         if signed is None or signed > desk.portal.today()
         else ""
     )
+    signer = desk.text("signer")
     if missing or upload is None or signed is None:
-        return await _preview(desk, 422, missing, witness=witness, signed=day)
+        return await _preview(desk, 422, missing, witness=witness, signed=day, signer=signer)
     content = await upload.read()
     if len(content) > EVIDENCE_LIMIT:
         raise Problem(Kind.TOO_LARGE, "The scan is too large.")
@@ -172,6 +179,7 @@ async def record(desk: Desk) -> Response:
         organization=draft["organization"],
         category=draft["category"],
         name=draft["name"],
+        guardian=signer,
     )
     evidence = Evidence(media_type_of(content), content)
     await desk.portal.stories.record_consent(identifier, choice, evidence, desk.who.caller)
@@ -217,3 +225,86 @@ async def withdraw(desk: Desk) -> Response:
     id = desk.id_of(desk.request.path_params["handle"])
     await desk.portal.stories.withdraw_consent(id, witness, desk.who.caller)
     return await desk.go("/consents", "withdrawn")
+
+
+# Signing by a code
+
+
+async def send_code(desk: Desk) -> Response:
+    """Send the code that signs what was read out, to the telephone on file."""
+    identifier, draft = _identifier(desk), plain(desk.who.memory, "draft")
+    if identifier is None or not draft:
+        return await desk.go("/consents")
+    desk.still_about(*_matter(desk))
+    desk.paced("look-up")
+    witness, signer = desk.text("witness", 100), desk.text("signer")
+    if not witness:
+        return await _preview(desk, 422, "code-witness", signer=signer)
+    choice = ConsentChoice(
+        kind=draft["kind"],
+        signed=desk.portal.today(),
+        witness=witness,
+        organization=draft["organization"],
+        category=draft["category"],
+        name=draft["name"],
+        guardian=signer,
+    )
+    try:
+        sent = await desk.portal.stories.send_signing_code(identifier, choice, desk.who.caller)
+    except Problem as problem:
+        if problem.place not in ("phone", "code"):
+            raise
+        return await _preview(desk, problem.kind.status, problem.place, witness=witness)
+    code = {"id": sent.id, "phone": sent.phone, "until": sent.until.isoformat()}
+    return await desk.go("/consents/code", code=code)
+
+
+async def code_page(desk: Desk) -> Response:
+    return await _code_page(desk)
+
+
+async def _code_page(desk: Desk, status: int = 200, wrong: bool = False) -> Response:
+    here = await _at_desk(desk)
+    draft, code = plain(desk.who.memory, "draft"), plain(desk.who.memory, "code")
+    if here is None or not draft or not code:
+        return await desk.go("/consents")
+    names = {c.code: c.name for c in (*here.organizations, *here.categories)}
+    return await desk.page(
+        "consent-code.html",
+        status,
+        resident=here.resident,
+        about=desk.about(*_matter(desk)),
+        draft=draft,
+        organization=names.get(draft["organization"], ""),
+        category=names.get(draft["category"], ""),
+        phone=code["phone"],
+        until=datetime.fromisoformat(code["until"]),
+        wrong=wrong,
+    )
+
+
+async def sign(desk: Desk) -> Response:
+    """Record what the code signs; a wrong one may be typed again while it lives."""
+    code = plain(desk.who.memory, "code")
+    if not code:
+        return await desk.go("/consents")
+    desk.still_about(*_matter(desk))
+    try:
+        await desk.portal.stories.sign_with_code(code["id"], desk.text("code", 20), desk.who.caller)
+    except Problem as problem:
+        if problem.place != "code":
+            raise
+        return await _code_page(desk, 422, wrong=True)
+    return await desk.go("/consents", "recorded", draft=None, code=None)
+
+
+async def evidence(desk: Desk) -> Response:
+    """What was handed in with a consent, as a file; never shown inside a page of ours."""
+    id = desk.id_of(desk.request.path_params["handle"])
+    found = await desk.portal.stories.consent_evidence(id, desk.who.caller)
+    ending = ENDINGS.get(found.media_type, "json")
+    return Response(
+        found.content,
+        media_type=found.media_type if ending != "json" else "application/json",
+        headers={"content-disposition": f'attachment; filename="evidence.{ending}"'},
+    )

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.releases import SiteReleases
+from gateway.portal.signing_stories import SigningStories
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 
@@ -296,7 +297,7 @@ class Consent:
 
     id: str
     kind: ConsentKind
-    state: Literal["active", "withdrawn", "expired"]
+    state: Literal["active", "withdrawn", "superseded", "expired"]
     signed: When
     organization: str = ""
     category: str = ""
@@ -334,6 +335,7 @@ class ConsentChoice:
     organization: str = ""
     category: str = ""
     name: str = ""  # only for a resident not known yet
+    guardian: str = ""  # the right by which somebody signs for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,7 +568,7 @@ class UnmappedCode:
     reason: str = ""
 
 
-class Stories(PolicyStories, Protocol):
+class Stories(PolicyStories, SigningStories, Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
     async def open_resident(

@@ -140,6 +140,7 @@ OUTCOMES = {
 CONSENT_STATES = {
     "active": Mark("●", N_("有效"), "good"),
     "withdrawn": Mark("○", N_("已撤回"), "quiet"),
+    "superseded": Mark("○", N_("已被新的取代"), "quiet"),
     "expired": Mark("○", N_("已到期"), "quiet"),
 }
 

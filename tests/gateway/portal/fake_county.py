@@ -13,6 +13,7 @@ from gateway.errors import Kind, Problem
 from gateway.exchange import quality
 from gateway.portal.releases import Difference, Release, RuleCount, SiteReleases, Turn
 from gateway.portal.shown import detected, quality_alarm
+from gateway.portal.signing_stories import CodeSent, SigningWays
 from gateway.portal.stories import (
     Access,
     Accesses,
@@ -357,6 +358,9 @@ class FakeStories:
     )  # fmt: skip
     contributions: tuple[Contribution, ...] = CONTRIBUTIONS
     notice: bool = True
+    ways: SigningWays = field(
+        default_factory=lambda: SigningWays("138****1234", (Choice("right-1", "沈芷"),))
+    )
     on_file: list[Consent] = field(
         default_factory=lambda: [
             Consent(
@@ -468,6 +472,27 @@ class FakeStories:
         )  # fmt: skip
         self.on_file.insert(0, made)
         return made.id
+
+    async def signing_ways(self, identifier: Identifier, caller: Caller) -> SigningWays:
+        return self.ways
+
+    async def send_signing_code(
+        self, identifier: Identifier, choice: ConsentChoice, caller: Caller
+    ) -> CodeSent:
+        self.told.append(("send-code", choice))
+        self.coded = identifier, choice
+        return CodeSent("code-1", self.ways.phone, NOON)
+
+    async def sign_with_code(self, id: str, code: str, caller: Caller) -> str:
+        self.told.append(("sign", id, code))
+        if code != "123456":
+            raise Problem(Kind.UNPROCESSABLE, "This code does not sign anything now.", "code")
+        identifier, choice = self.coded
+        evidence = Evidence("application/vnd.signing-code+json", b"{}")
+        return await self.record_consent(identifier, choice, evidence, caller)
+
+    async def consent_evidence(self, id: str, caller: Caller) -> Evidence:
+        return Evidence("application/pdf", b"%PDF-1.4 signed")
 
     async def withdraw_consent(self, id: str, witness: str, caller: Caller) -> None:
         self.told.append(("withdraw", id, witness))

@@ -226,6 +226,30 @@ def test_the_main_path_works_by_keyboard_alone(eyes: Eyes, county: County) -> No
     assert page.locator(".notice").count() == 0, "said once"
 
 
+def test_a_code_signs_with_the_keyboard_alone_and_a_wrong_one_may_be_typed_again(
+    eyes: Eyes, county: County
+) -> None:
+    eyes.sign_in("lin")
+    page = eyes.find(NUMBER)
+    page.check("[value=share]")
+    eyes.press(".options .primary")
+    assert "138****1234" in page.locator("main").inner_text()
+    page.focus("#code-witness")
+    page.keyboard.type("沈芷")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "code"
+    for typed, wrong in (("000000", 1), ("123456", 0)):
+        page.keyboard.type(typed)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert page.locator("[role=alert]").count() == wrong
+    assert "有效" in page.locator(".consents li").first.inner_text()
+    told = [one[0] for one in county.stories.told]
+    assert told == ["send-code", "sign", "sign", "record"]
+    assert county.stories.told[0][1].witness == "沈芷"
+
+
 def test_declining_names_its_reason_and_its_words(eyes: Eyes, county: County) -> None:
     eyes.sign_in("zhou")
     page = eyes.look_up(NUMBER)
