@@ -19,6 +19,7 @@ from gateway.auth import systems
 from gateway.bodies import Bodies
 from gateway.cds import door as cds
 from gateway.errors import Kind, Problem, place_of
+from gateway.exchange import casework, telling
 from gateway.fhir.door import FhirDoor
 from gateway.intake import http as intake
 from gateway.intake import mllp
@@ -135,13 +136,20 @@ def _readyz(services: Services) -> Callable[[Request], Awaitable[Response]]:
 
 def _metrics(services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def metrics(request: Request) -> Response:
-        """Counts per source in the Prometheus text format; never anything of a patient."""
+        """Counts per source, of cases that wait and of notices, in the Prometheus text format; never
+        anything of a patient."""
         lines = ["# TYPE gateway_messages gauge"]
         for row in await services.db.read(inbox.TALLY):
             tally = inbox.Tally(*row)
             for state in ("received", "filed", "quarantined", "waiting", "duplicates"):
                 count = getattr(tally, state)
                 lines.append(f'gateway_messages{{source="{tally.name}",state="{state}"}} {count}')
+        lines.append("# TYPE gateway_cases gauge")
+        for kind, (waiting, overdue) in sorted((await casework.counts(services)).items()):
+            lines.append(f'gateway_cases{{kind="{kind}",state="open"}} {waiting}')
+            lines.append(f'gateway_cases{{kind="{kind}",state="overdue"}} {overdue}')
+        lines.append("# TYPE gateway_notices_undelivered gauge")
+        lines.append(f"gateway_notices_undelivered {await telling.count(services)}")
         return PlainTextResponse("\n".join(lines) + "\n")
 
     return metrics

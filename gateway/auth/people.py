@@ -60,13 +60,15 @@ _in_line = 0
 class _InHand(msgspec.Struct, frozen=True, array_like=True):
     language: Language = "zh"
     chart: str = ""
+    strong: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PortalCaller:
     """Somebody at the portal: who, the token their forms carry, and what they have in hand.
 
-    `handle` names the session's row, for `keep` and `sign_out`; it is not the cookie.
+    `handle` names the session's row, for `keep` and `sign_out`; it is not the cookie. `strong` is
+    until when (µs UTC) a second factor counts that was shown in it.
     """
 
     caller: Caller
@@ -74,6 +76,7 @@ class PortalCaller:
     handle: str
     language: Language = "zh"
     chart: str = ""
+    strong: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +320,11 @@ async def session_at(cookie: str, services: Services, address: str = "") -> Port
     if at - row.seen >= _TOUCH:
         await services.db.session(accounts.touch, tag, at)
     who = _caller(services, row.login, row.organization, row.account_sealed, row.role, tag, address)
-    return PortalCaller(who, row.csrf, tag.hex(), in_hand.language, in_hand.chart)
+    if at < in_hand.strong:
+        who = replace(who, strength=2)
+    return PortalCaller(
+        who, row.csrf, tag.hex(), in_hand.language, in_hand.chart, in_hand.strong
+    )  # fmt: skip
 
 
 async def keep(
@@ -334,9 +341,37 @@ async def keep(
         chart=portal.chart if chart is None else chart,
     )
     tag = bytes.fromhex(portal.handle)
-    sealed = _sealed(services, tag, _InHand(changed.language, changed.chart))
+    sealed = _sealed(services, tag, _InHand(changed.language, changed.chart, changed.strong))
     await services.db.session(accounts.keep, tag, sealed)
     return changed
+
+
+async def rotate(services: Services, portal: PortalCaller, *, strong: int) -> Admitted | None:
+    """The same session under a new cookie, strong until `strong`; None when it has ended.
+
+    What it has in hand and its end stay; the cookie before is worth nothing any more.
+    """
+    cookie = secrets.token_urlsafe(32)
+    old, tag = bytes.fromhex(portal.handle), _tag(services, cookie)
+    sealed = _sealed(services, tag, _InHand(portal.language, portal.chart, strong))
+    if not await services.db.session(accounts.rotate, old, tag, sealed):
+        return None
+    who = replace(portal.caller, strength=2, session=tag.hex()[:16])
+    return Admitted(cookie, replace(portal, caller=who, handle=tag.hex(), strong=strong))
+
+
+async def proved(services: Services, login: str, password: str) -> Person | None:
+    """Whose password it is, without signing anybody in; None whatever was wrong.
+
+    It counts as an attempt to sign in, and locks like one.
+    """
+    attempt = await services.db.session(accounts.attempt, login, services.now())
+    text = unicodedata.normalize("NFKC", password[: LONGEST_PASSWORD + 1])
+    matches = await _in_turn(attempt.password if attempt else None, text)
+    if attempt is None or attempt.locked or not matches or not attempt.person.active:
+        return None
+    await services.db.session(accounts.forgive, login)
+    return attempt.person
 
 
 async def sign_out(portal: PortalCaller, services: Services) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.audit.verify import Report
-from gateway.cli.common import AsJson, console, print_json, with_services
-from gateway.exchange import archive
+from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.exchange import archive, findings
 from gateway.exchange.sequence import log_key
 from gateway.exchange.verification import verify_log
+from gateway.records.instant import micros, moment
 from gateway.services import Services
 
 app = typer.Typer(help="The access log: verify, export, prove.", no_args_is_help=True)
@@ -43,6 +45,46 @@ def verify(
         report = with_services(lambda services: verify_log(services, notes))
     _tell(report, time.perf_counter() - started, as_json)
     raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def emergencies(
+    month: Annotated[
+        str, typer.Option(help="YYYY-MM, the county's month; empty is the present one")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Each organisation's share of emergency access among its accesses, and its commonest reason.
+
+    A reason that comes again and again is a missing feed of visits. Counts only.
+    """
+
+    async def run(services: Services) -> tuple[findings.Share, ...]:
+        zone = services.settings.zone
+        today = moment(services.now(), zone)
+        try:
+            wanted = date.fromisoformat(f"{month}-01") if month else today
+        except ValueError:
+            raise typer.BadParameter("YYYY-MM", param_hint="--month") from None
+        first = datetime(wanted.year, wanted.month, 1, tzinfo=zone)
+        after = datetime(wanted.year + wanted.month // 12, wanted.month % 12 + 1, 1, tzinfo=zone)
+        return await findings.shares(micros(first), micros(after), None, services)
+
+    rows = [
+        {
+            "organization": one.organization,
+            "accesses": one.accesses,
+            "emergencies": one.emergencies,
+            "share": f"{one.share:.1%}",
+            "reason": one.reason,
+            "times": one.times,
+        }
+        for one in with_services(run)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_columns([tuple(map(str, row.values())) for row in rows])
 
 
 def _tell(report: Report, seconds: float, as_json: bool) -> None:

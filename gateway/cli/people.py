@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import segno
 import typer
 
-from gateway.auth import people, registry
+from gateway.auth import factors, people, registry
 from gateway.cli.common import AsJson, print_columns, print_json, with_services
 from gateway.services import Services
 from gateway.services.caller import OPERATOR
@@ -77,7 +78,7 @@ def add_user(
     login: str,
     name: Annotated[str, typer.Option(prompt=True)],
     organization: Annotated[str, typer.Option(prompt=True)],
-    roles: Annotated[str, typer.Option(help="clinician registrar auditor it")],
+    roles: Annotated[str, typer.Option(help="clinician registrar auditor privacy it")],
     licence: Annotated[str, typer.Option(help="a doctor's licence number")] = "",
     password_file: Annotated[
         Path | None,
@@ -115,3 +116,26 @@ def roles(login: str, roles: list[str]) -> None:
 def disable(login: str) -> None:
     """Sign the person out and let nobody in by this account."""
     with_services(lambda services: people.disable_account(services, login, by=OPERATOR))
+
+
+@user.command("second-factor")
+def second_factor(
+    login: str,
+    reset: Annotated[
+        bool, typer.Option(help="take it away; its owner sets up another at the portal")
+    ] = False,
+) -> None:
+    """Give an account a second factor and print it once, for its owner alone; or take it away."""
+    secret = factors.new_secret()
+
+    async def run(services: Services) -> str:
+        if reset:
+            await factors.reset(services, login, by=OPERATOR)
+            return ""
+        await factors.enrol(services, login, secret, by=OPERATOR)
+        return factors.address(login, secret, services.settings.county)
+
+    address = with_services(run)
+    if address:
+        segno.make_qr(address).terminal(compact=True)
+        typer.echo(secret)

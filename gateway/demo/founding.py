@@ -8,7 +8,7 @@ from pathlib import Path
 
 from joserfc.jwk import ECKey
 
-from gateway.auth import people, registry
+from gateway.auth import factors, people, registry
 from gateway.demo import story
 from gateway.exchange import sources
 from gateway.services import Services, open_services
@@ -88,4 +88,6 @@ async def found(settings: Settings, keys: Keys) -> Services:
             by=FOUNDER,
             licence="110330000000000" if account.role == "clinician" else "",
         )
+        if account.secret:
+            await factors.enrol(services, account.login, account.secret, by=FOUNDER)
     return services

@@ -36,6 +36,7 @@ def demo_accounts(services: Services) -> tuple[DemoAccount, ...]:
             one.name,
             services.register.get(one.organization).name,
             one.role,
+            one.secret,
         )
         for one in story.ACCOUNTS
     )

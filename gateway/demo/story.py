@@ -7,6 +7,7 @@ the check expects from it what `EXPECTED` and `STORY` say.
 from __future__ import annotations
 
 import json
+from base64 import b32encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,7 +25,7 @@ from gateway.identity.systems import RESIDENT_ID
 
 PASSWORD = "yunxi-demo-2026"  # noqa: S105  # printed on the sign-in page of the pretend county
 FormKind = Literal["broad", "refusal", "withdrawal", "psychiatry"]
-Role = Literal["clinician", "registrar", "auditor", "it"]
+Role = Literal["clinician", "registrar", "auditor", "it", "privacy"]
 Answer = Literal["everything", "without the restricted", "refused"]
 
 
@@ -49,6 +50,14 @@ class Account:
     name: str
     organization: str
     role: Role
+
+    @property
+    def secret(self) -> str:
+        """The fixed secret of the second factor, of those who need one; worth nothing elsewhere."""
+        if self.role not in {"clinician", "privacy"}:
+            return ""
+        digest = sha256(f"pretend second factor of {self.login}".encode()).digest()
+        return b32encode(digest[:20]).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,8 @@ ACCOUNTS = (
     Account("auditor", "赵若愚", "county", "auditor"),
     Account("it-office", "钱立言", "people", "it"),
     Account("it-second", "冯守田", "people", "it"),  # a map needs a second person's word
+    Account("privacy-tcm", "何慎言", "tcm", "privacy"),
+    Account("privacy-county", "郭知止", "county", "privacy"),  # so does "not justified"
 )
 PUSH = "system/*.c"
 READ = "system/*.rs"

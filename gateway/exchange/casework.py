@@ -165,8 +165,7 @@ def _open(tx: Tx, case: CaseRow, draft: Draft, services: Services) -> None:
 
 async def answer_to(id: str, charts: Sequence[str], services: Services) -> str:
     """What a resident is told about a question of theirs; empty while there is no answer."""
-    found = await services.db.read(cases.ONE, id)
-    row = CaseRow(*found[0]) if found else None
+    row = await of(id, services)
     if row is None or row.kind != "question" or not row.closed or row.chart not in charts:
         return ""
     told = [one.words for one in opened(row, services).words if one.role == "told"]
@@ -190,9 +189,14 @@ async def case(id: str, caller: Caller, services: Services) -> Case:
     return _case(await _row(id, caller, services), caller, services)
 
 
-async def _row(id: str, caller: Caller, services: Services) -> CaseRow:
+async def of(id: str, services: Services) -> CaseRow | None:
+    """The row of a case, for stories that decide themselves who may know of it."""
     found = await services.db.read(cases.ONE, id)
-    row = CaseRow(*found[0]) if found else None
+    return CaseRow(*found[0]) if found else None
+
+
+async def _row(id: str, caller: Caller, services: Services) -> CaseRow:
+    row = await of(id, services)
     if row is None or not _sees(row, caller, services):
         raise Problem(Kind.UNKNOWN, "No such case.")
     return row

@@ -8,7 +8,6 @@ patient and a review. Somebody nobody knows, somebody sealed and a patient get t
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import unicodedata
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from gateway.exchange import casework
 from gateway.exchange.grants import held, nobody
 from gateway.exchange.patients import charts_of, stranger
 from gateway.exchange.person import relationships_of, request_of
-from gateway.services import Services
+from gateway.services import Services, even
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
 from gateway.store import accounts, cases, emergencies, inbox, notices
@@ -137,13 +136,12 @@ async def break_glass(
     without a second factor, while suspended, or (`BudgetSpent`) when the day's number is spent and
     nobody else agrees; UNPROCESSABLE for a reason that says too little.
     """
-    started = asyncio.get_running_loop().time()
+    began = even.now()
     try:
         return await _break(chart, asked, caller, services, approver)
     finally:
         # Whether there is such a patient does not show in how long it takes.
-        floor = services.settings.answer_floor_ms / 1000
-        await asyncio.sleep(max(0.0, started + floor - asyncio.get_running_loop().time()))
+        await even.even(began, services.settings.answer_floor_ms)
 
 
 async def _break(

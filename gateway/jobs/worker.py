@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, label_runs, pulling, replays, scanning, upkeep
+from gateway.exchange import filing, label_runs, pulling, replays, scanning, telling, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -23,6 +23,7 @@ SEQUENCE_EVERY = 0.5
 UPKEEP_EVERY = 30.0
 PULL_EVERY = 5.0
 QUALITY_EVERY = 60.0
+TELL_EVERY = 2.0
 REPLAY_EVERY = 0.05  # between two steps of a replay: a few hundred messages a second at most
 POLICY_EVERY = 1.0
 LABEL_EVERY = 0.05  # between two batches of charts that are labelled again
@@ -52,6 +53,7 @@ class Worker:
             self._every(REPLAY_EVERY, self.replay_some),
             self.watch(),
             self._every(LABEL_EVERY, self.label_some),
+            self._every(TELL_EVERY, self.tell_some),
         )
 
     async def watch(self) -> None:
@@ -128,6 +130,9 @@ class Worker:
     async def label_some(self) -> int:
         """Label some charts again, when no message waits; returns how many."""
         return await label_runs.work(self._holder, self._services)
+    async def tell_some(self) -> int:
+        """Tell residents what they must be told; returns how many messages were taken."""
+        return await telling.send_due(self._services)
 
     async def pull_some(self) -> int:
         """Read the databases' views whose time has come."""

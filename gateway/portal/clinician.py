@@ -9,7 +9,7 @@ from starlette.responses import Response
 from gateway.errors import Kind, Problem
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
-from gateway.portal import words
+from gateway.portal import emergency, words
 from gateway.portal.desk import Desk, plain
 from gateway.portal.stories import (
     Identifier,
@@ -47,14 +47,15 @@ def typed(desk: Desk) -> Identifier | NotAnId:
 
 
 async def look_up_page(desk: Desk) -> Response:
-    return await desk.page("look-up.html", misread=None)
+    waiting = await desk.portal.stories.questions(desk.who.caller)
+    return await desk.page("look-up.html", misread=None, waiting=len(waiting))
 
 
 async def look_up(desk: Desk) -> Response:
     """Find by number; the number stays out of the address and, unless found wanting, of memory."""
     match typed(desk):
         case NotAnId() as why:
-            return await desk.page("look-up.html", 422, misread=why)
+            return await desk.page("look-up.html", 422, misread=why, waiting=0)
         case identifier:
             desk.paced("look-up")
             return await _open(desk, identifier, None)
@@ -65,13 +66,16 @@ async def _open(desk: Desk, identifier: Identifier, claim: str | None) -> Respon
     match await desk.portal.stories.open_resident(identifier, desk.who.caller, claim):
         case NeedsClaim() if claim is None:
             asked = {"kind": identifier.kind, "number": identifier.number}
-            return await desk.go("/claim", asked=asked, chart=None)
+            return await desk.go("/claim", asked=asked, chart=None, grant=None)
         case NeedsClaim():
             return await desk.page("not-found.html", 404)
         case Refused(reason):
+            await desk.keep(
+                asked={"kind": identifier.kind, "number": identifier.number}, chart=None, grant=None
+            )
             return await desk.page("refused.html", 403, reason=reason)
         case Resident() as found:
-            return await desk.go("/results", chart=found.chart, asked=None)
+            return await desk.go("/results", chart=found.chart, asked=None, grant=None)
 
 
 def _asked(desk: Desk) -> Identifier | None:
@@ -115,7 +119,7 @@ async def claim(desk: Desk) -> Response:
 
 async def put_back(desk: Desk) -> Response:
     """Close the chart in hand."""
-    return await desk.go("/look-up", "put-back", chart=None, asked=None)
+    return await desk.go("/look-up", "put-back", chart=None, asked=None, grant=None)
 
 
 async def results(desk: Desk) -> Response:
@@ -123,11 +127,20 @@ async def results(desk: Desk) -> Response:
     chart = desk.who.memory.get("chart")
     if not isinstance(chart, str):
         return await desk.go("/look-up")
-    match await desk.portal.stories.results(chart, desk.who.caller):
-        case Refused(reason):
-            return await desk.page("refused.html", 403, reason=reason)
-        case found:
-            pass
+    access = await emergency.in_hand(desk)
+    if access is None and desk.who.memory.get("grant"):
+        return await desk.go("/look-up", "emergency-over", chart=None, grant=None)
+    if access is not None:
+        opened = await emergency.seen(desk, chart, access)
+        if isinstance(opened, Response):
+            return opened
+        found = opened
+    else:
+        match await desk.portal.stories.results(chart, desk.who.caller):
+            case Refused(reason):
+                return await desk.page("refused.html", 403, reason=reason)
+            case told:
+                found = told
     only = desk.request.query_params.get("show") == "abnormal"
     panels = [r for r in found.reports if r.results]
     exams = [r for r in found.reports if not r.results]
@@ -141,6 +154,7 @@ async def results(desk: Desk) -> Response:
         only=only,
         total=sum(len(r.results) for r in panels),
         abnormal=sum(_abnormal(o) for r in panels for o in r.results),
+        **emergency.shown(desk, access),
     )
 
 
@@ -157,14 +171,16 @@ async def _report(
     desk: Desk, status: int = 200, missing: str = "", reason: str = "", typed: str = ""
 ) -> Response:
     id = desk.id_of(desk.request.path_params["handle"])
-    view = await desk.portal.stories.report(id, desk.who.caller)
+    access = await emergency.in_hand(desk)
+    view = await desk.portal.stories.report(id, emergency.asking(desk, access))
     return await desk.page(
         "report.html",
         status,
         resident=view.resident,
         view=view,
         report=view.report,
-        open=_open_for_decision(view.report),
+        open=access is None and _open_for_decision(view.report),
+        **emergency.shown(desk, access),
         missing=missing,
         reason=reason,
         typed=typed,

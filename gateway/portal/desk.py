@@ -18,9 +18,9 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.auth.people import cookie_of, same_origin
+from gateway.auth.people import cookie_of, same_origin, set_cookie
 from gateway.errors import Kind, Problem
-from gateway.portal import words
+from gateway.portal import emergency_words, words
 from gateway.portal.handles import handle, id_of
 from gateway.portal.languages import HERE, TAGS, environment, translations
 from gateway.portal.pace import Pace
@@ -61,6 +61,7 @@ class Portal:
         self.mark = (HERE / "mark.svg").read_bytes()
         known = {
             "words": words,
+            "emergency_words": emergency_words,
             "root": ROOT,
             "demo": services.settings.demo,
             "style_version": sha256(self.style).hexdigest()[:12],
@@ -88,6 +89,7 @@ class Desk:
     language: str
     session: Session | None = None
     door: str = ""  # the token of a browser nobody has signed in with yet
+    renewed: str = ""  # the session's new cookie, where a second factor was shown
     form: FormData = field(default_factory=FormData)
     even: bool = False  # the answer's time must not tell what was found
 
@@ -210,6 +212,8 @@ def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) 
         began = even.now()
         desk = await _desk(portal, request)
         response = await answered(desk, request)
+        if desk.renewed:
+            set_cookie(response, desk.renewed, portal.services.settings)
         if desk.even or response.status_code in _SHOWING_NOTHING:
             await even.even(began, portal.services.settings.answer_floor_ms)
         return response

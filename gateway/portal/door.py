@@ -9,7 +9,16 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from gateway.auth.people import clear_cookie, cookie_of, set_cookie
 from gateway.errors import Kind, Problem
-from gateway.portal import auditor, clinician, office, policies, registrar
+from gateway.portal import (
+    auditor,
+    clinician,
+    emergency,
+    office,
+    policies,
+    privacy,
+    registrar,
+    second_factor,
+)
 from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Desk, Endpoint, Page, Portal, at
 from gateway.portal.headers import SecurityHeaders
 from gateway.portal.stories import People, Stories, Surroundings
@@ -41,6 +50,16 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         get("/reports/{handle}", clinician.report, "clinician"),
         post("/reports/{handle}", clinician.decide, "clinician"),
         post("/put-back", clinician.put_back, "clinician"),
+        get("/emergency", emergency.page, "clinician"),
+        post("/emergency", emergency.break_glass, "clinician"),
+        post("/emergency/end", emergency.end, "clinician"),
+        get("/emergency/questions", emergency.questions, "clinician"),
+        post("/emergency/questions", emergency.answer, "clinician"),
+        get("/second-factor", second_factor.factor_page),
+        post("/second-factor", second_factor.enrol),
+        get("/privacy", privacy.desk_page, "privacy"),
+        get("/privacy/cases/{handle}", privacy.case_page, "privacy"),
+        post("/privacy/cases/{handle}", privacy.act, "privacy"),
         get("/consents/find", registrar.find_page, "registrar"),
         post("/consents/find", registrar.find, "registrar"),
         get("/consents", registrar.desk_page, "registrar"),

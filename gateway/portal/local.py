@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from gateway.auth import people
+import segno
+
+from gateway.auth import factors, people
 from gateway.errors import Kind, Problem
+from gateway.portal.emergency_stories import NewFactor
 from gateway.portal.stories import DemoAccount, Session
 from gateway.services import Services
+from gateway.services.caller import Caller
 
 
 class LocalPeople:
@@ -49,6 +54,7 @@ class LocalPeople:
             name=found.handle,
             organization=self._services.register.get(found.caller.organization).name,
             memory=json.loads(found.chart) if found.chart else {},
+            strong=found.strong,
         )
 
     async def remember(self, session: Session, memory: Mapping[str, Any]) -> None:
@@ -61,10 +67,51 @@ class LocalPeople:
         """End the session at once."""
         await people.sign_out(_portal_caller(session), self._services)
 
+    async def has_factor(self, session: Session) -> bool:
+        """Whether the account has a second factor."""
+        return await factors.has(self._services, session.caller.user)
+
+    def new_factor(self, session: Session, secret: str = "") -> NewFactor:
+        """A secret for an authenticator app, as text and as a picture."""
+        secret = secret or factors.new_secret()
+        county = self._services.settings.county
+        code = segno.make_qr(factors.address(session.caller.user, secret, county), error="m")
+        return NewFactor(secret, code.svg_data_uri(scale=5, border=4, dark="#17262a"))
+
+    async def enrol(self, session: Session, secret: str, password: str, code: str) -> bool:
+        """Take the secret for the account."""
+        return await factors.enrol_own(
+            self._services, _portal_caller(session), secret, password, code
+        )
+
+    async def step_up(self, session: Session, code: str) -> tuple[str, Session] | None:
+        """The session under a new cookie, strong for a few minutes."""
+        portal = replace(
+            _portal_caller(session), chart=json.dumps(dict(session.memory), ensure_ascii=False)
+        )
+        admitted = await factors.step_up(self._services, portal, code)
+        if admitted is None:
+            return None
+        now = admitted.portal
+        return admitted.cookie, replace(
+            session, caller=now.caller, name=now.handle, strong=now.strong
+        )
+
+    async def vouch(
+        self, login: str, password: str, code: str, role: str, address: str
+    ) -> Caller | None:
+        """Somebody else proves who they are."""
+        return await factors.vouch(self._services, login, password, code, role, address)
+
+    def demo_code(self, session: Session) -> str:
+        """The code of this moment in the pretend county."""
+        secret = next((a.secret for a in self._demo if a.login == session.caller.user), "")
+        return factors.code_at(secret, self._services.now()) if secret else ""
+
     def demo_accounts(self) -> tuple[DemoAccount, ...]:
         """What the sign-in page of the demo prints."""
         return self._demo
 
 
 def _portal_caller(session: Session) -> people.PortalCaller:
-    return people.PortalCaller(session.caller, session.csrf, session.name)
+    return people.PortalCaller(session.caller, session.csrf, session.name, strong=session.strong)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
@@ -60,6 +61,7 @@ class Session:
     name: str  # names the session for `remember` and `sign_out`; not the cookie
     organization: str  # as shown to people
     memory: Mapping[str, Any]
+    strong: int = 0  # µs UTC until which a second factor counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,10 @@ class DemoAccount:
     name: str
     organization: str
     role: str
+    secret: str = ""  # of its second factor
 
 
-class People(Protocol):
+class People(SecondFactors, Protocol):
     """Local accounts and browser sessions (security.md 4.3); see `local.py`."""
 
     async def sign_in(
@@ -568,7 +571,7 @@ class UnmappedCode:
     reason: str = ""
 
 
-class Stories(PolicyStories, SigningStories, Protocol):
+class Stories(EmergencyStories, PolicyStories, SigningStories, Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
     async def open_resident(

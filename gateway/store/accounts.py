@@ -260,6 +260,26 @@ def admit(
     return True
 
 
+def forgive(session: Session, login: str) -> None:
+    """Forget failures: the owner has proved who they are without signing in."""
+    row = session.get(Account, login, with_for_update=True)
+    if row is not None:
+        row.failures = row.locked_until = 0
+        session.add(row)
+
+
+def rotate(session: Session, old: bytes, tag: bytes, sealed: bytes) -> bool:
+    """Give a living session another tag; False when it has ended."""
+    row = session.get(PortalSession, old, with_for_update=True)
+    if row is None:
+        return False
+    kept = row.model_dump() | {"tag": tag, "sealed": sealed}
+    session.delete(row)
+    session.flush()
+    session.add(PortalSession(**kept))
+    return True
+
+
 def touch(session: Session, tag: bytes, at: int) -> None:
     """The browser was seen; a session that was ended meanwhile stays ended."""
     session.exec(

@@ -239,3 +239,19 @@ def with_issues(
         .limit(most)
     )
     return tuple((source, issues, arrived) for source, issues, arrived in session.execute(asked))
+
+
+def accesses_by_organization(session: Session, since: int, until: int) -> dict[str, int]:
+    """How often somebody of each organisation looked at a person's records between two instants."""
+    found = session.execute(
+        select(_event.c.organization, func.count())
+        .where(
+            _event.c.kind.in_(("read", "search", "everything")),
+            _event.c.outcome == "permit",
+            _event.c.actor != "",
+            _event.c.at >= since,
+            _event.c.at < until,
+        )
+        .group_by(_event.c.organization)
+    )
+    return {row[0]: int(row[1]) for row in found}

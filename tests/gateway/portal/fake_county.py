@@ -343,6 +343,12 @@ class FakePeople:
     def demo_accounts(self) -> tuple[DemoAccount, ...]:
         return ACCOUNTS
 
+    async def has_factor(self, session: Session) -> bool:
+        return True
+
+    def demo_code(self, session: Session) -> str:
+        return ""
+
 
 @dataclass
 class FakeStories:
@@ -395,6 +401,9 @@ class FakeStories:
             self.resident, relationship="claimed", until=NOON + timedelta(hours=4)
         )
         return self.resident
+
+    async def questions(self, caller: Caller) -> tuple[Any, ...]:
+        return ()
 
     async def results(self, chart: str, caller: Caller) -> Results | Refused:
         return Results(self.resident, self.contributions, tuple(self.reports), self.notice)
