@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality
+from gateway.portal.emergency_stories import PrivacyDesk
 from gateway.portal.releases import Difference, Release, RuleCount, SiteReleases, Turn
 from gateway.portal.shown import detected, quality_alarm
 from gateway.portal.signing_stories import CodeSent, SigningWays
@@ -404,6 +405,9 @@ class FakeStories:
 
     async def questions(self, caller: Caller) -> tuple[Any, ...]:
         return ()
+
+    async def privacy_desk(self, caller: Caller) -> PrivacyDesk:
+        return PrivacyDesk((), (), ())
 
     async def results(self, chart: str, caller: Caller) -> Results | Refused:
         return Results(self.resident, self.contributions, tuple(self.reports), self.notice)
