@@ -130,6 +130,7 @@ class Worker:
     async def label_some(self) -> int:
         """Label some charts again, when no message waits; returns how many."""
         return await label_runs.work(self._holder, self._services)
+
     async def tell_some(self) -> int:
         """Tell residents what they must be told; returns how many messages were taken."""
         return await telling.send_due(self._services)
