@@ -33,6 +33,13 @@ AIMS = {
     "ORU of 20 OBX mapped, validation gated": Aim(5_000, 2_500, of_ceiling=False),
     "rows of a laboratory view mapped, validation gated": Aim(100_000, 50_000, of_ceiling=False),
     "CDA of 20 items mapped, validation gated": Aim(2_500, 1_000, of_ceiling=False),
+    # 0.8, 3 and 13 µs a decision; a whole decision that remembers nothing took 16 to 100 µs.
+    "5 provisions: records told apart": Aim(1_250_000, 62_500, of_ceiling=False),
+    "21 provisions: records told apart": Aim(333_000, 62_500, of_ceiling=False),
+    "101 provisions: records told apart": Aim(77_000, 10_000, of_ceiling=False),
+    "5 provisions: classes decided anew": Aim(62_500, 10_000, of_ceiling=False),
+    "21 provisions: classes decided anew": Aim(62_500, 10_000, of_ceiling=False),
+    "101 provisions: classes decided anew": Aim(62_500, 10_000, of_ceiling=False),
 }
 """Figures without an aim are told beside the others; only a wrong answer misses them."""
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from consent.decide import Ruling
 from gateway import bench
 from gateway.bench import county
 from gateway.bench.load import Wanted, get, load
 from gateway.bench.pattern import ORGANIZATION, SEED, made
 from gateway.bench.report import result, told
 from gateway.demo.volume import volume
+from gateway.exchange import person
 
 
 async def answered_with(answer: bytes, wanted: Wanted) -> tuple[int, int]:
@@ -133,6 +135,24 @@ def test_a_small_run_prints_one_document_of_right_answers(
         assert one["value"] > 0
         assert one["wrong answers"] == 0
     assert "read by id" in told(document)
+
+
+def test_the_consent_run_decides_rightly_and_gives_the_decision_back_as_it_was(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    before = Ruling.decide, Ruling.of_class, person.ruling, person.gates
+
+    bench.run("consent", persons=2, seconds=0.3, engine="sqlite", as_json=True)
+
+    results = json.loads(capsysbinary.readouterr().out)["results"]
+    assert (Ruling.decide, Ruling.of_class, person.ruling, person.gates) == before
+    assert len(results) == 15
+    for one in results:
+        assert one["value"] > 0
+        assert one["wrong answers"] == 0
+    broad, many, apart = (one["value"] for one in results[-3:])
+    assert 0 < broad < many < 1
+    assert broad < apart < 1
 
 
 def test_an_unknown_bench_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
