@@ -67,6 +67,9 @@ class Settings:
     )
     sms_url: str = setting("", "where short messages are handed over (HTTP POST); empty is nowhere")
     sms_token: str = setting("", "bearer token of that address")
+    signature_anchors: Path = setting(
+        Path(), "who issues the certificates residents sign with (PEM); empty is nobody"
+    )
     demo: bool = setting(False, "this is the pretend county: demo keys and plain doors are allowed")
 
     @property

@@ -86,6 +86,7 @@ async def create(
 async def _create(
     text: bytes, caller: Caller, services: Services, scan: EvidenceRow | None
 ) -> Recorded:
+    posted = _parsed(text)
     text = await _with_patient(text, caller, services)
     plain = _parsed(text)
     id = services.ids(caller.organization)(
@@ -93,7 +94,7 @@ async def _create(
     )
     if await rows.current(services.db, id) is not None:
         return await read(id, caller, services)
-    return await _record(id, text, plain, None, caller, services, scan)
+    return await _record(id, text, plain, None, caller, services, scan, posted)
 
 
 async def _with_patient(text: bytes, caller: Caller, services: Services) -> bytes:
@@ -261,12 +262,13 @@ async def _record(
     caller: Caller,
     services: Services,
     scan: EvidenceRow | None = None,
+    posted: Mapping[str, Any] | None = None,
 ) -> Recorded:
     at = services.now()
     version = row.version + 1 if row else 1
     tag = services.vault.version_tag(id, version)
     before = await _directive(row, services) if row else None
-    on = await signing.ground(id, tag, text, plain, at, services, before)
+    on = await signing.ground(id, tag, text, plain, at, services, before, posted)
     read_as = consent_fhir.read_consent(plain, on.context)
     if not isinstance(read_as, Directive):
         raise _not_recorded(_told(read_as))

@@ -44,7 +44,12 @@ def findings(settings: Settings) -> list[str]:
             load(settings.county_file)
         except RegisterFault as fault:
             found.append(str(fault))
-    named = (settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    named = (
+        settings.tls_certificate,
+        settings.tls_key,
+        settings.tls_client_ca,
+        settings.signature_anchors,
+    )
     found += [f"{path} is not there." for path in named if path != Path() and not path.is_file()]
     if settings.tls_key.is_file() and settings.tls_key.stat().st_mode & 0o077:
         found.append("The TLS key can be read by others than its owner.")

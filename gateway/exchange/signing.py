@@ -6,6 +6,8 @@ Consent is dated, and what the evidence is worth.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +22,7 @@ from consent.model import Delegation, DelegationKind, Directive, PatientContext,
 from consent.policy import PolicySet
 from consent.provisions import within
 from consent.reading import Refusal
-from gateway.exchange import acting, directives, evidence
+from gateway.exchange import acting, directives, evidence, signatures
 from gateway.exchange.person import ALL_TIERS, manifests, segment_name
 from gateway.records import facts as facts_
 from gateway.records.entry import unpack_segment
@@ -28,7 +30,7 @@ from gateway.services import Services
 from gateway.store import accounts, own
 from gateway.store import charts as rows
 from gateway.store import evidence as evidence_rows
-from gateway.vault import ChartTier, Grant, Tier
+from gateway.vault import ChartTier, Grant, ManifestKey, Tier
 from mappings.r4 import definitions
 
 _REFERENCE = re.compile(rb'"([A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64})"')
@@ -37,20 +39,23 @@ _NAMED = frozenset({"Patient", "Practitioner", "Organization", "Group", "Related
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the source of a Consent is worth. `signer` is the chart of who typed a code."""
+    """What the source of a Consent is worth. `signer` is the chart of who typed a code, `serial`
+    what the certificate of a signature calls who signed."""
 
     assurance: int
     single_use: bool = False
     signer: str = ""
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Representative:
-    """Somebody with a recorded right to act; `charts` are their own."""
+    """Somebody with a recorded right to act; `charts` and `numbers` are their own."""
 
     id: str
     login: str
     charts: frozenset[str]
+    numbers: frozenset[str]
     right: Delegation
 
 
@@ -63,6 +68,7 @@ class Ground:
     organizations: frozenset[str]
     directives: tuple[Directive, ...]
     acts: tuple[Representative, ...]
+    numbers: frozenset[str]
     proof: Proof | None
     context: consent_fhir.Context
 
@@ -75,26 +81,18 @@ async def ground(
     at: int,
     services: Services,
     standing: Directive | None = None,
+    posted: Mapping[str, Any] | None = None,
 ) -> Ground:
-    """Everything the reading of a Consent stands on; `standing` is the version it would replace."""
+    """Everything the reading of a Consent stands on; `standing` is the version it would replace,
+    `posted` the Consent as it was sent and so signed, where we put our own ids into it."""
     patient = plain.get("patient")
     reference = patient.get("reference") if isinstance(patient, Mapping) else None
     chart = reference.removeprefix("Patient/") if isinstance(reference, str) else ""
     known = await rows.grounds(services.db, chart, "") if chart else rows.Grounds((), (), ())
     charts = frozenset(row.id for row in known.charts)
-    wants = [ChartTier(row.id, Tier.GENERAL) for row in known.charts]
-    keys = {
-        want.chart: key
-        for want, key in (
-            await manifests(services, Grant("filing", "consent", ALL_TIERS), wants)
-        ).items()
-    }
-    births = []
-    for row in known.charts:
-        if row.facts and row.id in keys:
-            about = f"facts/{row.id}".encode()
-            told = facts_.days(facts_.unpack(keys[row.id].open(row.facts, about)).birth)
-            births += [told] if told else []
+    keys = await _keys(known.charts, services)
+    facts = _facts(known.charts, keys)
+    births = [told for one in facts if (told := facts_.days(one.birth))]
     found, _ = directives.opened(
         [row for row in known.charts if row.id in keys], known.directives, keys, services
     )
@@ -103,7 +101,7 @@ async def ground(
         birth=(min(b[0] for b in births), max(b[1] for b in births)) if births else None,
     )
     acts = await _representatives(charts, services)
-    proof = await _proof(plain, charts, standing, services)
+    proof = await _proof((plain, posted or plain), charts, standing, at, services)
     context = consent_fhir.Context(
         id=id,
         version=version,
@@ -128,9 +126,24 @@ async def ground(
         organizations=frozenset(row.organization for row in known.charts),
         directives=found,
         acts=acts,
+        numbers=frozenset(one.number for one in facts),
         proof=proof,
         context=context,
     )
+
+
+async def _keys(charts: Sequence[rows.ChartRow], services: Services) -> dict[str, ManifestKey]:
+    wants = [ChartTier(row.id, Tier.GENERAL) for row in charts]
+    found = await manifests(services, Grant("filing", "consent", ALL_TIERS), wants)
+    return {want.chart: key for want, key in found.items()}
+
+
+def _facts(charts: Sequence[rows.ChartRow], keys: Mapping[str, ManifestKey]) -> list[facts_.Facts]:
+    return [
+        facts_.unpack(keys[row.id].open(row.facts, f"facts/{row.id}".encode()))
+        for row in charts
+        if row.facts and row.id in keys
+    ]
 
 
 def _among(kind: str, ids: Collection[str]) -> Any:
@@ -192,7 +205,9 @@ async def _representatives(
         if right is not None and account is not None:
             theirs = await rows.grounds(services.db, account.chart, "")
             ids = frozenset(one.id for one in theirs.charts)
-            found.append(Representative(mandate.id, mandate.login, ids, right))
+            keys = await _keys(theirs.charts, services)
+            numbers = frozenset(one.number for one in _facts(theirs.charts, keys))
+            found.append(Representative(mandate.id, mandate.login, ids, numbers, right))
     return tuple(found)
 
 
@@ -234,15 +249,20 @@ def _decides(right: Delegation, person: PatientContext, at: int, policy: PolicyS
 
 
 async def _proof(
-    plain: Mapping[str, Any],
+    texts: tuple[Mapping[str, Any], Mapping[str, Any]],
     charts: frozenset[str],
     standing: Directive | None,
+    at: int,
     services: Services,
 ) -> Proof | None:
     """What the Consent's source is worth; None where it proves nothing here.
 
     Taking a consent back claims nothing new, so the source it already had still stands.
     """
+    plain, _ = texts
+    attachment = plain.get("sourceAttachment")
+    if isinstance(attachment, Mapping) and attachment.get("contentType") == signatures.MEDIA_TYPE:
+        return _signature(attachment.get("data"), texts, standing, at, services)
     source = plain.get("sourceReference")
     named = source.get("reference") if isinstance(source, Mapping) else None
     if not isinstance(named, str):
@@ -271,6 +291,29 @@ async def _proof(
     return Proof(row.assurance, single_use=True, signer=said.signer)
 
 
+def _signature(
+    data: object,
+    texts: tuple[Mapping[str, Any], Mapping[str, Any]],
+    standing: Directive | None,
+    at: int,
+    services: Services,
+) -> Proof | None:
+    """A qualified signature over the Consent, as we name things or as it was sent."""
+    try:
+        jws = base64.b64decode(data, validate=True) if isinstance(data, str) else b""
+    except (ValueError, binascii.Error):
+        return None
+    kept = f"sha-256:{sha256(jws).hexdigest()}"
+    if standing is not None and texts[0].get("status") == "inactive" and standing.evidence == kept:
+        return Proof(standing.assurance)
+    trusted = signatures.anchors(services.settings.signature_anchors)
+    for text in texts:
+        serial = trusted.verified(jws, evidence.statement(text), at)
+        if serial is not None:
+            return Proof(evidence.ASSURANCE["signature"], single_use=True, serial=serial)
+    return None
+
+
 async def objections(
     read_as: Directive, on: Ground, standing: Directive | None, services: Services
 ) -> tuple[Refusal, ...]:
@@ -283,6 +326,10 @@ async def objections(
     found = []
     if proof is not None and proof.signer and proof.signer not in _charts_of(read_as.performer, on):
         found.append(Refusal("evidence", source))
+    if proof is not None and proof.serial:
+        numbers = _numbers_of(read_as.performer, on)
+        if not any(signatures.names(proof.serial, number) for number in numbers):
+            found.append(Refusal("evidence", source))
     if proof is not None and proof.single_use:
         rests = services.vault.digest("evidence", read_as.evidence.encode())
         used = await services.db.read(evidence_rows.PROVED_BY, list(on.epochs), rests)
@@ -309,6 +356,13 @@ def _charts_of(performer: str, on: Ground) -> frozenset[str]:
     if performer in on.epochs:
         return frozenset(on.epochs)
     return frozenset().union(*(one.charts for one in on.acts if one.login == performer))
+
+
+def _numbers_of(performer: str, on: Ground) -> frozenset[str]:
+    """The resident ID numbers of who signed."""
+    if performer in on.epochs:
+        return on.numbers
+    return frozenset().union(*(one.numbers for one in on.acts if one.login == performer))
 
 
 def refuses(provision: Provision | None) -> bool:
