@@ -336,6 +336,7 @@ def _what(
     policy: PolicySet,
     names: Names,
     language: Language,
+    register: Register = "plain",
 ) -> str:
     """Contents with the same source in one breath."""
     by_names: dict[tuple[str, ...], list[str]] = {}
@@ -347,7 +348,7 @@ def _what(
     told = []
     for sources, called_so in by_sources.items():
         what = _contents(called_so, policy, language)
-        told.append(_written(what, sources, names, language))
+        told.append(_written(what, sources, names, language, register))
     if language == "zh":
         return "，以及".join(told)
     return _joined(told, language)
@@ -364,9 +365,16 @@ def _contents(contents: Sequence[tuple[str, ...]], policy: PolicySet, language: 
     return _joined(list(dict.fromkeys([*plain, *told])), language)
 
 
-def _written(what: str, sources: Sequence[str], names: Names, language: Language) -> str:
+def _written(
+    what: str, sources: Sequence[str], names: Names, language: Language, register: Register
+) -> str:
     """The person's own, and where it was written when it is not everywhere."""
     chinese = language == "zh"
+    if register == "precise":
+        if set(sources) >= {OWN, ELSEWHERE}:
+            return what
+        told = _joined([_source_of(source, names, language) for source in sources], language)
+        return f"{what}{told}"
     if set(sources) >= {OWN, ELSEWHERE}:
         return f"您的{what}（不论在哪里产生）" if chinese else f"your {what} (wherever written)"
     where = []
@@ -427,7 +435,11 @@ class Group:
 
 
 def told(
-    standing: Standing, policy: PolicySet, names: Names, language: Language
+    standing: Standing,
+    policy: PolicySet,
+    names: Names,
+    language: Language,
+    register: Register = "plain",
 ) -> tuple[Group, ...]:
     """A whole standing in words: equal columns and, within them, equal answers side by side."""
     among = [column.asker for column in standing.columns]
@@ -436,13 +448,15 @@ def told(
             _upper(_who([column.asker for column in group], among, names, language)),
             group[0].asker.requester.role,
             group[0].asker.purpose,
-            tuple(_lines(group[0], policy, names, language)),
+            tuple(_lines(group[0], policy, names, language, register)),
         )
         for group in standing.groups
     )
 
 
-def _lines(column: Column, policy: PolicySet, names: Names, language: Language) -> Iterable[Line]:
+def _lines(
+    column: Column, policy: PolicySet, names: Names, language: Language, register: Register
+) -> Iterable[Line]:
     alike: list[list[Cell]] = []
     for cell in column.cells:
         for cells in alike:
@@ -454,7 +468,7 @@ def _lines(column: Column, policy: PolicySet, names: Names, language: Language) 
     for cells in alike:
         places = list(dict.fromkeys(map(_place, cells)))
         yield Line(
-            _what(places, policy, names, language),
+            _what(places, policy, names, language, register),
             sum(cell.content.count for cell in cells),
             cells[0],
             reach(cells[0]),

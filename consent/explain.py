@@ -86,6 +86,11 @@ _REASONS: dict[Reason, tuple[str, str]] = {
 }
 
 
+def because(reason: Reason, language: str = "zh") -> str:
+    """A reason in "zh" or "en"."""
+    return _REASONS[reason][0 if language == "zh" else 1]
+
+
 def explain(decision: Decision, policy: PolicySet, language: str = "zh") -> str:
     """What was answered, why, by which rules and until when, in "zh" or "en"."""
     chinese = language == "zh"

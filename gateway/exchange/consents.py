@@ -199,15 +199,16 @@ async def on_file(chart: str, caller: Caller, services: Services) -> list[Record
 
 async def understood(
     text: bytes, assurance: int, services: Services, somebody: str = ""
-) -> Directive:
-    """What a FHIR Consent would mean if it were recorded now with proof of that worth; nothing is kept.
+) -> tuple[Directive, frozenset[str]]:
+    """What a FHIR Consent would mean if it were recorded now with proof of that worth, and the ids of
+    those whose place it would take; nothing is kept.
 
     `somebody` stands for a patient who has no chart yet. Problem UNPROCESSABLE names each element, as
     when it is recorded.
     """
     plain, at = _parsed(text), services.now()
-    context = (await signing.ground("previewed", "1", text, plain, at, services)).context
-    context = replace_(context, assurance=lambda _: assurance)
+    on = await signing.ground("previewed", "1", text, plain, at, services)
+    context = replace_(on.context, assurance=lambda _: assurance)
     if somebody:
         context = replace_(
             context,
@@ -216,7 +217,7 @@ async def understood(
         )
     read_as = consent_fhir.read_consent(plain, context)
     if isinstance(read_as, Directive):
-        return read_as
+        return read_as, frozenset(old.id for old in signing.superseded(read_as, on))
     raise _not_recorded(_told(read_as))
 
 

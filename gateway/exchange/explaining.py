@@ -68,9 +68,9 @@ class Told:
     policy: PolicySet
     names: Names
 
-    def groups(self, language: Language) -> tuple[Group, ...]:
+    def groups(self, language: Language, register: Register = "plain") -> tuple[Group, ...]:
         """In words: who, and for each what they reach and how."""
-        return effects.told(self.standing, self.policy, self.names, language)
+        return effects.told(self.standing, self.policy, self.names, language, register)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,12 @@ async def _preview(
     unknown = set(change.withdraw) - {directive.id for directive in matter.directives}
     if unknown:
         raise nothing()
-    added = [await _understood(one, change.assurance, matter, services) for one in change.add]
-    after = (*(d for d in matter.directives if d.id not in change.withdraw), *added)
+    added, gone = [], set(change.withdraw)
+    for one in change.add:
+        directive, superseded = await _understood(one, change.assurance, matter, services)
+        added.append(directive)
+        gone |= superseded
+    after = (*(d for d in matter.directives if d.id not in gone), *added)
     everything = (*matter.directives, *added)
     askers = await _askers(everything, services)
     contents = matter.contents(everything)
@@ -290,8 +294,9 @@ def _asker(user: str, house: str, role: str, purpose: str, services: Services) -
 
 async def _understood(
     given: fhir.Form | bytes, assurance: int, matter: _Matter, services: Services
-) -> Directive:
-    """The directive a form or a FHIR Consent would become, read as strictly as when it is recorded."""
+) -> tuple[Directive, frozenset[str]]:
+    """The directive a form or a FHIR Consent would become, read as strictly as when it is recorded,
+    and the consents whose place it would take."""
     if isinstance(given, fhir.Form):
         now = moment(matter.at, services.settings.zone).replace(microsecond=0).isoformat()
         given = fhir.write_consent(

@@ -27,6 +27,7 @@ from gateway.exchange import (
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.emergency_county import EmergencyCounty
+from gateway.portal.explain_county import ExplainCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
@@ -87,7 +88,7 @@ def stories(services: Services) -> Stories:
     return _County(services)
 
 
-class _County(EmergencyCounty, PolicyCounty, SigningCounty):
+class _County(EmergencyCounty, ExplainCounty, PolicyCounty, SigningCounty):
     """`Stories`, told by the exchange."""
 
     def __init__(self, services: Services) -> None:

@@ -17,6 +17,7 @@ from gateway.portal.stories import (
     ConsentKind,
     Evidence,
     Identifier,
+    Language,
 )
 
 OFFERED: tuple[ConsentKind, ...] = tuple(k for k in get_args(ConsentKind) if k != "other")
@@ -136,6 +137,7 @@ async def _preview(desk: Desk, status: int = 200, missing: str = "", **given: st
     return await desk.page(
         "consent-new.html",
         status,
+        effects=await effects(desk, draft),
         resident=here.resident,
         ways=await desk.portal.stories.signing_ways(identifier, desk.who.caller),
         about=desk.about(*_matter(desk)),
@@ -146,6 +148,14 @@ async def _preview(desk: Desk, status: int = 200, missing: str = "", **given: st
         missing=missing,
         typed={"signed": desk.portal.today().isoformat(), "witness": "", "signer": ""} | given,
     )
+
+
+async def effects(desk: Desk, draft: dict[str, Any]) -> tuple[str, ...] | None:
+    """What the choice would change for the resident at the desk, to be read before anybody signs."""
+    identifier = _identifier(desk)
+    assert identifier is not None, "the desk has somebody before it"
+    tongue: Language = "en" if desk.language == "en" else "zh"
+    return await desk.portal.stories.consent_effects(identifier, draft, tongue, desk.who.caller)
 
 
 async def record(desk: Desk) -> Response:
@@ -212,8 +222,17 @@ async def _withdraw_page(desk: Desk, status: int = 200, missing: str = "") -> Re
     consent = next((c for c in active if c.id == id), None)
     if here is None or consent is None:
         raise Problem(Kind.UNKNOWN, "No such consent in force.")
+    identifier = _identifier(desk)
+    assert identifier is not None, "the desk has somebody before it"
+    tongue: Language = "en" if desk.language == "en" else "zh"
+    stories, caller = desk.portal.stories, desk.who.caller
     return await desk.page(
-        "withdraw.html", status, resident=here.resident, consent=consent, missing=missing
+        "withdraw.html",
+        status,
+        resident=here.resident,
+        consent=consent,
+        missing=missing,
+        effects=await stories.withdrawal_effects(identifier, consent.id, tongue, caller),
     )
 
 

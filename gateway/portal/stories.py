@@ -15,6 +15,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
+from gateway.portal.explain_stories import ExplainStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
@@ -571,7 +572,7 @@ class UnmappedCode:
     reason: str = ""
 
 
-class Stories(EmergencyStories, PolicyStories, SigningStories, Protocol):
+class Stories(EmergencyStories, ExplainStories, PolicyStories, SigningStories, Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
     async def open_resident(

@@ -56,6 +56,7 @@ from gateway.portal.stories import (
 )
 from gateway.services.caller import Caller
 from gateway.settings import Settings
+from tests.gateway.portal.fake_explaining import FakeExplaining
 
 NUMBER = "330421198001010005"  # treated here
 STRANGER = "33042119550615000X"  # not known to be treated here
@@ -352,7 +353,7 @@ class FakePeople:
 
 
 @dataclass
-class FakeStories:
+class FakeStories(FakeExplaining):
     """Canned answers; what pages did is written down in `told`."""
 
     told: list[tuple[Any, ...]] = field(default_factory=list)
