@@ -90,5 +90,9 @@ TYPES = {
     "Encounter": N_("就诊"),
     "ImagingStudy": N_("影像"),
     "DocumentReference": N_("文书"),
+    "Specimen": N_("标本"),
+    "ServiceRequest": N_("申请单"),
+    "Provenance": N_("来源说明"),
+    "Binary": N_("附件"),
 }
 NOTICE_KINDS = {"emergency": N_("被紧急查阅"), "answer": N_("提问有了答复")}
