@@ -89,6 +89,16 @@ async def test_only_a_named_clinician_with_that_purpose_may_ask(full: Door) -> N
     assert (await full.web.post(address, json=asked())).status_code == 401
 
 
+async def test_the_fourth_of_a_day_is_refused_and_says_what_is_lacking(full: Door) -> None:
+    headers = await btg(full, "dr-gu")
+    answers = [
+        await full.web.post(f"/fhir/Patient/{n:032x}/$break-glass", json=asked(), headers=headers)
+        for n in range(4)
+    ]
+    assert [one.status_code for one in answers] == [200, 200, 200, 403]
+    assert answers[3].json()["issue"][0]["expression"] == ["second"]
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
