@@ -119,7 +119,7 @@ def _tell(services: Services, county: story.County, console: Console) -> None:
         f"System keys   {FOLDER / 'clients'}",
         "",
         f"Sign in (password {story.PASSWORD}):",
-        *(f"  {one.login:<10} {one.role:<10} {one.name}" for one in story.ACCOUNTS),
+        *(f"  {one.login:<14} {one.role:<10} {one.name}" for one in story.ACCOUNTS),
         "",
         f"Look up as dr-li: {shen.name}, resident ID {shen.number}",
         "Everything here is invented. Ctrl-C ends it.",

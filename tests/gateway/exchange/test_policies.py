@@ -16,6 +16,8 @@ from consent.difference import Effect
 from consent.model import Tier
 from gateway.errors import Kind, Problem
 from gateway.exchange import ask, policies
+from gateway.portal.county import stories
+from gateway.portal.policy_stories import PolicyView
 from gateway.services import Services, open_services
 from gateway.services.caller import OPERATOR, Caller
 from gateway.services.log import AccessLog
@@ -176,6 +178,41 @@ async def test_a_file_that_cannot_be_meant_is_not_proposed(
 ) -> None:
     assert await told(policies.propose(text, "why", LIN, services)) is kind
     assert await states(services) == ["in-force"]
+
+
+# The page
+
+
+async def test_the_page_tells_who_proposed_what_it_changes_and_who_may_approve(
+    services: Services,
+) -> None:
+    portal = stories(services)
+    await portal.propose_policy(OPT_OUT, "as decided", HE)
+
+    def first(shown: PolicyView) -> tuple[bool, bool]:
+        return shown.versions[0].mine, shown.versions[0].may
+
+    for by, mine, may in (
+        (HE, True, False),
+        (LIN, False, True),
+        (officer("p-wu", "tcm"), False, False),
+    ):
+        assert first(await portal.policy(by)) == (mine, may), by.user
+    shown = await portal.policy(LIN)
+    proposal, founding = shown.versions
+    assert any(one.effect is Effect.OPENS for one in proposal.changes)
+    assert (founding.founding, founding.proposed_by, founding.decided_by) == (True, "operator", "")
+    assert await portal.policy_file(LIN) == OPT_IN
+    for refused in (portal.policy(officer("x", role="it")), portal.policy_file(LI)):
+        assert await told(refused) is Kind.REFUSED
+
+    await portal.approve_policy(2, proposal.seen, "right", LIN)
+
+    assert (await portal.policy(HE)).name == "opt-out"
+    assert await portal.policy_file(HE) == OPT_OUT
+    await portal.propose_policy(OPT_IN, "back", LIN)
+    await portal.refuse_policy(3, "not yet", HE)
+    assert (await portal.policy(HE)).versions[0].reason == "not yet"
 
 
 # In the middle of a request
