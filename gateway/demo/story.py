@@ -124,10 +124,6 @@ ACCOUNTS = (
     Account("dr-zhou", "周启明", "township", "clinician"),
     Account("registrar", "孙文静", "county", "registrar"),
     Account("auditor", "赵若愚", "county", "auditor"),
-    Account("privacy", "白若宁", "county", "privacy"),
-    Account(
-        "privacy-second", "江听雨", "people", "privacy"
-    ),  # the policy needs a second person's word
     Account("it-office", "钱立言", "people", "it"),
     Account("it-second", "冯守田", "people", "it"),  # a map needs a second person's word
     Account("privacy-tcm", "何慎言", "tcm", "privacy"),
