@@ -71,6 +71,7 @@ class Kind(StrEnum):
     RECOGNITION_DECISION = "recognition-decision"
     RECOGNITION_REVOCATION = "recognition-revocation"
     RELATIONSHIP_CLAIM = "relationship-claim"
+    PRESENCE = "presence"
     BREAK_GLASS = "break-glass"
     REVIEW = "review"
     NOTICE = "notice"
@@ -134,6 +135,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.RECOGNITION_DECISION: _rest("create", "C"),
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),
     Kind.RELATIONSHIP_CLAIM: _dicom("110113", "110132"),
+    Kind.PRESENCE: _dicom("110113", "110132"),
     Kind.BREAK_GLASS: _dicom("110113", "110127"),
     Kind.REVIEW: _dicom("110101", "110127", "U"),
     Kind.NOTICE: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "transmit"), "E"),

@@ -176,6 +176,7 @@ ACCESS_KINDS = {
     "recognition-decision": N_("互认决定"),
     "recognition-revocation": N_("撤销互认决定"),
     "relationship-claim": N_("自述诊疗关系"),
+    "presence": N_("居民在场确认"),
     "break-glass": N_("紧急查阅"),
     "review": N_("核查"),
     "notice": N_("通知居民"),
