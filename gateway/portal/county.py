@@ -29,6 +29,7 @@ from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
 from gateway.portal.policy_county import PolicyCounty
+from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     CATEGORIES,
@@ -88,7 +89,7 @@ def stories(services: Services) -> Stories:
     return _County(services)
 
 
-class _County(EmergencyCounty, ExplainCounty, PolicyCounty, SigningCounty):
+class _County(EmergencyCounty, ExplainCounty, PolicyCounty, PresenceCounty, SigningCounty):
     """`Stories`, told by the exchange."""
 
     def __init__(self, services: Services) -> None:

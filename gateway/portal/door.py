@@ -16,6 +16,7 @@ from gateway.portal import (
     explain,
     office,
     policies,
+    presence,
     privacy,
     registrar,
     second_factor,
@@ -63,6 +64,13 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         get("/privacy", privacy.desk_page, "privacy"),
         get("/privacy/cases/{handle}", privacy.case_page, "privacy"),
         post("/privacy/cases/{handle}", privacy.act, "privacy"),
+        get("/presence", presence.page, "clinician"),
+        post("/presence", presence.ask, "clinician"),
+        post("/presence/go", presence.go_on, "clinician"),
+        get("/mine/presence", presence.question_page, "patient"),
+        post("/mine/presence", presence.code, "patient"),
+        post("/mine/presence/answer", presence.answer, "patient"),
+        get("/mine/presence/{token}", presence.scanned, None),
         get("/consents/find", registrar.find_page, "registrar"),
         post("/consents/find", registrar.find, "registrar"),
         get("/consents", registrar.desk_page, "registrar"),
@@ -119,7 +127,9 @@ async def home(desk: Desk) -> Response:
     """Each role starts where its work is."""
     if desk.session is None:
         return RedirectResponse(ROOT + "/sign-in", 303)
-    return RedirectResponse(ROOT + HOMES[desk.session.caller.role], 303)
+    role = desk.session.caller.role
+    scanned = role == "patient" and presence.waits(desk)
+    return RedirectResponse(ROOT + ("/mine/presence" if scanned else HOMES[role]), 303)
 
 
 async def sign_in_page(desk: Desk) -> Response:

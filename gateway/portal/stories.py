@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
 from gateway.portal.policy_stories import PolicyStories
+from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
 from gateway.services.caller import Caller
@@ -572,7 +573,7 @@ class UnmappedCode:
     reason: str = ""
 
 
-class Stories(EmergencyStories, ExplainStories, PolicyStories, SigningStories, Protocol):
+class Stories(EmergencyStories, ExplainStories, PolicyStories, PresenceStories, SigningStories, Protocol):
     """The stories behind the pages; each is one audited act of one caller."""
 
     async def open_resident(

@@ -13,6 +13,8 @@ from gateway.errors import Kind, Problem
 from gateway.exchange import mandates, presence
 from gateway.exchange.person import meet
 from gateway.exchange.presence import LIFE
+from gateway.portal.county import stories
+from gateway.portal.stories import Results
 from gateway.services.caller import Caller
 from gateway.store import tables
 from gateway.store.statements import Statement
@@ -262,3 +264,25 @@ async def test_who_asked_and_what_was_answered_stands_in_the_log(house: House) -
 
 
 EVENTS = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+
+
+async def test_the_doctors_page_goes_on_to_the_results_of_whoever_said_yes(house: House) -> None:
+    """The whole road over the portal's stories, without any number typed by the doctor."""
+    services, told = house.services, stories(house.services)
+    await house.file(
+        house.adt(SHEN, event="A03", begun="2025-01-01T08:00", left="2025-01-02T08:00",
+                  at="2025-01-02T08:00"),
+        house.oru(SHEN),
+    )  # fmt: skip
+    shen = await account(SHEN, services)
+    await house.sign()
+    asked = await told.ask_presence(LI)
+    question = await told.presence_question(asked.code, shen)
+    assert question.organization == "云溪县中医医院"
+    (mine,) = await told.presence_subjects(shen)
+    await told.answer_presence(asked.code, True, mine.chart, shen)
+    found = await told.presence_state(asked.token, LI)
+    assert found.state == "yes"
+    seen = await told.results(found.chart, LI)
+    assert isinstance(seen, Results)
+    assert [one.value for report in seen.reports for one in report.results] == ["62.40"]

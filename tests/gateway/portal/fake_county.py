@@ -12,6 +12,12 @@ from typing import Any, Literal
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality
 from gateway.portal.emergency_stories import PrivacyDesk
+from gateway.portal.presence_stories import (
+    PresenceAsked,
+    PresenceQuestion,
+    PresenceState,
+    PresenceSubject,
+)
 from gateway.portal.releases import Difference, Release, RuleCount, SiteReleases, Turn
 from gateway.portal.shown import detected, quality_alarm
 from gateway.portal.signing_stories import CodeSent, SigningWays
@@ -63,6 +69,7 @@ STRANGER = "33042119550615000X"  # not known to be treated here
 UNSIGNED = "330421201809090006"  # nothing signed
 PASSWORD = "演示-cloud-creek"
 NOON = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+TOKEN = "Vq3kT9bYw0mZx7RcAe5LdN2s"  # of a question to a patient who is there
 
 PEOPLE, TCM, MCH, TOWN = "云溪县人民医院", "云溪县中医医院", "云溪县妇幼保健院", "柳溪镇卫生院"
 COUNTY = "云溪县卫生健康局"
@@ -384,6 +391,9 @@ class FakeStories(FakeExplaining):
             ),
         ]
     )  # fmt: skip
+    subjects: tuple[PresenceSubject, ...] = (PresenceSubject(id_("own"), "沈芷", True),)
+    asked: int = 0
+    answered: bool | None = None
     sound: bool = True
     claim_found: bool = True
 
@@ -409,6 +419,31 @@ class FakeStories(FakeExplaining):
 
     async def privacy_desk(self, caller: Caller) -> PrivacyDesk:
         return PrivacyDesk((), (), ())
+
+    async def ask_presence(self, caller: Caller) -> PresenceAsked:
+        self.asked += 1
+        self.answered = None
+        return PresenceAsked(f"{TOKEN}{self.asked}", "K7MP-2QXR", NOON + timedelta(minutes=15))
+
+    async def presence_state(self, token: str, caller: Caller) -> PresenceState:
+        if token != f"{TOKEN}{self.asked}":
+            return PresenceState("over")
+        if self.answered is None:
+            return PresenceState("waiting")
+        return PresenceState("yes", self.resident.chart) if self.answered else PresenceState("no")
+
+    async def presence_question(self, name: str, caller: Caller) -> PresenceQuestion:
+        if self.answered is not None or name not in {f"{TOKEN}{self.asked}", "K7MP-2QXR"}:
+            raise Problem(Kind.UNKNOWN, "Nobody asks this.")
+        return PresenceQuestion("周行舟", "云溪县中医医院", "TREAT", NOON + timedelta(minutes=15))
+
+    async def presence_subjects(self, caller: Caller) -> tuple[PresenceSubject, ...]:
+        return self.subjects
+
+    async def answer_presence(self, name: str, yes: bool, chart: str, caller: Caller) -> None:
+        await self.presence_question(name, caller)
+        self.answered = yes
+        self.told.append(("presence", yes, chart))
 
     async def results(self, chart: str, caller: Caller) -> Results | Refused:
         return Results(self.resident, self.contributions, tuple(self.reports), self.notice)
