@@ -14,9 +14,9 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.audit.verify import Report
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange.claims import SELF_CLAIM
 from gateway.exchange.event_bodies import bodies
 from gateway.exchange.patients import charts_of
-from gateway.exchange.residents import SELF_CLAIM
 from gateway.exchange.staff import called
 from gateway.exchange.verification import verify_log
 from gateway.identity.systems import RESIDENT_ID

@@ -14,28 +14,20 @@ from typing import Literal
 
 from consent.decide import live_relationships
 from consent.model import DenyTell, Reason
-from gateway.audit.events import Body, Kind, Outcome
+from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import probing
+from gateway.exchange import claims, probing
 from gateway.exchange.ask import Gathering, Match, Opened, gather, settled
 from gateway.exchange.issued import listed, parsed
 from gateway.exchange.patients import charts_of, stranger
-from gateway.exchange.person import Evidence, Person, evidence_place, meet, pack_evidence
+from gateway.exchange.person import Person
 from gateway.identity import resident_id
 from gateway.identity.resident_id import ResidentId
 from gateway.identity.systems import RESIDENT_ID, canonical_system
 from gateway.records import facts as facts_
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.services.log import Draft, append
-from gateway.store import charts as rows
-from gateway.store import inbox
-from gateway.store.engine import Tx
-
-SHORTEST_REASON = 6  # characters; "看病" explains nothing
-CLAIM_LIFE = 24 * 3_600_000_000
-SELF_CLAIM = "self-claim"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +61,14 @@ async def open_resident(
     """
     if system == RESIDENT_ID and not isinstance(resident_id.read(value), ResidentId):
         raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
-    if claim and len(claim.strip()) < SHORTEST_REASON:
+    if claim and not claims.says_enough(claim):
         raise Problem(Trouble.UNPROCESSABLE, "Say why in a few words.", "claim")
     charts: Sequence[str] = await charts_of(system, value, services)
     if claim:
         for chart in charts or [""]:
-            await settled(partial(_claim_where_lacking, chart, claim.strip(), caller, services))
+            await settled(
+                partial(claims.claim_where_lacking, chart, claim.strip(), caller, services)
+            )
     found: list[InHand] = []
     refusal = None
     for chart in charts or [stranger(system, value, services)]:
@@ -150,72 +144,10 @@ def _number(patient: object) -> str:
 def relationship(person: Person, services: Services) -> tuple[bool, int | None]:
     """(only by the caller's own word, until when): an encounter outweighs a claim."""
     live = live_relationships(person.request, services.policy)
-    if any(one.kind != SELF_CLAIM for one in live):
+    if any(one.kind != claims.SELF_CLAIM for one in live):
         return False, None
     ends = [end for one in live if (end := services.policy.life(one)[1]) is not None]
     return bool(live), max(ends, default=None)
-
-
-# Claiming
-
-
-async def _claim_where_lacking(chart: str, reason: str, caller: Caller, services: Services) -> None:
-    """Record the claim when it is the relationship alone that is lacking."""
-    at = services.now()
-    person = await meet(chart, caller, services, at, action="read", named=True)
-    if not isinstance(person.gate, DenyTell) or person.gate.reason is not Reason.NO_RELATIONSHIP:
-        return
-    id = services.ids(caller.organization)(
-        SELF_CLAIM, "Relationship", (chart, caller.user, str(at))
-    )
-    evidence = Evidence(at, at + CLAIM_LIFE, caller.user, reason)
-    place = evidence_place(chart, id, SELF_CLAIM, caller.organization)
-    sealed = services.vault.seal_field("relationship", place, pack_evidence(evidence))
-    body = Body(
-        request=f"claim.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        reason=reason,
-    )
-    charts = (chart,) if chart else ()
-    draft = await services.log.draft(
-        Kind.RELATIONSHIP_CLAIM, Outcome.PERMIT, caller, at, body, charts
-    )
-    claim = _Claim(chart, id, caller.organization, sealed, at, draft)
-    await services.db.do(_write_claim, claim, services)
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """A claim ready to be written; `chart` is empty for a number nobody carries."""
-
-    chart: str
-    id: str
-    organization: str
-    sealed: bytes
-    at: int
-    draft: Draft
-
-
-def _write_claim(tx: Tx, claim: _Claim, services: Services) -> None:
-    """Relationship, epoch, event and alarm in one transaction.
-
-    The alarm names the chart as the log does. It is later than its event and earlier than the next
-    one of this writer, so the event it came from can be told (`oversight.alarms`).
-    """
-    about = ""
-    if claim.chart:
-        rows.take(tx, claim.chart, 0, 1)
-        tx.run(
-            rows.PUT_RELATIONSHIP,
-            claim.chart, claim.id, claim.organization, SELF_CLAIM, claim.sealed, claim.at,
-        )  # fmt: skip
-        about = services.log.tag(claim.chart)
-    append(tx, services.log.filing_writer, [claim.draft], services.now)
-    tx.run(inbox.ADD_ALARM, SELF_CLAIM, claim.organization, about, services.now())
 
 
 # Ages

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
+from gateway.exchange.claims import says_enough
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
 from gateway.portal import emergency, words
@@ -21,8 +22,6 @@ from gateway.portal.stories import (
     Target,
     Verdict,
 )
-
-SHORTEST_CLAIM = 6  # characters; "看病" explains nothing
 
 
 def kept(value: dict[str, Any]) -> Identifier | None:
@@ -110,7 +109,7 @@ async def claim(desk: Desk) -> Response:
     desk.still_about(asked.kind, asked.number)
     reason = desk.text("reason", 500)
     declared = desk.text("declared") == "yes"
-    if not declared or len(reason) < SHORTEST_CLAIM:
+    if not declared or not says_enough(reason):
         missing = "reason" if declared else "declared"
         return await _claim_page(desk, asked, 422, missing, reason)
     desk.paced("claim")

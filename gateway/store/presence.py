@@ -1,8 +1,8 @@
-"""Statements on questions shown to patients who are there, and on codes that nobody asked with."""
+"""Statements on questions shown to patients who are there, and on relationships people claim instead."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, case, delete, insert, or_, select, update
 
@@ -12,6 +12,7 @@ from gateway.store.statements import Statement
 
 _presence = tables.Presence.__table__  # type: ignore[attr-defined]
 _try = tables.PresenceTry.__table__  # type: ignore[attr-defined]
+_reason = tables.ClaimReason.__table__  # type: ignore[attr-defined]
 
 
 class PresenceRow(NamedTuple):
@@ -34,6 +35,17 @@ class PresenceRow(NamedTuple):
 
 
 _ROW = tuple(_presence.c[name] for name in PresenceRow._fields)
+
+
+def _one_more(table: Any) -> dict[str, Any]:
+    """One more in `count`; one again, from now on, where `since` lies before `floor`."""
+    old = table.c.since < bindparam("floor", type_=table.c.since.type)
+    now = bindparam("at", type_=table.c.since.type)
+    return {
+        "count": case((old, 1), else_=table.c.count + 1),
+        "since": case((old, now), else_=table.c.since),
+    }
+
 
 ADD = Statement(insert(_presence).values(**binds(_presence)), *PresenceRow._fields)
 END_OLD = Statement(
@@ -93,16 +105,36 @@ ADD_TRY = Statement(
 COUNT_TRY = Statement(
     update(_try)
     .where(_try.c.login == bindparam("login_"))
-    .values(
-        count=case((_try.c.since < bindparam("floor", type_=_try.c.since.type), 1),
-                   else_=_try.c.count + 1),
-        since=case((_try.c.since < bindparam("floor", type_=_try.c.since.type),
-                    bindparam("at", type_=_try.c.since.type)), else_=_try.c.since),
-    )
+    .values(**_one_more(_try))
     .returning(_try.c.count),
     "login_",
     "floor",
     "at",
-)  # fmt: skip
+)
 """Count one more, from one again where the first of them is older than `floor`."""
 FORGET_TRIES = Statement(delete(_try).where(_try.c.login == bindparam("login")), "login")
+
+ADD_REASON = Statement(
+    insert_or_leave(_reason).values(
+        organization=bindparam("organization"),
+        reason=bindparam("reason", type_=_reason.c.reason.type),
+        since=bindparam("at", type_=_reason.c.since.type),
+        count=0,
+    ),
+    "organization",
+    "reason",
+    "at",
+)
+COUNT_REASON = Statement(
+    update(_reason)
+    .where(
+        _reason.c.organization == bindparam("organization_"),
+        _reason.c.reason == bindparam("reason_"),
+    )
+    .values(**_one_more(_reason))
+    .returning(_reason.c.count),
+    "organization_",
+    "reason_",
+    "floor",
+    "at",
+)

@@ -299,6 +299,16 @@ class PresenceTry(Base, table=True):
     count: int = 0
 
 
+class ClaimReason(Base, table=True):
+    """How often one organisation has given one reason for a relationship nobody else told of."""
+
+    __tablename__ = "claim_reason"
+    organization: str = Field(primary_key=True)
+    reason: bytes = Field(primary_key=True, sa_type=LargeBinary)  # keyed hash of its words
+    since: int = Field(sa_type=BigInteger)
+    count: int = 0
+
+
 class EmergencyGrant(Base, table=True):
     """Glass that was broken: one user, one patient, a few hours."""
 

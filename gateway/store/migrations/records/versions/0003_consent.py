@@ -163,6 +163,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_presence_login"), ["login"], unique=False)
 
     op.create_table(
+        "claim_reason",
+        sa.Column("organization", sa.String(), nullable=False),
+        sa.Column("reason", sa.LargeBinary(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("organization", "reason"),
+    )
+
+    op.create_table(
         "presence_try",
         sa.Column("login", sa.String(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
@@ -237,6 +246,7 @@ def downgrade() -> None:
     op.drop_table("second_factor")
     op.drop_table("review")
     op.drop_table("presence_try")
+    op.drop_table("claim_reason")
     op.drop_table("presence")
     op.drop_table("policy_version")
     op.drop_table("own_account")
