@@ -183,8 +183,8 @@ def test_a_claim_needs_its_words_and_is_marked_on_every_page(eyes: Eyes, county:
     eyes.sign_in("zhou")
     page = eyes.look_up(STRANGER)
     page.check("[name=declared]")
-    page.fill("#reason", "看病")
-    page.locator("form.card").evaluate("form => form.noValidate = true")
+    page.fill("#reason", "看病看病看病")
+    page.locator("form.warn-card").evaluate("form => form.noValidate = true")
     eyes.press("main .primary")
     assert page.get_by_text("理由太短").is_visible()
 
