@@ -573,7 +573,9 @@ class UnmappedCode:
     reason: str = ""
 
 
-class Stories(EmergencyStories, ExplainStories, PolicyStories, PresenceStories, SigningStories, Protocol):
+class Stories(
+    EmergencyStories, ExplainStories, PolicyStories, PresenceStories, SigningStories, Protocol
+):
     """The stories behind the pages; each is one audited act of one caller."""
 
     async def open_resident(
