@@ -11,7 +11,7 @@ import typer
 
 from gateway.cli.common import AsJson, console, print_json, with_services
 from gateway.errors import Kind, Problem
-from gateway.exchange import releases, safety, sources
+from gateway.exchange import releases, safety, sources, standing_consents
 from gateway.services import Services
 from gateway.services.caller import OPERATOR
 from gateway.settings import Settings, describe, read
@@ -47,7 +47,8 @@ def init() -> None:
 
 
 def migrate() -> None:
-    """Bring both databases to the tables this version wants; maps not in force yet are adopted."""
+    """Bring both databases to the tables this version wants; maps not in force yet are adopted, and
+    consents recorded before there were sums over them get theirs."""
     settings = read()
     _migrate(settings)
     if settings.root_key.exists():
@@ -56,6 +57,11 @@ def migrate() -> None:
             failed = await releases.adopt_all(OPERATOR, services)
             for site in failed:
                 console.print(f"The map {site} has findings: see `mappings lint {site}`.")
+            _, wrong = await standing_consents.adopt(OPERATOR, services)
+            if wrong:
+                console.print(
+                    f"{wrong} consents do not stand as they were recorded: their charts stay closed."
+                )
 
         with_services(adopt, settings)
 

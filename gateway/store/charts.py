@@ -519,6 +519,13 @@ SET_DIRECTIVES_SUM = Statement(
     "chart_",
     "sum_",
 )
+UNSUMMED = Statement(
+    select(_directive.c.chart)
+    .join(_chart, _chart.c.id == _directive.c.chart)
+    .where(_directive.c.active == 1, func.length(_chart.c.directives) == 0)
+    .distinct()
+)
+"""Charts with active directives and no sum: they were recorded before there were sums."""
 DIRECTIVES_OF = Statement(
     select(_directive.c.id).where(any_of(_directive.c.chart, "charts")),
     "charts",

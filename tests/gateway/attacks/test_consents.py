@@ -17,9 +17,17 @@ from sqlalchemy import literal, update
 
 from consent.fhir import Choice, Form, write_consent
 from gateway.errors import Kind, Problem
-from gateway.exchange import ask, consents, directives, evidence, mandates, residents
+from gateway.exchange import (
+    ask,
+    consents,
+    directives,
+    evidence,
+    mandates,
+    residents,
+    standing_consents,
+)
 from gateway.identity.systems import RESIDENT_ID
-from gateway.services.caller import Caller
+from gateway.services.caller import OPERATOR, Caller
 from gateway.services.messenger import KeptMessenger
 from gateway.store import notices, tables
 from gateway.store.statements import Statement
@@ -476,6 +484,27 @@ async def test_a_directive_that_is_not_what_was_recorded_closes_the_person_and_r
 
     await here.sign(at="2026-02-25T10:00:00+08:00")
     assert await total(here) == 0, "recording anew does not make an altered chart sound"
+
+
+async def test_consents_from_before_there_were_sums_are_adopted_when_the_log_agrees(
+    here: House,
+) -> None:
+    """B3: and a sum blanked by hand, with a refusal deleted, is not."""
+    refusal = await here.sign(
+        Choice.REFUSE_ALL, at="2026-02-20T10:00:00+08:00", recipients=("Organization/mch",)
+    )
+    await here.sign()
+    blank = update(CHART).values(directives=b"")
+    await alter(here, blank)
+    assert await total(here) == 0
+    assert await standing_consents.adopt(OPERATOR, here.services) == (1, 0)
+    assert await total(here) > 0
+    assert await standing_consents.adopt(OPERATOR, here.services) == (0, 0)
+
+    await alter(here, DIRECTIVE.delete().where(DIRECTIVE.c.id == literal(refusal.id)))
+    await alter(here, blank)
+    assert await standing_consents.adopt(OPERATOR, here.services) == (0, 1)
+    assert await total(here) == 0
 
 
 async def test_charts_without_directives_have_no_sum_and_are_open_as_before(here: House) -> None:
