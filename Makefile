@@ -42,6 +42,9 @@ format: $(STAMP) ## write the house style
 crash: $(STAMP) ## the long kill tests
 	$(BIN)/python -m pytest -m crash -o addopts="-q --strict-markers --import-mode=importlib"
 
+decisions: $(STAMP) ## the consent decision table, each case as pass or fail
+	$(BIN)/python -m tests.consent.table
+
 coverage-consent: $(STAMP) ## every branch of the consent decision, by its own tests alone
 	$(BIN)/coverage run --branch --include='$(DECISION)' -m pytest tests/consent -q -p no:cacheprovider
 	$(BIN)/coverage report --show-missing --fail-under=100 --include='$(DECISION)'
@@ -56,4 +59,4 @@ lock: $(STAMP) ## resolve the dependencies again (names, versions, hashes)
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 
-.PHONY: help install demo check-demo test lint format crash coverage-consent mutants bench lock
+.PHONY: help install demo check-demo test lint format crash decisions coverage-consent mutants bench lock

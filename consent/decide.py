@@ -126,13 +126,13 @@ def _request_gate(
         return Reason.ROLE_PURPOSE
     if purpose != policy.emergency_override:
         return None
+    if request.action not in policy.emergency_actions:
+        return Reason.GRANT_SCOPE  # before the grant is looked for: it says nothing of the patient
     grant = request.grant
     if grant is None or not grant.start <= request.now < grant.end:
         return Reason.NO_GRANT
     if grant.user != request.requester.user or not grant.charts & patient.charts:
         return Reason.NO_GRANT
-    if request.action not in policy.emergency_actions:
-        return Reason.GRANT_SCOPE
     return None
 
 
