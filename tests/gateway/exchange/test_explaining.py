@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlmodel import Session
 
 from consent.effects import Language, Reach
 from consent.fhir import Choice, Form
@@ -15,6 +16,7 @@ from gateway.exchange import explaining
 from gateway.exchange.explaining import Change, Told
 from gateway.services.caller import Caller
 from gateway.store import oversight as listed
+from gateway.store.tables import OwnAccount
 from tests.gateway.exchange.house import House, clinician, person
 
 OFFICER = Caller("portal", "county", role="privacy", user="officer", name="周宁")
@@ -182,3 +184,44 @@ async def test_a_resident_who_is_somebody_else_is_told_nothing(house: House) -> 
         with pytest.raises(Problem) as refused:
             await explaining.standing(chart, stranger, house.services)
         assert refused.value.kind is Trouble.UNKNOWN
+
+
+async def test_residents_are_told_of_what_is_on_file_as_far_as_they_may_read_it(
+    house: House,
+) -> None:
+    closed = "0601^精神心理科"
+    await house.file(
+        house.adt(SHEN),
+        house.oru(SHEN),
+        house.adt(SHEN, visit="V9", clinic=closed, diagnosis="F32.100^中度抑郁发作"),
+    )
+
+    def own(session: Session) -> None:
+        session.add(
+            OwnAccount(
+                login="shen",
+                chart=house.chart(),
+                proof="in-person",
+                made_by="desk",
+                verified=1,
+                at=1,
+            )
+        )
+
+    await house.services.db.session(own)
+    resident = Caller("portal", "county", role="patient", user="shen", purpose="PATRQT")
+
+    told = await explaining.standing(house.chart(), resident, house.services)
+
+    contents = [line.contents for group in told.groups("zh") for line in group.lines]
+    assert any("您在云溪县人民医院的就诊和检查检验结果" in one for one in contents)
+    assert any("精神卫生记录" in one for one in contents)
+    assert not any("艾滋病" in one for one in contents)
+    assert all(line.count for group in told.groups("zh") for line in group.lines)
+    seen = await explaining.preview(
+        house.chart(),
+        Change((form(Choice.REFUSE_ALL, "Organization/people"),)),
+        resident,
+        house.services,
+    )
+    assert seen.sentences("zh")[0].startswith("云溪县人民医院将不再看到您在云溪县人民医院的")
