@@ -7,13 +7,13 @@ sends the request back to 1. Hidden and absent are one answer.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from consent.model import DenyTell
+from consent.model import DenyTell, Redact
 from gateway.audit.events import Body, Item, Kind, Outcome, Restricted, manifest_root
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
@@ -27,9 +27,11 @@ from gateway.exchange.shelf import (
     matches_of,
     permitted,
     shows_patient,
+    withheld,
 )
 from gateway.records.entry import unpack_head
 from gateway.records.query import INCLUDED, Key, Query, keys, sort_key
+from gateway.records.redact import redacted
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Leaf, Moved
@@ -55,11 +57,12 @@ class Opened(NamedTuple):
     match: Match
     leaf: Leaf  # the durable event behind this answer
     tag: Callable[[str, int], str]
+    cut: str = ""  # names what was left out of a copy that is not whole
 
     @property
     def version(self) -> str:
-        """The opaque name of its version."""
-        return self.tag(self.id, self.match.pair[1].version)
+        """The opaque name of its version; a copy that is not whole has its own."""
+        return self.tag(self.id + self.cut, self.match.pair[1].version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +168,9 @@ async def _read(
             raise refused(person.gate)
         raise nothing()
     items = (match,)
+    veiled = await withheld(person, services, items)
     leaf = await _event(Kind.READ, caller, services, at, person, items, tally)
-    (opened,) = await _open(services, person, items, leaf, {id: wanted})
+    (opened,) = await _open(services, person, items, leaf, {id: wanted}, veiled)
     return opened, person
 
 
@@ -233,9 +237,10 @@ async def _search(
     total = len(matches)
     # What is not on the page is let go before others' requests run: together they fill the caches.
     del shown, matches, page
+    veiled = await withheld(person, services, items + also)
     person.shelves.clear()
     leaf = await _event(kind, caller, services, at, person, items + also, tally, query)
-    opened = await _open(services, person, items + also, leaf)
+    opened = await _open(services, person, items + also, leaf, veiled=veiled)
     return Page(
         tuple(opened[: len(items)]),
         tuple(opened[len(items) :]),
@@ -347,12 +352,13 @@ async def _search_ids(
     leaf = None
     for person, tally in asked:
         items = [match for whose, match in (found[at] for *_, at in page) if whose is person]
+        veiled = await withheld(person, services, items)
         leaf = await _event(
             Kind.SEARCH, caller, services, at, person, items, tally, query, refused=not items
         )
         if isinstance(person.gate, DenyTell):
             raise refused(person.gate)
-        records += await _open(services, person, items, leaf)
+        records += await _open(services, person, items, leaf, veiled=veiled)
     records.sort(key=lambda one: key(one.match.pair))
     return Page(tuple(records), (), len(matches), following, leaf, None, query)
 
@@ -436,14 +442,15 @@ async def _gather(
                     older[f"{old.id}/{old.version}"] = old
         versions.append(match)
     past = [match for match in versions if f"{match.pair[1].hex}/{match.pair[1].version}" in older]
+    veiled = await withheld(person, services, [*chosen, *past])
     leaf = await _event(
         kind, caller, services, at, person, [*chosen, *past], tally, refused=not chosen
     )
     return Gathering(
         person,
-        tuple(await _open(services, person, chosen, leaf)),
+        tuple(await _open(services, person, chosen, leaf, veiled=veiled)),
         tuple(versions),
-        tuple(await _open(services, person, past, leaf, older)),
+        tuple(await _open(services, person, past, leaf, older, veiled)),
         leaf,
     )
 
@@ -513,8 +520,12 @@ async def _open(
     items: Sequence[Match],
     leaf: Leaf,
     known: dict[str, rows.RecordRow] | None = None,
+    veiled: Collection[bytes] = (),
 ) -> list[Opened]:
-    """Step 5: open exactly the permitted records, against the durable leaf."""
+    """Step 5: open exactly the permitted records, against the durable leaf.
+
+    What is withheld of one leaves its copy, and so do references to the `veiled` records.
+    """
     if not items:
         return []
     named = [(match, match.pair[1].hex, match.pair[1].version) for match in items]
@@ -552,8 +563,21 @@ async def _open(
             raise Problem(
                 Trouble.BUSY, "A stored record is damaged; operations were told."
             ) from None
-        opened.append(Opened(nature.type, id, text, entry.filed, match, leaf, tag))
+        whole = Opened(nature.type, id, text, entry.filed, match, leaf, tag)
+        opened.append(_copy(whole, veiled))
     return opened
+
+
+def _copy(whole: Opened, veiled: Collection[bytes]) -> Opened:
+    """The record as it may leave: whole, or without what is withheld and what tells of it."""
+    decision, (nature, entry) = whole.match.decision, whole.match.pair
+    paths = decision.paths if isinstance(decision, Redact) else ()
+    ids = sorted({to.hex() for _, to in entry.links if to in veiled}) if veiled else []
+    if not paths and not ids:
+        return whole
+    cut = "/".join(("", *paths, *ids))
+    version = whole.tag(whole.id + cut, entry.version)
+    return whole._replace(text=redacted(whole.text, nature, paths, ids, version), cut=cut)
 
 
 def request_id() -> str:

@@ -17,6 +17,7 @@ from gateway.records import extract
 from gateway.records import facts as facts_
 from gateway.records.entry import Links, Nature
 from gateway.records.instant import moment
+from gateway.records.redact import is_redacted
 from gateway.services import Services
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, Tier
@@ -76,6 +77,8 @@ async def plan(
         if mapped.type in REGISTERS:
             named[f"{mapped.type}/{mapped.id}"] = orjson.loads(mapped.text())
             issues.append(Issue("note", "register-only", mapped.place))
+        elif mapped.kept_meta and is_redacted(mapped.kept_meta):
+            issues.append(Issue("hold", "incomplete-copy", mapped.place))
         else:
             resources.append(mapped)
     if message.patient is None:

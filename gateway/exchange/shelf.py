@@ -11,10 +11,12 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from consent.model import Decision, Permit, PermitEmergency
+from consent.model import Decision, Permit, PermitEmergency, Redact
 from gateway.audit.events import Ruling
 from gateway.exchange.person import Pair, Person, manifests, segment_name
-from gateway.records.entry import Segment, standing_places, unpack_segment
+from gateway.exchange.shelves import head_name
+from gateway.records.entry import Segment, standing_places, unpack_head, unpack_segment
+from gateway.records.extract import IDENTIFIER
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
@@ -49,7 +51,8 @@ class Tally:
             reason = decision.reason.value
             permitted = permits(decision)
             counts: Counter[Any] = self.effects if permitted else self.withheld
-            name: Any = ("permit", reason, decision.rules) if permitted else reason
+            effect = "redact" if isinstance(decision, Redact) else "permit"
+            name: Any = (effect, reason, decision.rules) if permitted else reason
             seen = self._seen[id(decision)] = decision, permitted, counts, name
         _, permitted, counts, name = seen
         counts[name] += count
@@ -64,8 +67,8 @@ class Tally:
 
 
 def permits(decision: Decision) -> bool:
-    """Whether the whole record may be shown."""
-    return isinstance(decision, Permit | PermitEmergency)
+    """Whether the record may be known of, if not all of it (Redact)."""
+    return isinstance(decision, Permit | PermitEmergency | Redact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,48 @@ def matches_of(shown: Iterable[Shown]) -> list[Match]:
     found = [one.match(place) for one in shown for place in one.places]
     found.sort(key=lambda match: (match.pair[0].type == "Patient", match.pair[1].seq))
     return found
+
+
+async def withheld(person: Person, services: Services, items: Sequence[Match]) -> frozenset[bytes]:
+    """The records that the items name and the caller may not know of; ids nobody has are left out."""
+    named = {to for match in items for element, to in match.pair[1].links if element != IDENTIFIER}
+    named -= {match.pair[1].id for match in items}
+    if not named:
+        return frozenset()
+    found: set[bytes] = set()
+    left = set(named)
+    for row in person.charts:
+        segments = person.shelves.get(row.id, ())
+        for segment, places in zip(segments, standing_places(segments, row.seq), strict=True):
+            for place in places:
+                id = segment.ids[place]
+                if id in named:
+                    left.discard(id)
+                    nature = segment.natures[segment.which[place]]
+                    decision = person.decide_all(row.id, nature)
+                    if decision is None:
+                        decision = person.decide(row.id, (nature, segment.entry(place)))
+                    if not permits(decision):
+                        found.add(id)
+    if left and not person.shelves:
+        for one in await rows.heads(services.db, [id.hex() for id in left]):
+            if not await _known_of(person, services, one):
+                found.add(bytes.fromhex(one.id))
+    return frozenset(found)
+
+
+async def _known_of(person: Person, services: Services, row: rows.HeadRow) -> bool:
+    """Whether the caller may know of a record, by its own copy of its entry."""
+    want = ChartTier(row.chart, Tier(row.tier))
+    if row.chart not in person.chart_ids:
+        return False
+    if want not in person.keys:
+        person.keys |= await manifests(services, person.grant, [want])
+    key = person.keys.get(want)
+    if key is None:
+        return False
+    head = unpack_head(key.open(row.head, head_name(row.id, row.version)))
+    return permits(person.decide(row.chart, (head.nature, head.entry)))
 
 
 async def shows_patient(person: Person, services: Services, caller: Caller, match: Match) -> bool:

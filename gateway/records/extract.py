@@ -63,6 +63,8 @@ _BINARY = re.compile(r"Binary/([0-9a-f]{32})")
 INLINE_LABEL = (
     "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
 )
+IDENTIFIER = "identifier"
+"""Under this a link is no id, but what a study's number can be searched by."""
 _TAG = re.compile(r"<[^>]{0,4000}>")
 _READABLE = ("text/", "application/xml", "application/json")
 
@@ -116,7 +118,7 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
     links = list(_links(resource))
     if kind == "ImagingStudy":
         code, category = _imaged(resource)
-        links += [("identifier", digest) for digest in _numbers(resource)]
+        links += [(IDENTIFIER, digest) for digest in _numbers(resource)]
     if kind == "Binary":
         texts += _written(resource)
     given = [*_listed(_meta(resource).get("security")), *_labels_of(resource)]

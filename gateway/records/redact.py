@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+import orjson
+
 from gateway.records.entry import Nature
 from gateway.records.extract import INLINE_LABEL
 from mappings.engine import jsontext
@@ -51,9 +53,16 @@ def redacted(
     return b"{" + b",".join(members) + b"}"
 
 
-def is_redacted(labels: Collection[tuple[str, str]]) -> bool:
-    """Whether labels (system, code) say that a record is an incomplete copy."""
-    return any((OBSERVATION_VALUE, mark) in labels for mark in MARKS)
+def is_redacted(meta: bytes) -> bool:
+    """Whether members of a meta say that its record is an incomplete copy: it is nobody's truth."""
+    if not any(mark.encode() in meta for mark in MARKS):
+        return False
+    told = orjson.loads(b"{" + meta + b"}")
+    return any(
+        isinstance(one, dict) and one.get("code") in MARKS
+        for name in ("security", "tag")
+        for one in told.get(name) or ()
+    )
 
 
 def _meta(text: bytes, meta: Value, nature: Nature, parts: bool, version: str) -> bytes:

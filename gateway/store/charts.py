@@ -241,6 +241,25 @@ VERSIONS = Statement(
     select(*_RECORD).where(_record.c.id == bindparam("id")).order_by(_record.c.version.desc()),
     "id",
 )
+
+
+class HeadRow(NamedTuple):
+    """What a decision on the newest version of a record needs."""
+
+    chart: str
+    id: str
+    version: int
+    tier: int
+    head: bytes
+
+
+HEADS = Statement(
+    select(_record.c.chart, _record.c.id, _record.c.version, _record.c.tier, _record.c.head).where(
+        any_of(_record.c.id, "ids"), _record.c.current == 1
+    ),
+    "ids",
+    lists=("ids",),
+)
 NOT_FROM = Statement(
     select(*_RECORD)
     .where(
@@ -291,6 +310,11 @@ async def current(store: Store, id: str) -> RecordRow | None:
 async def versions(store: Store, id: str) -> list[RecordRow]:
     """All versions, newest first."""
     return [RecordRow(*row) for row in await store.read(VERSIONS, id)]
+
+
+async def heads(store: Store, ids: Sequence[str]) -> list[HeadRow]:
+    """The heads of those ids that exist, whatever chart they are in."""
+    return [HeadRow(*row) for row in await store.read(HEADS, list(ids))]
 
 
 async def segments(store: Store, chart: str, high: int) -> Sequence[tuple[str, int, int, bytes]]:

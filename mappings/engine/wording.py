@@ -277,6 +277,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "已有更新的版本,没有改动",
         "a newer version is stored already; nothing was changed",
     ),
+    "incomplete-copy": (
+        "这是删减过的副本,不能当作原件存入,暂存待处理",
+        "this is a copy from which parts were left out; it is not stored as the original, and waits",
+    ),
     "withdrawn-stays": (
         "已作废或取消的内容不能恢复,没有改动",
         "what was withdrawn or cancelled stays so; nothing was changed",

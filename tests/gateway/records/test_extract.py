@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.records.extract import Said, read
+from gateway.records.extract import INLINE_LABEL, Said, read
 from gateway.records.instant import interval
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -99,3 +100,22 @@ def test_every_coding_feeds_the_labels_wherever_it_stands() -> None:
         subject={"identifier": {"system": "urn:s", "value": "x"}, "type": "Patient"},
     )
     assert found.codings == tuple(("urn:s", str(n)) for n in range(1, 6))
+
+
+def test_labels_of_elements_and_words_of_narrative_and_plain_attachments_are_read() -> None:
+    """What a source says of one element raises; words are found wherever they are shown."""
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
+    deep: dict[str, Any] = {"extension": [{"url": INLINE_LABEL, "valueCoding": coding}]}
+    for _ in range(5):
+        deep = {"component": [deep]}
+    page = base64.b64encode("<p>抑<b>郁</b></p>".encode("gb18030")).decode()
+    found = said(
+        "DiagnosticReport",
+        **deep,
+        text={"div": "<div>梅<i>毒</i></div>"},
+        presentedForm=[{"contentType": "text/html", "data": page}],
+        securityLabel=[{"coding": [{"system": "s", "code": "R"}]}],
+    )
+    assert found.inline == ((coding["system"], "PSY"),)
+    assert {"梅毒", "抑郁"} <= set(found.texts)
+    assert ("s", "R") in found.labels
