@@ -28,6 +28,7 @@ from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
+from gateway.portal.label_county import LabelCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.releases import Release, SiteReleases, difference
@@ -89,7 +90,9 @@ def stories(services: Services) -> Stories:
     return _County(services)
 
 
-class _County(EmergencyCounty, ExplainCounty, PolicyCounty, PresenceCounty, SigningCounty):
+class _County(
+    EmergencyCounty, ExplainCounty, LabelCounty, PolicyCounty, PresenceCounty, SigningCounty
+):
     """`Stories`, told by the exchange."""
 
     def __init__(self, services: Services) -> None:

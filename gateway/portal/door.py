@@ -94,6 +94,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/quarantine", office.decide_held, "it"),
         get("/issues", office.issues, "it"),
         get("/quality", office.quality, "it"),
+        get("/labels", office.labels, "it"),
         get("/unmapped", office.unmapped, "it"),
         post("/unmapped", office.decide_code, "it"),
         get("/releases", office.releases, "it"),

@@ -43,6 +43,11 @@ async def decide_held(desk: Desk) -> Response:
     return await desk.go("/quarantine", await stories.replay(id, caller))
 
 
+async def labels(desk: Desk) -> Response:
+    """The label lists in force, and how far the records follow them."""
+    return await desk.page("labels.html", labels=await desk.portal.stories.labels(desk.who.caller))
+
+
 async def issues(desk: Desk) -> Response:
     return await desk.page("issues.html", issues=await desk.portal.stories.issues(desk.who.caller))
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
+from gateway.portal.label_stories import LabelStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.releases import SiteReleases
@@ -574,7 +575,13 @@ class UnmappedCode:
 
 
 class Stories(
-    EmergencyStories, ExplainStories, PolicyStories, PresenceStories, SigningStories, Protocol
+    EmergencyStories,
+    ExplainStories,
+    LabelStories,
+    PolicyStories,
+    PresenceStories,
+    SigningStories,
+    Protocol,
 ):
     """The stories behind the pages; each is one audited act of one caller."""
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality
 from gateway.portal.emergency_stories import PrivacyDesk
+from gateway.portal.label_stories import LabelRun, LabelsView
 from gateway.portal.presence_stories import (
     PresenceAsked,
     PresenceQuestion,
@@ -620,6 +621,16 @@ class FakeStories(FakeExplaining):
 
     async def review(self, id: str, verdict: Literal["withdraw", "keep"], caller: Caller) -> None:
         self.told.append((verdict, id))
+
+    async def labels(self, caller: Caller) -> LabelsView:
+        begun = datetime(2026, 11, 20, 8, tzinfo=UTC)
+        runs = (
+            LabelRun(2, "1d0c93a4b7e2", True, begun, None, 1200, 480, 91_000, 37, 1),
+            LabelRun(
+                1, "77aa01b2c3d4", False, begun, begun, 9, 9, 60, 2, 0, (("HIV", 2), ("N", 58))
+            ),
+        )
+        return LabelsView("1d0c93a4b7e2", "cn-optin/0f1e2d", 720, (("HIV", 52), ("PSY", 61)), runs)
 
     async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
         unit = Issue(

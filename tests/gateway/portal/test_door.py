@@ -71,7 +71,7 @@ PAGES = {
     "clinician": ["/look-up", "/claim", "/results", "/reports/" + "0" * 32],
     "registrar": ["/consents/find", "/consents", "/consents/new"],
     "auditor": ["/audit", "/audit/alarms", "/audit/verify"],
-    "it": ["/sources", "/quarantine", "/issues", "/unmapped", "/alarms"],
+    "it": ["/sources", "/quarantine", "/issues", "/labels", "/unmapped", "/alarms"],
 }
 LOGINS = {"clinician": "zhou", "registrar": "lin", "auditor": "gu", "it": "he"}
 

@@ -66,6 +66,7 @@ def every_page(eyes: Eyes) -> Iterator[str]:
         "/quarantine",
         "/issues",
         "/quality",
+        "/labels",
         "/quality?source=tcm-lis",
         "/quality?source=mch-fhir",
         "/unmapped",
