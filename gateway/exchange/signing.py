@@ -89,6 +89,7 @@ async def ground(
     reference = patient.get("reference") if isinstance(patient, Mapping) else None
     chart = reference.removeprefix("Patient/") if isinstance(reference, str) else ""
     known = await rows.grounds(services.db, chart, "") if chart else rows.Grounds((), (), ())
+    policy = await services.policies.of(known.policy) if chart else services.policy
     charts = frozenset(row.id for row in known.charts)
     keys = await _keys(known.charts, services)
     facts = _facts(known.charts, keys)
@@ -106,16 +107,16 @@ async def ground(
         id=id,
         version=version,
         now=at,
-        policy=services.policy,
+        policy=policy,
         base_url=services.settings.canonical,
-        policies=consent_fhir.policy_uris(services.policy, services.settings.canonical)
+        policies=consent_fhir.policy_uris(policy, services.settings.canonical)
         | services.register.policies,
         patient=lambda ref: chart if ref == f"Patient/{chart}" and chart in charts else None,
         organization=_among("Organization", {one.id for one in services.register}),
         person=_among("Practitioner", await _people(text, services)),
         group=_among("Group", set(services.register.groups)),
         record=(await _records(text, charts, services)).get,
-        signer=lambda ref, who, signed: _signer(ref, who, signed, person, acts, services.policy),
+        signer=lambda ref, who, signed: _signer(ref, who, signed, person, acts, policy),
         assurance=lambda _: proof.assurance if proof else None,
         types=definitions.resources(),
         author=_among("Practitioner", await _authors(text, known.charts, services)),

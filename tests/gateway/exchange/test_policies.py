@@ -260,6 +260,23 @@ async def test_a_running_process_changes_over_between_two_requests(
         await opened.close()
 
 
+async def test_a_consent_is_read_by_the_policy_in_force_not_by_the_one_at_hand(
+    house: House, settings: Settings
+) -> None:
+    await filled(house, 1)
+    opened = await open_services(settings)
+    log = AccessLog(opened.db, opened.vault, "second", house.clock)
+    other = House(replace(opened, now=house.clock, log=log), house.clock)
+    ahead = "2026-03-06T10:00:00+08:00"  # five days ahead of the clock
+    try:
+        assert await told(other.sign(at=ahead)) is Kind.UNPROCESSABLE
+        lenient = OPT_IN.replace(b'clock_skew = "5m"', b'clock_skew = "30d"')
+        await put_in_force(house.services, lenient)
+        assert (await other.sign(at=ahead)).id
+    finally:
+        await opened.close()
+
+
 # Tampering
 
 
