@@ -95,4 +95,8 @@ TYPES = {
     "Provenance": N_("来源说明"),
     "Binary": N_("附件"),
 }
-NOTICE_KINDS = {"emergency": N_("被紧急查阅"), "answer": N_("提问有了答复")}
+NOTICE_KINDS = {
+    "emergency": N_("被紧急查阅"),
+    "answer": N_("提问有了答复"),
+    "consent-elsewhere": N_("同意由未接诊过的机构登记"),
+}

@@ -225,6 +225,8 @@ PURPOSES = {
 
 ALARMS = {
     "self-claim": N_("自述诊疗关系"),
+    "consent-broken": N_("某位居民登记的同意与当时记录的不一致或无法读取：已按拒绝一切处理"),
+    "consent-elsewhere": N_("登记同意的机构从未接诊过该居民"),
     "missing-feed": N_("同一理由的自述诊疗关系反复出现：可能没有接入就诊、转诊、预约或签约数据"),
     "own-account": N_("本人账户有疑点：手机号与他人相同，或在登记台的电脑上设了密码"),
     "break-glass": N_("紧急查阅"),

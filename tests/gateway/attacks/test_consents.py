@@ -25,15 +25,18 @@ from gateway.exchange import (
     mandates,
     residents,
     standing_consents,
+    telling,
 )
 from gateway.identity.systems import RESIDENT_ID
+from gateway.portal import emergency_words as words
+from gateway.portal import words as portal_words
 from gateway.services.caller import OPERATOR, Caller
 from gateway.services.messenger import KeptMessenger
 from gateway.store import notices, tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.conftest import clock, house
 from tests.gateway.exchange.house import NOON, REGISTRAR, House, clinician, person
-from tests.gateway.exchange.residents_at_desk import CHILD, MOTHER, account, guardian
+from tests.gateway.exchange.residents_at_desk import CHILD, MOTHER, Post, account, guardian
 
 __all__ = ["clock", "house"]
 
@@ -396,6 +399,11 @@ async def test_a_clerk_of_another_institution_is_recorded_with_an_alarm_and_a_no
     assert consents.ELSEWHERE in await here.alarms()
     told = await notices.of_charts(here.services.db, [here.chart()], here.clock.at)
     assert [one.kind for one in told] == [consents.ELSEWHERE]
+    await account(SHEN, here.services)
+    here.clock.forward(60)
+    assert await telling.send_due(here.services) == 1
+    assert Post(here.services).sent[-1] == (SHEN.phone, telling.TEXTS[consents.ELSEWHERE])
+    assert consents.ELSEWHERE in words.NOTICE_KINDS.keys() & portal_words.ALARMS.keys()
     at_home = replace(REGISTRAR, organization="people", user="clerk-2")
     await consents.create(
         text(consent(here, at="2026-02-02T10:00:00+08:00")), at_home, here.services
