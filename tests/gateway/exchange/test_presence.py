@@ -99,6 +99,7 @@ async def test_a_question_is_answered_once_and_its_yes_is_told_once(house: House
     for yes in (True, False):
         again = presence.answer(asked.token, yes, chart, shen, services)
         assert await kind_of(again) is Kind.UNKNOWN
+    assert await kind_of(presence.look(asked.token, shen, services)) is Kind.UNKNOWN
     assert (await presence.state(asked.token, LI, services)).state == "yes"
     assert (await presence.state(asked.token, LI, services)).state == "over"
 
