@@ -66,6 +66,11 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._raw)
 
+    @property
+    def raw(self) -> Sequence[tuple[bytes, bytes]]:
+        """Every header as it came."""
+        return self._raw
+
     def getlist(self, name: str) -> list[str]:
         """Every value of a header."""
         wanted = name.lower().encode()

@@ -37,6 +37,7 @@ _CLAIMS = re.compile(
     rb"break.?(the.?)?glass|btg|emergency|bypass|purpose.?of.?(use|event)|consent-(scope|override)",
     re.IGNORECASE,
 )
+_VALUE = re.compile(rb"=[^&]*")  # of a query: what is looked for stands in names
 
 
 async def break_glass(request: Request, caller: Caller) -> Answer:
@@ -134,13 +135,9 @@ async def notice_claims(request: Request, caller: Caller) -> None:
 
 def _claims(request: Request) -> str:
     """The first name that claims one; empty for an honest request."""
-    for name in request.headers:
-        if _CLAIMS.search(name.encode()):
-            return str(name)
-        if name.lower() == "category" and _CLAIMS.search(request.headers[name].encode()):
-            return str(name)
-    for part in request.query.split("&"):
-        name = part.partition("=")[0]
-        if _CLAIMS.search(name.encode()):
-            return name[:64]
-    return ""
+    names = b"\n".join(name for name, _ in request.headers.raw)
+    found = _CLAIMS.search(names + b"\n" + _VALUE.sub(b"", request.query.encode()))
+    category = request.headers.get("category", "")
+    if found is None:
+        return "category" if category and _CLAIMS.search(category.encode()) else ""
+    return found[0].decode("latin-1").lower()

@@ -53,8 +53,12 @@ async def test_a_grant_is_asked_for_and_then_looked_up(full: Door) -> None:
     assert found.json()["total"] > 0
     other = await full.web.get(search, headers=await btg(full, "dr-he"))
     assert other.status_code == 403
-    everything = await full.web.get(f"/fhir/Patient/{full.chart}/$everything", headers=headers)
-    assert everything.status_code == 200
+    everything = f"/fhir/Patient/{full.chart}/$everything"
+    assert (await full.web.get(everything, headers=headers)).status_code == 200
+    lines = {**headers, "accept": "application/fhir+ndjson"}
+    export = await full.web.get(everything, headers=lines)
+    assert export.status_code == 403, "it is for reading, not for taking away"
+    assert "grant-scope" in export.text
 
 
 async def test_by_number_known_and_unknown_are_answered_alike(full: Door) -> None:
