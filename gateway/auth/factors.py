@@ -122,9 +122,7 @@ async def shown(services: Services, login: str, code: str) -> bool:
         return False
     secret = services.vault.open_field("second_factor", login, trial.sealed).decode()
     step = _step_of(secret, code, at)
-    return step > trial.step and await services.db.session(
-        factors.spend, login, trial.sealed, step
-    )  # fmt: skip
+    return bool(step) and await services.db.session(factors.spend, login, trial.sealed, step)
 
 
 async def step_up(services: Services, portal: PortalCaller, code: str) -> Admitted | None:

@@ -147,8 +147,7 @@ async def _read(
             None,
         )
     action = "history" if version else "read"
-    # A Patient is its chart: one nobody knows is met like one that is kept from everybody.
-    chart = current.chart if current else id if type == "Patient" else ""
+    chart = current.chart if current else ""
     person = await meet(chart, caller, services, at, action=action, named=False)
     tally = Tally()
     match = None

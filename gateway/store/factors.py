@@ -15,10 +15,9 @@ LONGEST_LOCK = 15 * 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Somebody types a code: the sealed secret, the last step used, and whether it may count."""
+    """Somebody types a code: the sealed secret, and whether it may count."""
 
     sealed: bytes
-    step: int
     locked: bool
 
 
@@ -62,7 +61,7 @@ def attempt(session: Session, login: str, at: int) -> Trial | None:
             doubled = FIRST_LOCK << min(row.failures - FREE_ATTEMPTS, 10)
             row.locked_until = at + min(doubled, LONGEST_LOCK)
         session.add(row)
-    return Trial(row.sealed, row.step, locked)
+    return Trial(row.sealed, locked)
 
 
 def spend(session: Session, login: str, sealed: bytes, step: int) -> bool:
