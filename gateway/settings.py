@@ -70,6 +70,10 @@ class Settings:
     signature_anchors: Path = setting(
         Path(), "who issues the certificates residents sign with (PEM); empty is nobody"
     )
+    show_viewer_names: bool = setting(
+        False, "residents see who looked by name; else by role, and a name is told when they ask"
+    )
+    contact: str = setting("", "where residents turn with questions: a telephone, an address")
     demo: bool = setting(False, "this is the pretend county: demo keys and plain doors are allowed")
 
     @property

@@ -21,6 +21,7 @@ from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
 from gateway.exchange import directives, evidence, signing
 from gateway.exchange.ask import nothing, settled
+from gateway.exchange.authority import RESIDENTS, may_decide
 from gateway.exchange.patients import charts_of
 from gateway.exchange.person import ALL_TIERS, head_name, manifests
 from gateway.exchange.shelves import add_segment
@@ -89,6 +90,9 @@ async def _create(
     posted = _parsed(text)
     text = await _with_patient(text, caller, services)
     plain = _parsed(text)
+    patient = plain.get("patient")
+    named = patient.get("reference") if isinstance(patient, dict) else ""
+    await _theirs(str(named).removeprefix("Patient/"), caller, services)
     id = services.ids(caller.organization)(
         "consent", "Consent", [services.vault.digest("consent", text).hex()]
     )
@@ -144,6 +148,7 @@ async def _replace(
     id: str, text: bytes, if_match: str, caller: Caller, services: Services
 ) -> Recorded:
     row = await _standing(id, services)
+    await _theirs(row.chart, caller, services)
     plain = _parsed(text)
     patient = plain.get("patient")
     if not isinstance(patient, dict) or patient.get("reference") != f"Patient/{row.chart}":
@@ -169,6 +174,7 @@ async def read(id: str, caller: Caller, services: Services) -> Recorded:
     """A consent for whoever records them; UNKNOWN for everybody else."""
     _may_record(caller)
     row = await _standing(id, services)
+    await _theirs(row.chart, caller, services)
     want = ChartTier(row.chart, Tier(row.tier))
     at = services.now()
     leaf = await services.log.note(
@@ -190,6 +196,7 @@ async def read(id: str, caller: Caller, services: Services) -> Recorded:
 async def on_file(chart: str, caller: Caller, services: Services) -> list[Recorded]:
     """Every consent of the person, for whoever records them; newest first."""
     _may_record(caller)
+    await _theirs(chart, caller, services)
     known = await rows.grounds(services.db, chart, caller.organization)
     charts = [row.id for row in known.charts]
     ids = [row[0] for row in await services.db.read(rows.DIRECTIVES_OF, charts)]
@@ -234,8 +241,14 @@ def _not_recorded(complaints: Iterable[Complaint]) -> Problem:
 
 
 def _may_record(caller: Caller) -> None:
-    if caller.role not in RECORDERS:
+    if caller.role not in RECORDERS | RESIDENTS:
         raise Problem(Kind.REFUSED, "Consents are recorded by a registrar.")
+
+
+async def _theirs(chart: str, caller: Caller, services: Services) -> None:
+    """A resident's account reaches the consents of those it decides for, and no other exists."""
+    if caller.role in RESIDENTS and not await may_decide(chart, caller, services):
+        raise nothing()
 
 
 async def _standing(id: str, services: Services) -> rows.RecordRow:

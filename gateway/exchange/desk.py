@@ -119,9 +119,7 @@ async def at_desk(system: str, value: str, caller: Caller, services: Services) -
         for one in await consents.on_file(chart, caller, services):
             found[one.id] = one
     newest = sorted(found.values(), key=lambda one: -one.filed)
-    return AtDesk(
-        charts[0] if charts else "", facts, tuple(_on_file(one, services) for one in newest)
-    )
+    return AtDesk(charts[0] if charts else "", facts, tuple(told(one, services) for one in newest))
 
 
 async def record(
@@ -150,7 +148,7 @@ async def withdraw(id: str, witness: str, caller: Caller, services: Services) ->
         return
     plain = json.loads(recorded.text)
     plain.pop("meta", None)
-    said = [*listed(plain.get("verification")), _word(WITHDRAWN_BY, witness, caller, services)]
+    said = [*listed(plain.get("verification")), word(WITHDRAWN_BY, witness, caller, services)]
     text = consent_fhir.withdrawn(plain | {"verification": said})
     await consents.replace(id, text, recorded.version, caller, services)
 
@@ -285,7 +283,7 @@ def _write_patient(tx: Tx, made: Plan, draft: Draft, services: Services) -> None
 # The form
 
 
-_CHOICES = {
+CHOICES = {
     "share": Choice.PERMIT_TREATMENT,
     "category": Choice.PERMIT_CATEGORY,
     "refuse-all": Choice.REFUSE_ALL,
@@ -310,12 +308,12 @@ def consent_text(
     base, now = services.settings.canonical, services.now()
     today = moment(now, services.settings.zone).date()
     form = Form(
-        choice=_CHOICES[signed.kind],
+        choice=CHOICES[signed.kind],
         id=chart,  # replaced by the consent's own when it is recorded
         patient=f"Patient/{chart}",
         performer=f"RelatedPerson/{signed.guardian}" if signed.guardian else f"Patient/{chart}",
         organization=f"Organization/{controller(services)}",
-        at=_second(now, services) if signed.day == today else signed.day.isoformat(),
+        at=second(now, services) if signed.day == today else signed.day.isoformat(),
         evidence_sha256=hashlib.sha256(scan.content).hexdigest() if scan else "",
         category=signed.category or None,
         recipients=(signed.recipient,) if signed.recipient else (),
@@ -325,29 +323,31 @@ def consent_text(
         del resource["sourceAttachment"]
     else:
         resource["sourceAttachment"]["contentType"] = scan.media_type
-    resource["verification"] = [_word(RECORDED_BY, signed.witness, caller, services)]
+    resource["verification"] = [word(RECORDED_BY, signed.witness, caller, services)]
     return json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _word(extension: str, witness: str, caller: Caller, services: Services) -> dict[str, Any]:
-    """Who took it down and who was there, as a Consent.verification."""
+def word(extension: str, witness: str, caller: Caller, services: Services) -> dict[str, Any]:
+    """Who took it down and who was there (nobody, where residents sign at home), as a
+    Consent.verification."""
     url = f"{services.settings.canonical}/{extension}"
-    return {
+    said: dict[str, Any] = {
         "extension": [{"url": url, "valueString": caller.user or caller.client}],
         "verified": True,
-        "verifiedWith": {"display": witness},
-        "verificationDate": _second(services.now(), services),
     }
+    if witness:
+        said["verifiedWith"] = {"display": witness}
+    return said | {"verificationDate": second(services.now(), services)}
 
 
-def _second(at: int, services: Services) -> str:
+def second(at: int, services: Services) -> str:
     return moment(at, services.settings.zone).replace(microsecond=0).isoformat()
 
 
 # What is on file
 
 
-def _on_file(one: consents.Recorded, services: Services) -> OnFile:
+def told(one: consents.Recorded, services: Services) -> OnFile:
     plain = json.loads(one.text)
     provision = plain.get("provision") or {}
     zone, now = services.settings.zone, services.now()

@@ -18,6 +18,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import ask, casework
+from gateway.exchange.authority import may_read
 from gateway.exchange.event_bodies import bodies
 from gateway.exchange.person import Person, meet, relationships_of
 from gateway.services import Services
@@ -166,14 +167,6 @@ async def question(
     return await casework.open_question(
         chart, ref, look.login, look.organization, words, caller, services
     )
-
-
-def may_read(person: Person) -> bool:
-    """Whether the decision lets the caller read the plainest record of the person."""
-    if person.gate is not None or person.rule is None or not person.charts:
-        return False
-    decision = person.rule.of_class(FacetClass("Observation", "", (min(person.chart_ids),)))
-    return decision is not None and permits(decision)
 
 
 def _may_know(row: EventRow, body: Body | None, person: Person, services: Services) -> bool:

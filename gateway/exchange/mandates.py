@@ -15,14 +15,14 @@ from typing import Literal, get_args
 
 import msgspec
 
-from consent.ages import age
-from consent.model import Delegation, DelegationKind, PatientContext
-from consent.provisions import within
+from consent.ages import perhaps, surely
+from consent.model import DelegationKind, PatientContext
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import acting, desk
 from gateway.exchange.acting import Terms
+from gateway.exchange.authority import runs
 from gateway.exchange.person import ALL_TIERS, context_of, manifests
 from gateway.identity.systems import RESIDENT_ID
 from gateway.records import facts as facts_
@@ -114,12 +114,12 @@ async def record(number: str, given: Given, caller: Caller, services: Services) 
     if await _held(person, actor, services):
         raise Problem(Trouble.CONFLICT, "This person acts for them already.")
     if given.ground == "mandate" and any(
-        one.kind is DelegationKind.COURT and runs(one, person.context, at, services)
+        one.kind is DelegationKind.COURT and runs(one, person.context, at, services.policy)
         for one in (await acting.standing(person.ids, services)).delegations
     ):
         raise Problem(Trouble.UNPROCESSABLE, "A court has given them a guardian.", "ground")
     terms = Terms(
-        start=at,
+        start=at - at % 1_000_000,  # consents are dated to the second
         end=_end_of(given.until, services),
         restricted=given.restricted,
         categories=tuple(sorted(given.categories)),
@@ -216,20 +216,6 @@ async def of_actor(login: str, services: Services) -> tuple[Held, ...]:
     return await _told((own.MandateRow(*row) for row in found), services)
 
 
-def runs(one: Delegation, person: PatientContext, at: int, services: Services) -> bool:
-    """Does the right hold now, as far as that does not hang on a record?"""
-    if one.suspended or not within(at, one.start, one.end):
-        return False
-    if (person.death is not None) != (one.kind is DelegationKind.HEIR):
-        return False
-    if one.kind is DelegationKind.COURT:
-        return at < (one.reviewed or one.start) + services.policy.court_review
-    if one.kind is DelegationKind.GUARDIAN:
-        today = services.policy.day(at)
-        return age(person, today, latest=False) < services.policy.adult_age
-    return True
-
-
 # What fits
 
 
@@ -250,7 +236,7 @@ def _fits(given: Given, person: _Known, actor: _Known, at: int, services: Servic
         refuse("A second person has seen the document.", "witness")
     if set(actor.ids) & set(person.ids):
         refuse("Nobody acts for themselves.", "login")
-    if age(actor.context, today, latest=True) < policy.adult_age:
+    if not surely(actor.context, policy.adult_age, at, policy):
         refuse("Who acts for somebody is an adult.", "login")
     if given.until is not None and given.until < today:
         refuse("The last day lies behind.", "until")
@@ -264,13 +250,13 @@ def _fits(given: Given, person: _Known, actor: _Known, at: int, services: Servic
             refuse("There is no such category.", "categories")
         case _:
             pass
-    dead, surely = person.context.death is not None, age(person.context, today, latest=True)
+    dead, adult = person.context.death is not None, policy.adult_age
     if dead != (given.ground == "heir"):
         refuse("An heir's right is for the dead, every other for the living.", "ground")
     if given.ground == "guardian":
-        if age(person.context, today, latest=False) >= policy.adult_age:
+        if perhaps(person.context, adult, at, policy):
             refuse("This person is an adult.", "ground")
-    elif not dead and surely < policy.adult_age:
+    elif not dead and not surely(person.context, adult, at, policy):
         refuse("This person is not surely an adult.", "ground")
 
 
@@ -374,7 +360,7 @@ async def _told(found: Iterable[own.MandateRow], services: Services) -> tuple[He
             state = "stopped"
         elif actor is None and not row.ended:
             state = "waiting"
-        elif one is not None and runs(one, person.context, at, services):
+        elif one is not None and runs(one, person.context, at, services.policy):
             state = "running"
         told.append(
             Held(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from consent.ages import age
+from consent.ages import surely
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
@@ -269,7 +269,7 @@ async def _old_enough(known: rows.Grounds, services: Services) -> None:
     person, policy = context_of(known.charts, told), services.policy
     if person.death is not None:
         raise Problem(Trouble.UNPROCESSABLE, "This person is recorded as dead.", "number")
-    if age(person, policy.day(services.now()), latest=True) < policy.self_access_age:
+    if not surely(person, policy.self_access_age, services.now(), policy):
         raise Problem(
             Trouble.UNPROCESSABLE, "Too young for an account: a guardian acts for them.", "age"
         )

@@ -29,6 +29,7 @@ from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
 from gateway.portal.label_county import LabelCounty
+from gateway.portal.mine_county import MineCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.releases import Release, SiteReleases, difference
@@ -91,7 +92,7 @@ def stories(services: Services) -> Stories:
 
 
 class _County(
-    EmergencyCounty, ExplainCounty, LabelCounty, PolicyCounty, PresenceCounty, SigningCounty
+    EmergencyCounty, ExplainCounty, LabelCounty, MineCounty, PolicyCounty, PresenceCounty, SigningCounty
 ):
     """`Stories`, told by the exchange."""
 

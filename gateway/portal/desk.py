@@ -53,6 +53,7 @@ class Portal:
         self.stories = stories
         self.people = people
         self.pace = Pace()
+        self.contact = services.settings.contact
         settings = services.settings
         # A browser keeps `__Host-` cookies only from a safe origin; plain HTTP is the demo alone.
         self.secure = settings.behind_proxy or bool(settings.tls_certificate.name)

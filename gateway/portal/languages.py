@@ -53,6 +53,8 @@ def environment(
     made.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     made.policies["ext.i18n.trimmed"] = True
     made.filters["moment"] = moment(zone)
+    made.filters["clock"] = clock(zone)
+    made.filters["zoned"] = zoned(zone)
     made.filters["parsed"] = datetime.fromisoformat
     made.globals |= known
     return made
@@ -69,5 +71,22 @@ def moment(zone: ZoneInfo) -> Callable[[date | datetime | None], str]:
                 return when.astimezone(zone).strftime("%Y-%m-%d %H:%M")
             case _:
                 return when.isoformat()
+
+    return shown
+
+
+def clock(zone: ZoneInfo) -> Callable[[datetime], str]:
+    """The time of day in the county's zone, to the minute."""
+    return lambda when: when.astimezone(zone).strftime("%H:%M")
+
+
+def zoned(zone: ZoneInfo) -> Callable[[date | datetime], str]:
+    """A time to the second with its distance from UTC; a day stays a day."""
+
+    def shown(when: date | datetime) -> str:
+        if not isinstance(when, datetime):
+            return when.isoformat()
+        text = when.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
+        return f"{text[:-2]}:{text[-2:]}"
 
     return shown

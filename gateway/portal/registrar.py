@@ -55,7 +55,7 @@ def _matter(desk: Desk) -> tuple[dict[str, Any], dict[str, Any]]:
     return plain(desk.who.memory, "at_desk"), plain(desk.who.memory, "draft")
 
 
-async def _at_desk(desk: Desk) -> ConsentDesk | None:
+async def at_desk(desk: Desk) -> ConsentDesk | None:
     identifier = _identifier(desk)
     if identifier is None:
         return None
@@ -67,7 +67,7 @@ async def desk_page(desk: Desk) -> Response:
 
 
 async def _desk_page(desk: Desk, status: int = 200, missing: str = "") -> Response:
-    here = await _at_desk(desk)
+    here = await at_desk(desk)
     if here is None:
         return await desk.go("/consents/find")
     draft = plain(desk.who.memory, "draft")
@@ -99,7 +99,7 @@ def _chosen(desk: Desk) -> dict[str, Any]:
 
 async def draft(desk: Desk) -> Response:
     """Take down the choice; the next page says it in plain words before anything is recorded."""
-    here = await _at_desk(desk)
+    here = await at_desk(desk)
     if here is None:
         return await desk.go("/consents/find")
     desk.still_about(_matter(desk)[0])
@@ -127,7 +127,7 @@ async def preview(desk: Desk) -> Response:
 
 
 async def _preview(desk: Desk, status: int = 200, missing: str = "", **given: str) -> Response:
-    here = await _at_desk(desk)
+    here = await at_desk(desk)
     draft = plain(desk.who.memory, "draft")
     if here is None or not draft:
         return await desk.go("/consents")
@@ -216,7 +216,7 @@ async def withdraw_page(desk: Desk) -> Response:
 
 
 async def _withdraw_page(desk: Desk, status: int = 200, missing: str = "") -> Response:
-    here = await _at_desk(desk)
+    here = await at_desk(desk)
     id = desk.id_of(desk.request.path_params["handle"])
     active = [c for c in here.consents if c.state == "active"] if here else []
     consent = next((c for c in active if c.id == id), None)
@@ -283,7 +283,7 @@ async def code_page(desk: Desk) -> Response:
 
 
 async def _code_page(desk: Desk, status: int = 200, wrong: bool = False) -> Response:
-    here = await _at_desk(desk)
+    here = await at_desk(desk)
     draft, code = plain(desk.who.memory, "draft"), plain(desk.who.memory, "code")
     if here is None or not draft or not code:
         return await desk.go("/consents")

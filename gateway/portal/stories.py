@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
 from gateway.portal.label_stories import LabelStories
+from gateway.portal.mine_stories import MineStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.releases import SiteReleases
@@ -578,6 +579,7 @@ class Stories(
     EmergencyStories,
     ExplainStories,
     LabelStories,
+    MineStories,
     PolicyStories,
     PresenceStories,
     SigningStories,

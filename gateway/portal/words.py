@@ -338,6 +338,20 @@ NOTICES = {
     "code-reopened": N_("代码重新等待对照。"),
     "release-approve": N_("已批准：从下一条消息起使用这个版本。"),
     "release-refuse": N_("已退回：正在使用的版本不变。"),
+    "acting": N_("好了。现在您替另一个人办事。"),
+    "myself": N_("好了。现在是您自己的页面。"),
+    "acting-ended": N_("您现在不能替这个人办事。"),
+    "signed": N_("签好了，马上有效。"),
+    "taken-back": N_("收回了。从现在起不能再看。"),
+    "asked": N_("收到了。15 天内会答复您。"),
+    "right-ended": N_("好了，这个人不再替您办事。"),
+    "code-sent": N_("验证码已发到手机。"),
+    "account-open": N_("账户开好了。设密码的代码已发到本人手机。"),
+    "account-ended": N_("账户已经关闭。"),
+    "mandate-recorded": N_("代办权已登记，现在有效。"),
+    "mandate-stopped": N_("代办权已叫停，马上有效。"),
+    "mandate-ended": N_("代办权已结束。"),
+    "password-set": N_("密码设好了。请用它登录。"),
 }
 
 PROBLEMS = {
