@@ -92,7 +92,13 @@ def stories(services: Services) -> Stories:
 
 
 class _County(
-    EmergencyCounty, ExplainCounty, LabelCounty, MineCounty, PolicyCounty, PresenceCounty, SigningCounty
+    EmergencyCounty,
+    ExplainCounty,
+    LabelCounty,
+    MineCounty,
+    PolicyCounty,
+    PresenceCounty,
+    SigningCounty,
 ):
     """`Stories`, told by the exchange."""
 

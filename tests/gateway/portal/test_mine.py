@@ -177,7 +177,8 @@ def test_a_consent_is_given_and_taken_back_by_keyboard_alone_and_the_doctors_nex
     tab_to("main form button")
     with page.expect_navigation():
         page.keyboard.press("Enter")
-    page.keyboard.type(town.post.code(MOTHER.phone))  # the field has the focus
+    page.wait_for_function("document.activeElement.id === 'code'")  # it has the focus by itself
+    page.keyboard.type(town.post.code(MOTHER.phone))
     with page.expect_navigation():
         page.keyboard.press("Enter")
     assert "签好了" in page.inner_text("main")
