@@ -25,8 +25,8 @@ from gateway.exchange.shelf import (
     Shown,
     Tally,
     matches_of,
+    may_stand_alone,
     permitted,
-    shows_patient,
     withheld,
 )
 from gateway.records.entry import unpack_head
@@ -157,8 +157,7 @@ async def _read(
         if match is not None and wanted is not current:
             match = await _decided(person, services, wanted, tally)
         if match is not None and (
-            match.pair[0].type != type
-            or (type == "Patient" and not await shows_patient(person, services, caller, match))
+            match.pair[0].type != type or not await may_stand_alone(person, services, caller, match)
         ):
             match = None
     if match is None or wanted is None:
@@ -340,9 +339,7 @@ async def _search_ids(
                 match is not None
                 and match.pair[0].type == query.type
                 and query.matches(match.pair)
-                and (
-                    query.type != "Patient" or await shows_patient(person, services, caller, match)
-                )
+                and await may_stand_alone(person, services, caller, match)
             ):
                 matches.append((*key(match.pair), len(found)))
                 found.append((person, match))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from consent.model import Decision, Permit, PermitEmergency, Redact
@@ -24,7 +24,9 @@ from gateway.vault import ChartTier, Tier
 
 NOT_IN_EVERYTHING = frozenset({"Consent", "Task"})
 # What a chart holds without the patient having been seen for anything that may be shown.
-_SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance"}
+_SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance", "Specimen"}
+# A specimen says only that something was taken: it is shown where something it was taken for is.
+_TAKEN_FOR = frozenset({"Observation", "DiagnosticReport", "ServiceRequest"})
 
 
 class Match(NamedTuple):
@@ -107,10 +109,13 @@ async def permitted(
     standing = standing_places(segments, row.seq if high is None else high)
     if high is not None and high < row.seq:
         standing = _still(person, caller, row, segments, standing, types, tally)
-    return [
+    shown = [
         _judged(person, caller, row, segment, places, segments, types, tally)
         for segment, places in zip(segments, standing, strict=True)
     ]
+    if types and "Specimen" not in types:
+        return shown
+    return _taken_for_something(person, caller, row, segments, shown)
 
 
 def matches_of(shown: Iterable[Shown]) -> list[Match]:
@@ -162,12 +167,68 @@ async def _known_of(person: Person, services: Services, row: rows.HeadRow) -> bo
     return permits(person.decide(row.chart, (head.nature, head.entry)))
 
 
-async def shows_patient(person: Person, services: Services, caller: Caller, match: Match) -> bool:
-    """A Patient is shown to its own organisation, or where something else of its chart is."""
-    if match.pair[0].source == caller.organization:
+async def may_stand_alone(person: Person, services: Services, caller: Caller, match: Match) -> bool:
+    """Whether a permitted record may be shown without what it would be shown with.
+
+    A Patient is shown to its own organisation, or where something else of its chart is; a Specimen
+    where something it was taken for is. Every other record stands for itself.
+    """
+    nature, entry = match.pair
+    if nature.type not in {"Patient", "Specimen"}:
+        return True
+    if nature.type == "Patient" and nature.source == caller.organization:
         return True
     row = next(row for row in person.charts if row.id == match.chart)
-    return _tells_something(person, row, await _segments(person, services, row))
+    segments = await _segments(person, services, row)
+    if nature.type == "Patient":
+        return _tells_something(person, row, segments)
+    named, told = _specimens(person, caller, row, segments)
+    return entry.id in told or entry.id not in named
+
+
+def _taken_for_something(
+    person: Person,
+    caller: Caller,
+    row: rows.ChartRow,
+    segments: Sequence[Segment],
+    shown: Sequence[Shown],
+) -> list[Shown]:
+    """The same without specimens of which everything that names them is withheld."""
+    if not any(one.segment.natures[n].type == "Specimen" for one in shown for n in one.natures):
+        return list(shown)
+    named, told = _specimens(person, caller, row, segments)
+    untold = named - told
+    left = []
+    for one in shown:
+        segment = one.segment
+        kinds = {n for n, nature in enumerate(segment.natures) if nature.type == "Specimen"}
+        places = [
+            place
+            for place in one.places
+            if segment.which[place] not in kinds or segment.ids[place] not in untold
+        ]
+        left.append(replace(one, places=places))
+    return left
+
+
+def _specimens(
+    person: Person, caller: Caller, row: rows.ChartRow, segments: Sequence[Segment]
+) -> tuple[set[bytes], set[bytes]]:
+    """The specimens that records of the chart name, and those that permitted ones name."""
+    named: set[bytes] = set()
+    told: set[bytes] = set()
+    for segment, places in zip(segments, standing_places(segments, row.seq), strict=True):
+        naming = [
+            place for place in places if segment.natures[segment.which[place]].type in _TAKEN_FOR
+        ]
+        judged = _judged(person, caller, row, segment, naming, segments, _TAKEN_FOR, Tally())
+        permitted = set(judged.places)
+        for place in naming:
+            to = {target for name, target in segment.links(place) if name == "specimen"}
+            named |= to
+            if place in permitted:
+                told |= to
+    return named, told
 
 
 def _judged(

@@ -12,7 +12,7 @@ import pytest_asyncio
 from gateway.exchange import residents
 from gateway.identity.systems import RESIDENT_ID
 from gateway.services.probes import MOST, WITHIN, Probes
-from tests.gateway.exchange.house import House, clinician
+from tests.gateway.exchange.house import House, clinician, person
 from tests.gateway.exchange.portal_county import STRANGER
 from tests.gateway.fhir.conftest import Door, fill, served
 
@@ -46,6 +46,10 @@ async def test_guessing_ids_raises_one_alarm_and_still_tells_nothing(county: Doo
 
 async def test_who_finds_what_they_ask_for_is_not_suspected(county: Door) -> None:
     headers = await county.wang()
+    wang = clinician("dr-wang", "people")
+    await residents.open_resident(
+        RESIDENT_ID, person().number, wang, county.house.services, claim="复诊，正在接诊"
+    )
     address = f"/fhir/Observation?patient={county.chart}"
     before = await alarms(county.house)
     for _ in range(MOST + 5):
