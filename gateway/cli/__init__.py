@@ -21,6 +21,7 @@ from gateway.cli import (
     policies,
     quality,
     quarantine,
+    residents,
     serving,
     tables,
     unmapped,
@@ -42,6 +43,7 @@ for part in (county, serving, intake):
 app.add_typer(intake.source, name="source")
 app.add_typer(people.client, name="client")
 app.add_typer(people.user, name="user")
+app.add_typer(residents.resident, name="resident")
 app.add_typer(maps.app, name="mappings")
 maps.app.add_typer(tables.app, name="tables")
 maps.app.add_typer(unmapped.app, name="unmapped")

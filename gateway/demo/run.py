@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.app import Application, http_server, running
-from gateway.demo import founding, story
+from gateway.demo import founding, own, story
 from gateway.errors import Problem
 from gateway.exchange import consents, patients, scanning
 from gateway.exchange.receive import Unit, receive
@@ -38,7 +38,7 @@ def demo_accounts(services: Services) -> tuple[DemoAccount, ...]:
             one.role,
             one.secret,
         )
-        for one in story.ACCOUNTS
+        for one in (*story.ACCOUNTS, story.RESIDENT)
     )
 
 
@@ -88,6 +88,7 @@ async def build(services: Services, county: story.County, console: Console) -> N
             await _record(services, form)
             progress.advance(signing)
         await worker.drain()
+    await own.open_accounts(services, county, REGISTRAR)
     for source in services.register.sources:
         await scanning.scan(source.name, services)  # else the quality page waits for the night
 
@@ -119,7 +120,10 @@ def _tell(services: Services, county: story.County, console: Console) -> None:
         f"System keys   {FOLDER / 'clients'}",
         "",
         f"Sign in (password {story.PASSWORD}):",
-        *(f"  {one.login:<14} {one.role:<10} {one.name}" for one in story.ACCOUNTS),
+        *(
+            f"  {one.login:<14} {one.role:<10} {one.name}"
+            for one in (*story.ACCOUNTS, story.RESIDENT)
+        ),
         "",
         f"Look up as dr-li: {shen.name}, resident ID {shen.number}",
         "Everything here is invented. Ctrl-C ends it.",

@@ -25,7 +25,7 @@ from gateway.identity.systems import RESIDENT_ID
 
 PASSWORD = "yunxi-demo-2026"  # noqa: S105  # printed on the sign-in page of the pretend county
 FormKind = Literal["broad", "refusal", "withdrawal", "psychiatry"]
-Role = Literal["clinician", "registrar", "auditor", "it", "privacy"]
+Role = Literal["clinician", "registrar", "auditor", "it", "privacy", "patient"]
 Answer = Literal["everything", "without the restricted", "refused"]
 
 
@@ -129,6 +129,7 @@ ACCOUNTS = (
     Account("privacy-tcm", "何慎言", "tcm", "privacy"),
     Account("privacy-county", "郭知止", "county", "privacy"),  # so does "not justified"
 )
+RESIDENT = Account("resident-wu", "吴珇", "county", "patient")  # opened at the desk: see own.py
 PUSH = "system/*.c"
 READ = "system/*.rs"
 CLIENTS = (

@@ -65,6 +65,7 @@ class Given:
     until: date | None = None
     restricted: bool = False
     categories: tuple[str, ...] = ()
+    name: str = ""  # of whom it is about, where no hospital has sent them yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ async def record(number: str, given: Given, caller: Caller, services: Services) 
         raise Problem(Trouble.REFUSED, "Who may act is recorded at the registration desk.")
     at = services.now()
     charts, facts = await desk.known(RESIDENT_ID, number, services)
-    chart = await desk.county_chart(charts, facts, "", caller, services)
+    chart = await desk.county_chart(charts, facts, given.name, caller, services)
     person = await _known(chart, services)
     actor = await _actor(given.login, services)
     _fits(given, person, actor, at, services)

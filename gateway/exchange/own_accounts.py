@@ -64,10 +64,13 @@ class _Work:
     draft: Draft
 
 
-async def ask(number: str, name: str, phone: str, caller: Caller, services: Services) -> str:
+async def ask(
+    number: str, name: str, phone: str, caller: Caller, services: Services, wished: str = ""
+) -> str:
     """Begin an account for who carries the number; the login to `confirm`, after a code is sent.
 
-    `name` is as the card says it. Problem UNPROCESSABLE where name and number are not one person's,
+    `name` is as the card says it; the login is a number nobody can guess from the person, unless
+    another is `wished` for, which nobody may have had. Problem UNPROCESSABLE where name and number are not one person's,
     the telephone cannot be one, or the resident is too young; CONFLICT when the person has an
     account; BUSY when the code could not be sent.
     """
@@ -86,7 +89,7 @@ async def ask(number: str, name: str, phone: str, caller: Caller, services: Serv
     chart = await desk.county_chart(charts, facts, name, caller, services)
     known = await rows.grounds(services.db, chart, "")
     await _old_enough(known, services)
-    login = "r" + "".join(secrets.choice("0123456789") for _ in range(8))
+    login = accounts.tidy(wished) or "r" + "".join(secrets.choice("0123456789") for _ in range(8))
     code = "".join(secrets.choice("0123456789") for _ in range(6))
     identity = Identity(facts.name or name.strip(), phone, caller.address)
     row = own.OwnRow(
@@ -117,6 +120,8 @@ def _begin(tx: Tx, work: _Work, services: Services) -> None:
     if tx.all(own.OWN_OF, list(work.charts)):
         raise Problem(Trouble.CONFLICT, "This person has an account.")
     tx.run(own.DROP_ASKED, list(work.charts))
+    if tx.one(own.OWN, work.row.login) or tx.one(accounts.ACCOUNT, work.row.login):
+        raise Problem(Trouble.CONFLICT, "This login is somebody else's.")
     tx.run(own.ADD_OWN, *work.row)
     append(tx, services.log.filing_writer, [work.draft], services.now)
 
