@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from consent.ages import surely
+from consent.model import PatientContext
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import acting, desk
 from gateway.exchange.acting import Identity
 from gateway.exchange.person import ALL_TIERS, context_of, manifests
+from gateway.identity import resident_id
 from gateway.identity.names import normalised
+from gateway.identity.resident_id import ResidentId
 from gateway.identity.systems import RESIDENT_ID
 from gateway.records import facts as facts_
 from gateway.records.facts import Facts
@@ -86,6 +89,9 @@ async def ask(
         raise Problem(
             Trouble.UNPROCESSABLE, "The name and the number are not one person's.", "name"
         )
+    card = resident_id.read(number)
+    if isinstance(card, ResidentId):  # before a chart is made for who may have no account
+        _must_be_old_enough(PatientContext(frozenset(), (card.birth, card.birth)), services)
     chart = await desk.county_chart(charts, facts, name, caller, services)
     known = await rows.grounds(services.db, chart, "")
     await _old_enough(known, services)
@@ -271,7 +277,11 @@ async def _old_enough(known: rows.Grounds, services: Services) -> None:
         key = keys.get(ChartTier(row.id, Tier.GENERAL))
         if row.facts and key is not None:
             told.append(facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode())))
-    person, policy = context_of(known.charts, told), services.policy
+    _must_be_old_enough(context_of(known.charts, told), services)
+
+
+def _must_be_old_enough(person: PatientContext, services: Services) -> None:
+    policy = services.policy
     if person.death is not None:
         raise Problem(Trouble.UNPROCESSABLE, "This person is recorded as dead.", "number")
     if not surely(person, policy.self_access_age, services.now(), policy):
