@@ -34,6 +34,7 @@ PASSWORD = "eleven-chars"
 HOSTILE = "<img src=x onerror=alert(1)>陈"
 MOTHER = person("mother", HOSTILE, date(1988, 8, 8), sex="female")
 AUNT = person("aunt", HOSTILE, date(1979, 4, 4), sex="female")
+UNCLE = person("uncle", "王柏舟", date(1985, 5, 5))  # no hospital has sent him
 CHILD = person("child", "王若谷", date(2016, 3, 1))
 
 

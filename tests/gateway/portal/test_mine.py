@@ -20,7 +20,7 @@ from gateway.exchange import looked
 from gateway.portal import receipt
 from gateway.store import oversight as listed
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import CHILD, HOSTILE, MOTHER, PASSWORD, OwnTown
+from tests.gateway.portal.own_town import CHILD, HOSTILE, MOTHER, PASSWORD, UNCLE, OwnTown
 
 pytestmark = pytest.mark.browser
 PORTAL = Path(gateway.portal.__file__).parent
@@ -309,6 +309,67 @@ def test_a_resident_reaches_nobody_elses_page(window: Any, town: OwnTown) -> Non
         assert eyes.page.locator("h1").count() == 1
     other = window("dr-li")
     assert other.page.goto("/portal/mine/consents").status == 403
+
+
+def test_the_desk_opens_an_account_whose_password_it_never_sees_and_records_who_acts(
+    window: Any, town: OwnTown, tmp_path: Path
+) -> None:
+    desk = window("registrar")
+    page = desk.go("/consents/find")
+    desk.find(UNCLE.number)
+    desk.go("/consents/account")
+    page.fill("#name", UNCLE.name)
+    page.fill("#phone", "10055556666")
+    desk.press("main form:has(#phone) button.primary")
+    assert "先核对证件" in page.inner_text("main")
+    page.check("input[name=seen]")
+    desk.press("main form:has(#phone) button.primary")
+    page.fill("#code", town.post.code("10055556666"))
+    desk.press("main form:has(#code) button.primary")
+    assert "账户开好了" in page.inner_text("main")
+    secret = town.post.code("10055556666")
+    assert secret not in page.content()
+    login = page.locator("dd.code").first.inner_text()
+
+    owner = window()
+    mine = owner.go("/first-password")
+    for field, typed in (("login", login), ("code", secret), ("password", PASSWORD)):
+        mine.fill(f"#{field}", typed)
+    mine.fill("#again", "another-one")
+    owner.press("main form .primary")
+    assert "不一样" in mine.inner_text("main")
+    for field, typed in (("code", secret), ("password", PASSWORD), ("again", PASSWORD)):
+        mine.fill(f"#{field}", typed)
+    owner.press("main form .primary")
+    enter(owner, login)
+    assert UNCLE.name in mine.inner_text("h1")
+
+    desk.go("/consents/find")
+    desk.find(CHILD.number)
+    desk.go("/consents/account")
+    scan = tmp_path / "scan.pdf"
+    scan.write_bytes(b"%PDF-1.4 a document")
+    page.fill("#helper", login)
+    page.fill("#witness", "周立")
+    page.set_input_files("#evidence", scan)
+    page.select_option("#ground", "mandate")
+    desk.press("main form:has(#helper) button.primary")
+    assert page.locator("main [role=alert]").count() == 1  # a birth certificate is no mandate
+    page.select_option("#ground", "guardian")
+    page.fill("#witness", "周立")
+    page.set_input_files("#evidence", scan)
+    desk.press("main form:has(#helper) button.primary")
+    assert "代办权已登记" in page.inner_text("main")
+    owner.go("/mine")
+    owner.press("form:has(input[name=for]) button")
+    assert CHILD.name in mine.inner_text("h1")
+
+    card = page.locator("li.card", has_text=UNCLE.name)
+    card.locator("input[name=why]").fill("（2026）云法民字第 8 号")
+    desk.press(card.locator("button[value=stop]"))
+    owner.go("/mine/results")  # the old session: the next click is over
+    assert "62.40" not in mine.content()
+    assert "不能替这个人办事" in mine.inner_text("main")
 
 
 def sentences() -> list[str]:
