@@ -8,7 +8,7 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from gateway.demo.check import free_port
 from gateway.exchange import residents, sources
 from gateway.identity.systems import RESIDENT_ID
 from gateway.services import open_services
+from gateway.services.log import AccessLog
 from gateway.settings import Settings
 from gateway.store import clients
 from gateway.vault import KeyFile
@@ -111,7 +112,7 @@ async def register(house: House, id: str, scopes: str, roles: tuple[str, ...]) -
 
 @asynccontextmanager
 async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
-    """An empty county behind its HTTP server."""
+    """An empty county behind its HTTP server, at the house's own time: no day of ours matters."""
     for which in ("records", "keyring"):
         shutil.copyfile(migrated / f"{which}.sqlite", folder / f"{which}.sqlite")
     port = free_port()
@@ -127,9 +128,11 @@ async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
         answer_floor_ms=0,
     )
     KeyFile.create(settings.root_key, demo=True)
-    services = await open_services(settings)
+    opened, clock = await open_services(settings), Clock()
+    log = AccessLog(opened.db, opened.vault, settings.node, clock)
+    services = replace(opened, now=clock, log=log)
     await sources.declare(services)
-    house = House(services, Clock())
+    house = House(services, clock)
     for id in ("people-his", "tcm-his", "mch-fhir"):
         await register(house, id, "system/*.cruds", ("clinician",))
     await register(house, "county-desk", "system/Consent.cru", ("registrar",))
