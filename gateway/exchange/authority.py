@@ -11,6 +11,7 @@ from consent.model import Delegation, DelegationKind, FacetClass, PatientContext
 from consent.policy import PolicySet
 from consent.provisions import within
 from consent.standing import permits
+from gateway.exchange.ask import settled
 from gateway.exchange.person import Person, meet
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -53,7 +54,7 @@ async def may_decide(chart: str, caller: Caller, services: Services) -> bool:
     if caller.role not in RESIDENTS:
         return False
     at = services.now()
-    person = await meet(chart, caller, services, at, action="read", named=True)
+    person = await settled(lambda: meet(chart, caller, services, at, action="read", named=True))
     if not may_read(person):
         return False
     if caller.user in person.context.selves:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.events import Body, Outcome
+from gateway.audit.events import Kind as Noted
 from gateway.demo.residents import Resident
 from gateway.errors import Problem
 from gateway.exchange import ask, mandates
+from gateway.exchange.person import meet
 from gateway.records.query import Query
 from gateway.services.caller import Caller
+from gateway.services.log import Moved
 from gateway.store import charts as rows
 from gateway.store import oversight as listed
 from tests.gateway.exchange.house import REGISTRAR, House, person
@@ -255,3 +259,24 @@ async def test_two_accounts_on_one_persons_charts_are_both_believed_nothing(hous
     assert await seen(house, chart, mine) == []
     assert await seen(house, chart, other) == []
     assert len((await rows.grounds(services.db, chart, "")).charts) > 1
+
+
+@ON_SQLITE
+async def test_an_answer_that_is_being_made_when_a_right_is_stopped_does_not_leave(
+    house: House,
+) -> None:
+    """What was decided under the right is thrown away: the chart's epoch has moved."""
+    services = house.services
+    chart = await visited(house, CHILD)
+    mother = await account(MOTHER, services)
+    id = await mandates.record(CHILD.number, guardian(mother.user), REGISTRAR, services)
+    [held] = await mandates.of_person(chart, services)
+    acting, at = for_another(mother), services.now()
+    person = await ask.settled(lambda: meet(chart, acting, services, at, action="read", named=True))
+    body = Body(request="answer")
+    draft = await services.log.draft(
+        Noted.READ, Outcome.PERMIT, acting, at, body, person.chart_ids, person.epochs
+    )
+    await mandates.stop(held.chart, id, "（2026）云法民字第 8 号", PRIVACY, services)
+    with pytest.raises(Moved):
+        await services.log.write(draft)
