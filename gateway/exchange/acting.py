@@ -19,12 +19,14 @@ from gateway.vault import SealBroken
 class Identity(msgspec.Struct, frozen=True, array_like=True):
     """What is sealed of an own account: whose it is, and where its owner is reached.
 
-    `desk` is the address of the browser at which the account was opened.
+    `desk` is the address of the browser at which the account was opened; `stands` from when its
+    telephone answered until it ends.
     """
 
     name: str
     phone: str
     desk: str = ""
+    stands: bool = False
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True):
@@ -53,14 +55,25 @@ _identity = msgspec.msgpack.Decoder(Identity).decode
 _terms = msgspec.msgpack.Decoder(Terms).decode
 
 
-def seal_identity(login: str, identity: Identity, services: Services) -> bytes:
-    """An identity, bound to its account."""
-    return services.vault.seal_field("own_account", login, _encode(identity))
+def seal_identity(login: str, chart: str, identity: Identity, services: Services) -> bytes:
+    """An identity, bound to its account and to whose chart it is."""
+    return services.vault.seal_field("own_account", f"{login}/{chart}", _encode(identity))
 
 
 def identity_of(row: own.OwnRow, services: Services) -> Identity:
     """The identity behind an account; SealBroken when the row was altered."""
-    return _identity(services.vault.open_field("own_account", row.login, row.sealed))
+    place = f"{row.login}/{row.chart}"
+    return _identity(services.vault.open_field("own_account", place, row.sealed))
+
+
+def stands(row: own.OwnRow, services: Services) -> bool:
+    """Whether an account stands as it was opened; never for a row that was altered."""
+    if not row.verified or row.ended:
+        return False
+    try:
+        return identity_of(row, services).stands
+    except SealBroken:
+        return False
 
 
 def _place(chart: str, id: str, login: str, kind: str) -> str:
@@ -88,7 +101,13 @@ async def own_account(login: str, services: Services) -> own.OwnRow | None:
     """The account that stands under this login; None when there is none (any more)."""
     found = await services.db.read(own.OWN, login)
     row = own.OwnRow(*found[0]) if found else None
-    return row if row is not None and row.verified and not row.ended else None
+    return row if row is not None and stands(row, services) else None
+
+
+async def accounts_of(charts: Sequence[str], services: Services) -> list[own.OwnRow]:
+    """The accounts that stand of the person with these charts."""
+    found = [own.OwnRow(*row) for row in await services.db.read(own.OWN_OF, list(charts))]
+    return [row for row in found if stands(row, services)]
 
 
 class Standing(NamedTuple):
@@ -104,7 +123,7 @@ async def standing(charts: Sequence[str], services: Services) -> Standing:
 
     Two accounts mean that two persons' charts were joined: then neither of them is believed.
     """
-    accounts = [own.OwnRow(*row) for row in await services.db.read(own.OWN_OF, list(charts))]
+    accounts = await accounts_of(charts, services)
     mine = accounts if len(accounts) == 1 else []
     given = [own.MandateRow(*row) for row in await services.db.read(own.MANDATES_ON, list(charts))]
     told = (delegation(row, services) for row in given)
@@ -113,6 +132,11 @@ async def standing(charts: Sequence[str], services: Services) -> Standing:
         frozenset((row.login, row.chart) for row in mine),
         tuple(one for one in told if one is not None),
     )
+
+
+def stopped(row: own.MandateRow, terms: Terms) -> bool:
+    """Whether a mandate rests, by its row or by what is sealed in it."""
+    return bool(row.suspended or terms.stopped_at)
 
 
 def delegation(row: own.MandateRow, services: Services) -> Delegation | None:
@@ -127,7 +151,7 @@ def delegation(row: own.MandateRow, services: Services) -> Delegation | None:
         end=terms.end,
         restricted=terms.restricted,
         categories=frozenset(terms.categories),
-        suspended=bool(row.suspended),
+        suspended=stopped(row, terms),
         reviewed=terms.reviewed,
         chart=row.chart,
     )

@@ -434,6 +434,8 @@ def _write(tx: Tx, move: _Move, services: Services) -> None:
         if len(counted) >= TOO_OFTEN and tx.one(cases.SUSPENDED, now.login) is None:
             add(tx, move.suspension)
             accounts.suspend(tx, now.login)
+            for (chart,) in tx.all(emergencies.CLOSE_ALL, now.login, now.closed):
+                tx.run(rows.TAKE_CHART, chart, 0, 1)
             drafts.append(move.suspended)
     if move.restored is not None:
         accounts.restore(tx, now.login)

@@ -130,9 +130,9 @@ async def _guardians_chart(right: str, charts: Collection[str], services: Servic
 
 async def telephone(charts: Collection[rows.ChartRow], services: Services) -> Phone | None:
     """A number known to be this person's before today: of their own account, else of a hospital."""
-    accounts = await services.db.read(own.OWN_OF, [row.id for row in charts])
+    accounts = await acting.accounts_of([row.id for row in charts], services)
     if len(accounts) == 1:
-        return Phone(acting.identity_of(own.OwnRow(*accounts[0]), services).phone, "own-account")
+        return Phone(acting.identity_of(accounts[0], services).phone, "own-account")
     told = {
         number
         for row in charts

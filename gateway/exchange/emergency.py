@@ -20,7 +20,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import casework
-from gateway.exchange.grants import held, nobody
+from gateway.exchange.grants import held, nobody, place
 from gateway.exchange.patients import charts_of, stranger
 from gateway.exchange.person import relationships_of, request_of
 from gateway.services import Services, even
@@ -83,11 +83,7 @@ _decode = msgspec.msgpack.Decoder(Words).decode
 
 def words_of(row: GrantRow, services: Services) -> Words:
     """What was said; SealBroken when the row was altered."""
-    return _decode(services.vault.open_field("emergency_grant", _place(row), row.sealed))
-
-
-def _place(row: GrantRow) -> str:
-    return f"{row.id}/{row.chart}/{row.login}/{row.organization}"
+    return _decode(services.vault.open_field("emergency_grant", place(row), row.sealed))
 
 
 def says_enough(words: str, least: int) -> bool:
@@ -173,7 +169,7 @@ async def _break(
         accounts.tidy(approver.user) if approver else "",
     )  # fmt: skip
     words = Words(asked.words.strip(), ordinary, asked.keep_back.strip())
-    sealed = services.vault.seal_field("emergency_grant", _place(grant), _encode(words))
+    sealed = services.vault.seal_field("emergency_grant", place(grant), _encode(words))
     grant = grant._replace(sealed=sealed)
     said = [casework.Word("reason", caller.user, caller.name, at, words.words)]
     if approver is not None:

@@ -11,6 +11,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import accounts, emergencies
 from gateway.store.emergencies import GrantRow
+from gateway.vault import SealBroken
 
 if TYPE_CHECKING:
     from gateway.exchange.person import Person
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 def nobody(named: str, services: Services) -> str:
     """What stands for the chart of somebody nobody knows: an emergency about them leaves the same trace."""
     return services.vault.digest("nobody", named.encode())[:16].hex()
+
+
+def place(row: GrantRow) -> str:
+    """What the sealed part of a grant is bound to: all that was granted."""
+    said = row._replace(sealed=b"", closed=0)
+    return "/".join(map(str, said))
+
+
+def _granted(row: GrantRow, services: Services) -> bool:
+    """Whether somebody was granted this; not where the row was altered or put there."""
+    try:
+        services.vault.open_field("emergency_grant", place(row), row.sealed)
+    except SealBroken:
+        return False
+    return True
 
 
 async def held(
@@ -36,7 +52,7 @@ async def held(
     found = await services.db.read(
         emergencies.LIVE, list(charts), login, caller.organization, at
     )  # fmt: skip
-    return GrantRow(*found[0]) if found else None
+    return next((row for one in found if _granted(row := GrantRow(*one), services)), None)
 
 
 def as_asked(row: GrantRow | None, caller: Caller) -> Grant | None:

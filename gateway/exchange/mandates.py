@@ -155,7 +155,7 @@ async def stop(chart: str, id: str, why: str, caller: Caller, services: Services
     if not why.strip():
         raise Problem(Trouble.UNPROCESSABLE, "Name the document.", "why")
     row, terms = await _standing(chart, id, services)
-    if row.suspended:
+    if acting.stopped(row, terms):
         return
     at = services.now()
     terms = msgspec.structs.replace(
@@ -172,9 +172,9 @@ async def resume(chart: str, id: str, why: str, caller: Caller, services: Servic
     if not why.strip():
         raise Problem(Trouble.UNPROCESSABLE, "Name the document.", "why")
     row, terms = await _standing(chart, id, services)
-    if not row.suspended:
+    if not acting.stopped(row, terms):
         return
-    terms = msgspec.structs.replace(terms, stopped_why=why.strip())
+    terms = msgspec.structs.replace(terms, stopped_at=0, stopped_why=why.strip())
     sealed = acting.seal_terms(chart, id, row.login, row.kind, terms, services)
     await _put(row._replace(suspended=0, sealed=sealed), "resumed", terms, caller, services)
 
@@ -201,7 +201,10 @@ async def end(chart: str, id: str, caller: Caller, services: Services) -> None:
     )
     if caller.role not in _DESK and not mine:
         raise Problem(Trouble.UNKNOWN, "There is no such right.")
-    await _put(row._replace(ended=services.now()), "ended", terms, caller, services)
+    at = services.now()
+    terms = msgspec.structs.replace(terms, end=min(at, at if terms.end is None else terms.end))
+    sealed = acting.seal_terms(chart, id, row.login, row.kind, terms, services)
+    await _put(row._replace(ended=at, sealed=sealed), "ended", terms, caller, services)
 
 
 async def of_person(chart: str, services: Services) -> tuple[Held, ...]:
@@ -357,7 +360,7 @@ async def _told(found: Iterable[own.MandateRow], services: Services) -> tuple[He
         actor = await acting.own_account(row.login, services)
         one = acting.delegation(row, services)
         state: Literal["running", "stopped", "ended", "waiting"] = "ended"
-        if row.suspended and not row.ended:
+        if acting.stopped(row, terms) and not row.ended:
             state = "stopped"
         elif actor is None and not row.ended:
             state = "waiting"

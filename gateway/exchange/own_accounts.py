@@ -14,6 +14,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
+import msgspec
 from sqlmodel import Session
 
 from consent.ages import surely
@@ -102,7 +103,7 @@ async def ask(
         login=login,
         chart=chart,
         proof="in-person",
-        sealed=acting.seal_identity(login, identity, services),
+        sealed=acting.seal_identity(login, chart, identity, services),
         phone=services.vault.blind("own-phone", phone),
         verified=0,
         code=_code(login, code, services),
@@ -164,9 +165,8 @@ async def _hand_over(row: own.OwnRow, caller: Caller, services: Services, state:
         Kind.OWN_ACCOUNT, Outcome.PERMIT, caller, at, body, (row.chart,)
     )
     # Remembered, so that a password set at the same machine is noticed.
-    sealed = acting.seal_identity(
-        row.login, Identity(identity.name, identity.phone, caller.address), services
-    )
+    stands = Identity(identity.name, identity.phone, caller.address, stands=True)
+    sealed = acting.seal_identity(row.login, row.chart, stands, services)
     work = _Work(
         row._replace(
             sealed=sealed,
@@ -202,7 +202,9 @@ async def redeem(login: str, code: str, address: str, services: Services) -> Ide
     Who sets it at the machine of the desk raises an alarm: the desk should not know it.
     """
     row = await services.db.do(_tried, accounts.tidy(login)[:64])
-    if row is None or not row.verified or not _right(row, code.upper().strip(), services):
+    if row is None or not _right(row, code.upper().strip(), services):
+        return None
+    if not acting.stands(row, services):
         return None
     identity = acting.identity_of(row, services)
     at_the_desk = bool(address) and address == identity.desk
@@ -237,13 +239,15 @@ async def end(login: str, caller: Caller, services: Services) -> None:
     draft = await services.log.draft(
         Kind.OWN_ACCOUNT, Outcome.PERMIT, caller, at, body, (row.chart,)
     )
+    over = msgspec.structs.replace(acting.identity_of(row, services), stands=False)
+    row = row._replace(sealed=acting.seal_identity(login, row.chart, over, services))
     await services.db.do(_end, row, at, draft, services)
     await services.db.session(_disable, login)
 
 
 def _end(tx: Tx, row: own.OwnRow, at: int, draft: Draft, services: Services) -> None:
     rows.take(tx, row.chart, 0, 1)
-    tx.run(own.END_OWN, row.login, at, _NONE)
+    tx.run(own.END_OWN, row.login, at, _NONE, row.sealed)
     append(tx, services.log.filing_writer, [draft], services.now)
 
 
@@ -254,8 +258,7 @@ def _disable(session: Session, login: str) -> None:
 async def of_person(chart: str, services: Services) -> Own | None:
     """The account of the person of `chart`, for the desk."""
     charts = [one.id for one in (await rows.grounds(services.db, chart, "")).charts]
-    for one in await services.db.read(own.OWN_OF, charts):
-        row = own.OwnRow(*one)
+    for row in await acting.accounts_of(charts, services):
         phone = acting.identity_of(row, services).phone
         masked = f"{phone[:3]}****{phone[-4:]}"
         return Own(row.login, masked, row.at, row.made_by, bool(row.code))

@@ -20,7 +20,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
 from gateway.store import charts as rows
-from gateway.store import notices, own
+from gateway.store import notices
 from gateway.store.engine import Tx
 from gateway.store.notices import NoticeRow
 from gateway.vault import SealBroken
@@ -101,7 +101,7 @@ async def _phones(chart: str, services: Services) -> list[str]:
     """
     known = await rows.grounds(services.db, chart, "")
     charts = [row.id for row in known.charts] or [chart]
-    accounts = [own.OwnRow(*row) for row in await services.db.read(own.OWN_OF, charts)]
+    accounts = await acting.accounts_of(charts, services)
     if not accounts:
         delegations = (await acting.standing(charts, services)).delegations
         now = services.now()

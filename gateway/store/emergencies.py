@@ -71,6 +71,17 @@ CLOSE = Statement(
     "id_",
     "at_",
 )
+CLOSE_ALL = Statement(
+    update(_grant)
+    .where(
+        _grant.c.login == bindparam("login_"), _grant.c.closed == 0, _grant.c.end > bindparam("at_")
+    )
+    .values(closed=bindparam("at_"))
+    .returning(_grant.c.chart),
+    "login_",
+    "at_",
+)
+"""End everything a user holds; the charts it was about."""
 BY_PERSON = Statement(
     select(_grant.c.login, _grant.c.organization, _grant.c.reason, _grant.c.start).where(
         or_(

@@ -103,11 +103,13 @@ END_OWN = Statement(
     .values(
         ended=bindparam("at", type_=_own.c.ended.type),
         code=bindparam("none", type_=_own.c.code.type),
+        sealed=bindparam("sealed", type_=_own.c.sealed.type),
     )
     .returning(_own.c.chart),
     "login",
     "at",
     "none",
+    "sealed",
 )
 
 MANDATE = Statement(

@@ -44,10 +44,10 @@ async def account(house: House, login: str = "shen", phone: str = PHONE) -> None
     """The resident's own account with a verified telephone."""
     services = house.services
     columns = list(own.ADD_OWN.names)
-    identity = acting.Identity("王珅", phone)
+    identity = acting.Identity("王珅", phone, stands=True)
     given = {
         "login": login, "chart": CHART, "proof": "in-person",
-        "sealed": acting.seal_identity(login, identity, services),
+        "sealed": acting.seal_identity(login, CHART, identity, services),
         "phone": b"", "verified": 1, "code": b"", "code_ends": 0, "attempts": 0,
         "made_by": "registrar", "at": 1, "ended": 0,
     }  # fmt: skip
