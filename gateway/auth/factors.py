@@ -99,7 +99,8 @@ async def enrol_own(
         return False
     at = services.now()
     sealed = seal(services, login, secret)
-    await services.db.session(factors.put, login, sealed, login, at, step)
+    if not await services.db.do(factors.put_first, login, sealed, at, step):
+        raise Problem(Kind.REFUSED, "There is a second factor already.")
     body = note_of(portal.caller, account=login, state="enrolled")
     await services.log.note(Noted.SECOND_FACTOR, Outcome.PERMIT, portal.caller, at, body)
     return True

@@ -7,7 +7,6 @@ JSON. What a caller sends beside the context (`fhirServer`, `fhirAuthorization`,
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
@@ -25,7 +24,7 @@ from gateway.auth.systems import note_of
 from gateway.cds import consult
 from gateway.cds.call import Call, Cards
 from gateway.errors import Kind, Problem, place_of
-from gateway.services import Services
+from gateway.services import Services, even
 from mappings.engine.jsontext import JsonFault, check
 
 PATH: Final = "/cds-services"
@@ -84,7 +83,7 @@ def routes(services: Services) -> list[Route]:
         return _json(200, listed)
 
     async def call(request: Request) -> Response:
-        started = asyncio.get_running_loop().time()
+        began = even.now()
         try:
             service = known.get(request.path_params["id"])
             if service is None:
@@ -100,8 +99,7 @@ def routes(services: Services) -> list[Route]:
             log.error("unforeseen", kind=type(fault).__name__, place=place_of(fault))
             response = _json(500, b'{"error":"exception","message":"Something broke here."}')
         # Yes and no, known and unknown take the same time.
-        floor = services.settings.answer_floor_ms / 1000
-        await asyncio.sleep(max(0.0, started + floor - asyncio.get_running_loop().time()))
+        await even.even(began, services.settings.answer_floor_ms)
         return response
 
     return [

@@ -27,6 +27,7 @@ from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
+from gateway.store import charts as rows
 from gateway.store import evidence as kept_rows
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, Grant, RecordName, Tier
@@ -268,9 +269,6 @@ async def begin_code(
     event. Problem THROTTLED after five codes in an hour, BUSY when the message was not taken.
     """
     at = services.now()
-    sent = await services.db.read(kept_rows.CODES_SENT, at - _HOUR + CODE_LIFE, signer)
-    if sent[0][0] >= SENT_AN_HOUR:
-        raise Problem(Trouble.THROTTLED, "Too many codes were sent; wait an hour.", "code")
     id, code = secrets.token_hex(16), f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
     asked = _Asked(text, phone.number, phone.proof, caller.user or caller.client)
     pending = Pending(id, phone.masked, at + CODE_LIFE)
@@ -368,6 +366,12 @@ async def _draft(
 
 
 def _write_code(tx: Tx, row: tuple[Any, ...], draft: Draft, services: Services, at: int) -> None:
+    """Keep a code, with the signer's others held still while they are counted."""
+    signer = row[1]
+    tx.run(rows.TAKE_CHART, signer, 0, 0)
+    sent = tx.one(kept_rows.CODES_SENT, at - _HOUR + CODE_LIFE, signer)
+    if sent is not None and int(sent[0]) >= SENT_AN_HOUR:
+        raise Problem(Trouble.THROTTLED, "Too many codes were sent; wait an hour.", "code")
     tx.run(kept_rows.DROP_CODES, at - _KEPT)
     tx.run(kept_rows.ADD_CODE, *row)
     append(tx, services.log.filing_writer, [draft], services.now)

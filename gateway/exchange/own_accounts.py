@@ -22,7 +22,7 @@ from consent.model import PatientContext
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import acting, desk
+from gateway.exchange import acting, desk, desk_signing
 from gateway.exchange.acting import Identity
 from gateway.exchange.person import ALL_TIERS, context_of, manifests
 from gateway.identity import resident_id
@@ -44,6 +44,10 @@ PHONE_CODE_LIFE = 10 * MINUTE
 PASSWORD_CODE_LIFE = 24 * 60 * MINUTE
 ATTEMPTS = 5
 ALARM = "own-account"
+OPENED_ELSEWHERE = (
+    "【健康记录】有人用另一个手机号为您开了账户。如果不是您本人办理，请到任何一家医院的登记台询问。"
+)
+CLOSED = "【健康记录】您的账户已在登记台关闭。如果不是您本人办理，请到任何一家医院的登记台询问。"
 _PHONE = re.compile(r"1\d{10}")
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # none that looks like another
 _DESK = frozenset({"registrar", "operator"})
@@ -160,6 +164,8 @@ async def _hand_over(row: own.OwnRow, caller: Caller, services: Services, state:
     code = "-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(3))
     known = await rows.grounds(services.db, row.chart, "")
     charts = tuple(one.id for one in known.charts)
+    phone = await desk_signing.telephone(known.charts, services)
+    other = phone.number if phone is not None and phone.number != identity.phone else ""
     body = _body(at, caller, {"login": row.login, "state": state})
     draft = await services.log.draft(
         Kind.OWN_ACCOUNT, Outcome.PERMIT, caller, at, body, (row.chart,)
@@ -177,13 +183,15 @@ async def _hand_over(row: own.OwnRow, caller: Caller, services: Services, state:
         charts,
         draft,
     )
-    await services.db.do(_stand, work, services)
+    await services.db.do(_stand, work, bool(other), services)
     where = f"{services.settings.base_url}/portal/first-password"
     said = f"您的账户名 {row.login}，设密码的代码 {code}，24 小时内有效。请打开 {where} 设密码。不要把代码告诉任何人。"
+    if other:  # whose card was used by somebody else hears of it, where hospitals know them
+        await services.messenger.send(other, OPENED_ELSEWHERE)
     await _send(identity.phone, said, services)
 
 
-def _stand(tx: Tx, work: _Work, services: Services) -> None:
+def _stand(tx: Tx, work: _Work, other: bool, services: Services) -> None:
     row = work.row
     rows.take(tx, row.chart, 0, 1)
     standing = [own.OwnRow(*one) for one in tx.all(own.OWN_OF, list(work.charts))]
@@ -192,7 +200,8 @@ def _stand(tx: Tx, work: _Work, services: Services) -> None:
     tx.run(own.SET_CODE, row.login, row.code, row.code_ends, row.verified, row.sealed)
     others = [chart for _, chart in tx.all(own.SAME_PHONE, row.phone) if chart not in work.charts]
     append(tx, services.log.filing_writer, [work.draft], services.now)
-    if others and not standing:  # one telephone for two persons: perhaps a family, perhaps not
+    # One telephone for two persons, or not the one that hospitals know: perhaps all is well.
+    if (others or other) and not standing:
         _alarm(tx, row.chart, services)
 
 
@@ -243,6 +252,8 @@ async def end(login: str, caller: Caller, services: Services) -> None:
     row = row._replace(sealed=acting.seal_identity(login, row.chart, over, services))
     await services.db.do(_end, row, at, draft, services)
     await services.db.session(_disable, login)
+    if caller.role in _DESK:
+        await services.messenger.send(over.phone, CLOSED)
 
 
 def _end(tx: Tx, row: own.OwnRow, at: int, draft: Draft, services: Services) -> None:

@@ -68,10 +68,10 @@ async def act(desk: Desk) -> Response:
                 return await desk.go("/consents/account", "account-open", account=None)
             case "renew":
                 desk.paced("account")
-                await stories.renew_account(desk.text("login", 64), caller)
+                await stories.renew_account(number, caller)
                 return await desk.go("/consents/account", "code-sent")
             case "end":
-                await stories.close_account(desk.text("login", 64), caller)
+                await stories.close_account(number, caller)
                 return await desk.go("/consents/account", "account-ended")
             case _:
                 return await desk.go("/consents/account", account=None)

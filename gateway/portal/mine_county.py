@@ -372,11 +372,13 @@ class MineCounty:
     async def confirm_account(self, login: str, code: str, caller: Caller) -> None:
         await own_accounts.confirm(login, code, caller, self._services)
 
-    async def renew_account(self, login: str, caller: Caller) -> None:
-        await own_accounts.renew(login, caller, self._services)
+    async def renew_account(self, number: str, caller: Caller) -> None:
+        account = await self.desk_account(number, caller)
+        await own_accounts.renew(account.login, caller, self._services)
 
-    async def close_account(self, login: str, caller: Caller) -> None:
-        await own_accounts.end(login, caller, self._services)
+    async def close_account(self, number: str, caller: Caller) -> None:
+        account = await self.desk_account(number, caller)
+        await own_accounts.end(account.login, caller, self._services)
 
     async def record_mandate(
         self, number: str, new: NewMandate, evidence: Evidence, caller: Caller

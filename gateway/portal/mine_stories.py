@@ -232,11 +232,11 @@ class MineStories(Protocol):
     async def confirm_account(self, login: str, code: str, caller: Caller) -> None:
         """The telephone has answered."""
 
-    async def renew_account(self, login: str, caller: Caller) -> None:
-        """Send a new code for the password."""
+    async def renew_account(self, number: str, caller: Caller) -> None:
+        """Send a new code for the password of this resident's account."""
 
-    async def close_account(self, login: str, caller: Caller) -> None:
-        """End an account at the desk."""
+    async def close_account(self, number: str, caller: Caller) -> None:
+        """End this resident's account at the desk."""
 
     async def record_mandate(
         self, number: str, new: NewMandate, evidence: Evidence, caller: Caller

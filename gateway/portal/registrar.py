@@ -43,7 +43,7 @@ async def find(desk: Desk) -> Response:
         case identifier:
             desk.paced("look-up")
             at_desk = {"kind": identifier.kind, "number": identifier.number}
-            return await desk.go("/consents", at_desk=at_desk, draft=None)
+            return await desk.go("/consents", at_desk=at_desk, draft=None, code=None, account=None)
 
 
 def _identifier(desk: Desk) -> Identifier | None:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
+from gateway.store.charts import binds, insert_or_leave
+from gateway.store.engine import Tx
+from gateway.store.statements import Statement
 from gateway.store.tables import SecondFactor
+
+_factor = SecondFactor.__table__  # type: ignore[attr-defined]
+_PUT_FIRST = Statement(
+    insert_or_leave(_factor).values(**binds(_factor)).returning(_factor.c.login),
+    *(c.name for c in _factor.columns),
+)
 
 FREE_ATTEMPTS = 5
 FIRST_LOCK = 60_000_000
@@ -21,14 +30,19 @@ class Trial:
     locked: bool
 
 
-def put(session: Session, login: str, sealed: bytes, made_by: str, at: int, step: int = 0) -> None:
+def put(session: Session, login: str, sealed: bytes, made_by: str, at: int) -> None:
     """Enrol, or enrol anew; what was before is worth nothing."""
     row = session.get(SecondFactor, login, with_for_update=True)
     if row is None:
         row = SecondFactor(login=login, sealed=sealed, made_by=made_by, at=at)
-    row.sealed, row.made_by, row.at, row.step = sealed, made_by, at, step
+    row.sealed, row.made_by, row.at, row.step = sealed, made_by, at, 0
     row.failures = row.locked_until = 0
     session.add(row)
+
+
+def put_first(tx: Tx, login: str, sealed: bytes, at: int, step: int) -> bool:
+    """The owner takes their first one, whose code of `step` is spent; False when there is one."""
+    return tx.one(_PUT_FIRST, login, sealed, step, 0, 0, login, at) is not None
 
 
 def drop(session: Session, login: str) -> bool:
