@@ -126,6 +126,14 @@ async def shown(services: Services, login: str, code: str) -> bool:
     return bool(step) and await services.db.session(factors.spend, login, trial.sealed, step)
 
 
+async def proved(services: Services, who: Caller, code: str) -> bool:
+    """Whether it is the person themselves a system speaks for: a code of their own; noted either way."""
+    good = bool(who.user) and await shown(services, who.user, code)
+    outcome = Outcome.PERMIT if good else Outcome.DENY
+    await services.log.note(Noted.STEP_UP, outcome, who, services.now(), note_of(who))
+    return good
+
+
 async def step_up(services: Services, portal: PortalCaller, code: str) -> Admitted | None:
     """Show the second factor in a living session: it is strong for five minutes, under a new cookie.
 

@@ -1,8 +1,9 @@
 """Emergency access at the FHIR door: asked for by an operation, never claimed by a header.
 
 `POST Patient/[id]/$break-glass`, or `POST Patient/$break-glass` with an identifier, from a system
-whose token speaks for a named clinician with the purpose BTG. What is granted is looked up by user
-and patient at every later request; nothing a request says of itself counts.
+whose token speaks for a named clinician with the purpose BTG. A system's word is enough for care, not
+for this: the clinician has an account here, and types a code of their own second factor. What is
+granted is looked up by user and patient at every later request; nothing a request says of itself counts.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.auth import factors
 from gateway.auth.bearer import allows
 from gateway.errors import Kind, Problem
 from gateway.exchange import emergency
 from gateway.fhir.answers import Answer
 from gateway.records.instant import moment
+from gateway.services import Services
 from gateway.services.caller import Caller
 from mappings.engine import jsontext
 
@@ -31,6 +34,7 @@ _VALUES = {
     "words": "valueString",
     "keep-back": "valueString",
     "identifier": "valueIdentifier",
+    "code": "valueString",
 }
 # Names under which other systems let a caller declare an emergency or switch consent off.
 _CLAIMS = re.compile(
@@ -43,8 +47,9 @@ _VALUE = re.compile(rb"=[^&]*")  # of a query: what is looked for stands in name
 async def break_glass(request: Request, caller: Caller) -> Answer:
     """POST Patient/$break-glass and Patient/[id]/$break-glass: Parameters in, Parameters out.
 
-    In: `reason` (code), `words` (string), `keep-back` (string, optional) and, where no id stands in
-    the address, `identifier`. Out: `grant` (id) and `end` (instant). The same whoever it is about.
+    In: `reason` (code), `words` (string), `code` (string: the clinician's one-time code of this moment),
+    `keep-back` (string, optional) and, where no id stands in the address, `identifier`. Out: `grant`
+    (id) and `end` (instant). The same whoever it is about.
     """
     services = request.services
     if not allows(caller.scopes, "Patient", "read"):
@@ -58,6 +63,7 @@ async def break_glass(request: Request, caller: Caller) -> Answer:
     if len(request.parts) == 3:
         if "identifier" in given:
             raise Problem(Kind.MALFORMED, "The address names the patient already.", "identifier")
+        await _step_up(_text(given, "code"), caller, services)
         granted = await emergency.break_glass(request.parts[1], asked, caller, services)
     else:
         number = given.get("identifier")
@@ -65,6 +71,7 @@ async def break_glass(request: Request, caller: Caller) -> Answer:
         value = number.get("value") if isinstance(number, dict) else None
         if not (isinstance(system, str) and isinstance(value, str) and system and value):
             raise Problem(Kind.REQUIRED, "Give one identifier with system and value.", "identifier")
+        await _step_up(_text(given, "code"), caller, services)
         granted = await emergency.by_number(system, value, asked, caller, services)
     end = moment(granted.end, services.settings.zone)
     return Answer(
@@ -79,6 +86,12 @@ async def break_glass(request: Request, caller: Caller) -> Answer:
             }
         ),
     )
+
+
+async def _step_up(code: str, caller: Caller, services: Services) -> None:
+    """Problem REFUSED unless the code is one of the caller's own second factor, not used before."""
+    if not await factors.proved(services, caller, code):
+        raise Problem(Kind.REFUSED, "A one-time code of this person's own is needed.", "code")
 
 
 async def _plain(request: Request) -> Any:

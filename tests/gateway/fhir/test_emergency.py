@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from gateway.auth import factors
 from gateway.identity.systems import RESIDENT_ID
-from gateway.store import cases, inbox
+from gateway.services.caller import OPERATOR
+from gateway.store import accounts, cases, inbox
 from gateway.store import oversight as listed
 from tests.gateway.fhir.conftest import SHEN, Door
 from tests.gateway.fhir.test_attacks import ABSENT, seen
@@ -16,6 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 JSON = "application/fhir+json"
 STRANGER = "330421195002030009"
+SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # of RFC 6238
 
 
 def asked(**more: Any) -> dict[str, Any]:
@@ -31,7 +35,25 @@ def asked(**more: Any) -> dict[str, Any]:
     }
 
 
+async def code(door: Door, user: str = "dr-li") -> dict[str, str]:
+    """A code of the clinician's own, not used yet."""
+    door.house.clock.forward(31)
+    return {"valueString": factors.code_at(SECRET, door.house.services.now())}
+
+
 async def btg(door: Door, user: str = "dr-li", client: str = "tcm-his") -> dict[str, str]:
+    """A token for an emergency; its clinician has an account here, and a second factor."""
+    services = door.house.services
+    name = services.vault.seal_field("account", user, msgspec.msgpack.encode((user, "")))
+
+    def put(session: Any) -> None:
+        accounts.put(
+            session, login=user, organization=client.partition("-")[0], sealed=name, password="",
+            roles=("clinician",), at=1,
+        )  # fmt: skip
+
+    await services.db.session(put)
+    await factors.enrol(services, user, SECRET, by=OPERATOR)
     token = await door.token(client, user, purpose="BTG")
     return {"authorization": f"Bearer {token}", "content-type": JSON}
 
@@ -42,7 +64,9 @@ async def test_a_grant_is_asked_for_and_then_looked_up(full: Door) -> None:
     assert (await full.web.get(search, headers=headers)).status_code == 403
 
     granted = await full.web.post(
-        f"/fhir/Patient/{full.chart}/$break-glass", json=asked(), headers=headers
+        f"/fhir/Patient/{full.chart}/$break-glass",
+        json=asked(code=await code(full)),
+        headers=headers,
     )
     assert granted.status_code == 200, granted.text
     names = [one["name"] for one in granted.json()["parameter"]]
@@ -67,7 +91,9 @@ async def test_by_number_known_and_unknown_are_answered_alike(full: Door) -> Non
     async def ask(number: str) -> Any:
         one = {"valueIdentifier": {"system": RESIDENT_ID, "value": number}}
         return await full.web.post(
-            "/fhir/Patient/$break-glass", json=asked(identifier=one), headers=headers
+            "/fhir/Patient/$break-glass",
+            json=asked(identifier=one, code=await code(full)),
+            headers=headers,
         )
 
     known, unknown = await ask(SHEN.number), await ask(STRANGER)
@@ -93,10 +119,42 @@ async def test_only_a_named_clinician_with_that_purpose_may_ask(full: Door) -> N
     assert (await full.web.post(address, json=asked())).status_code == 401
 
 
+@pytest.mark.parametrize("wrong", ["none", "guessed", "used", "anybody's", "nobody's"])
+async def test_a_systems_word_for_a_person_is_not_enough(full: Door, wrong: str) -> None:
+    """Or whoever holds a hospital's key would read everybody, three patients for each name it invents."""
+    user = {"nobody's": "dr-invented"}.get(wrong, "dr-shu")
+    headers = await btg(full, "dr-shu")
+    address = f"/fhir/Patient/{full.chart}/$break-glass"
+    given: dict[str, str] | None = await code(full)
+    match wrong:
+        case "none":
+            given = None
+        case "guessed":
+            given = {"valueString": "000000"}
+        case "used":
+            first = await full.web.post(address, json=asked(code=given), headers=headers)
+            assert first.status_code == 200
+        case "anybody's":
+            secret = factors.new_secret()
+            given = {"valueString": factors.code_at(secret, full.house.services.now())}
+        case _:
+            token = await full.token("tcm-his", user, purpose="BTG")
+            headers |= {"authorization": f"Bearer {token}"}
+    answer = await full.web.post(address, json=asked(code=given), headers=headers)
+    assert answer.status_code == 403, answer.text
+    assert answer.json()["issue"][0]["expression"] == ["code"]
+    noted = await full.house.services.db.session(listed.events, listed.Narrow(kind="step-up"), 0, 1)
+    assert [(row.outcome, row.actor) for row in noted.rows] == [("deny", user)]
+
+
 async def test_the_fourth_of_a_day_is_refused_and_says_what_is_lacking(full: Door) -> None:
     headers = await btg(full, "dr-gu")
     answers = [
-        await full.web.post(f"/fhir/Patient/{n:032x}/$break-glass", json=asked(), headers=headers)
+        await full.web.post(
+            f"/fhir/Patient/{n:032x}/$break-glass",
+            json=asked(code=await code(full)),
+            headers=headers,
+        )
         for n in range(4)
     ]
     assert [one.status_code for one in answers] == [200, 200, 200, 403]
@@ -128,6 +186,8 @@ async def test_the_fourth_of_a_day_is_refused_and_says_what_is_lacking(full: Doo
 async def test_what_is_not_whole_is_refused(shared: Door, body: Any, status: int) -> None:
     headers = await btg(shared)
     address = f"/fhir/Patient/{shared.chart}/$break-glass"
+    if status == 422:
+        body["parameter"].append({"name": "code", **await code(shared)})
     answer = await shared.web.post(address, json=body, headers=headers)
     assert answer.status_code == status, answer.text
     assert answer.json()["resourceType"] == "OperationOutcome"
