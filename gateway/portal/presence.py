@@ -6,6 +6,7 @@ after signing in, and leaves the address at once. No page needs a script.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import segno
@@ -16,7 +17,7 @@ from gateway.errors import Kind, Problem
 from gateway.portal.desk import ROOT, Desk, plain
 from gateway.portal.presence_stories import PresenceSubject
 
-COOKIE = "presence"  # what was scanned, while its reader signs in
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 # The doctor's screen
@@ -74,6 +75,8 @@ async def go_on(desk: Desk) -> Response:
 async def scanned(desk: Desk) -> Response:
     """Take the token out of the address; whoever is not signed in signs in first."""
     token = desk.request.path_params["token"]
+    if not _TOKEN.fullmatch(token):
+        raise Problem(Kind.UNKNOWN, "Nobody asks this.")
     response = RedirectResponse(ROOT + "/mine/presence", 303)
     if desk.session is not None and desk.session.caller.role == "patient":
         await desk.keep(presence=token)
@@ -81,13 +84,18 @@ async def scanned(desk: Desk) -> Response:
     if desk.session is not None:
         raise Problem(Kind.REFUSED, "A resident answers.")
     response = RedirectResponse(ROOT + "/sign-in", 303)
-    desk.set_cookie(response, COOKIE, token)
+    desk.set_cookie(response, _cookie(desk), token)
     return response
 
 
 def waits(desk: Desk) -> bool:
     """Did whoever signed in come by a QR code?"""
-    return bool(desk.request.cookies.get(COOKIE))
+    return bool(desk.request.cookies.get(_cookie(desk)))
+
+
+def _cookie(desk: Desk) -> str:
+    """The cookie of what was scanned, while its reader signs in."""
+    return "__Host-presence" if desk.portal.secure else "presence"
 
 
 def _name(desk: Desk) -> str:
@@ -97,11 +105,11 @@ def _name(desk: Desk) -> str:
 
 async def question_page(desk: Desk) -> Response:
     """Who asks; without a question, where to type its code."""
-    scanned = desk.request.cookies.get(COOKIE, "")
+    scanned = desk.request.cookies.get(_cookie(desk), "")
     if scanned:
         await desk.keep(presence=scanned)
         response = RedirectResponse(ROOT + "/mine/presence", 303)
-        desk.drop_cookie(response, COOKIE)
+        desk.drop_cookie(response, _cookie(desk))
         return response
     return await _question_page(desk, _name(desk))
 
