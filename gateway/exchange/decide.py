@@ -26,11 +26,10 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, Moved, append
 from gateway.store import charts as rows
+from gateway.store import links
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, Grant, Tier
 from mappings.engine import Mapped
-
-LINK_RULE = "recognition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +239,7 @@ def _write(
         if plan.issues:
             raise Problem(Trouble.CONFLICT, "Somebody else has just decided; look at it first.")
     for chart, source in sorted({(one.chart, one.source) for one in work}):
-        if chart not in epochs and not tx.all(rows.LINKS_OF, [chart]):
-            tx.run(rows.ADD_LINK, *sorted((chart, source)), LINK_RULE, user, at, 0, "", 0)
-            rows.regroup(tx, {chart, source})
+        if chart not in epochs and not tx.all(links.OF, [chart]):
+            links.add(tx, (chart, source), links.RECOGNITION, user, at)
+            links.regroup(tx, {chart, source})
     append(tx, services.log.filing_writer, [one.draft for one in work], services.now)

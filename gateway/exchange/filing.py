@@ -44,7 +44,7 @@ from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
 from gateway.services.maps import Release
 from gateway.store import charts as rows
-from gateway.store import inbox
+from gateway.store import inbox, links
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, ManifestKey, RecordName, Tier
 from mappings.engine import Issue, Mapped, Message, Reading, Unmapped
@@ -263,7 +263,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     chart, rules = plan.chart, services.rules
     tx.run(
         rows.ADD_CHART,
-        chart, rows.bucket_of(chart), plan.organization, chart, 0, 0, 0, b"", b"", rules, plan.at,
+        chart, rows.bucket_of(chart), plan.organization, chart, chart, 0, 0, 0, b"", b"", rules,
+        plan.at,
     )  # fmt: skip
     count = len(plan.resources)
     taken = rows.take_to_write(tx, chart, count, rules)
@@ -658,14 +659,7 @@ def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool
                 linked.add(other)
             elif result.tier is matching.Tier.POSSIBLE:
                 plan.issues.append(Issue("note", "possible-same-person", ""))
-    # A pair that a person has parted is never joined again by a rule.
-    new = linked - {other for pair in tx.all(rows.LINKED_EVER, chart) for other in pair}
-    for other in sorted(new):
-        tx.run(
-            rows.ADD_LINK, *sorted((chart, other)), "resident-id+name", "gateway", plan.at, 0, "", 0
-        )
-    if new:
-        rows.regroup(tx, {chart, *new})
+    links.join_same(tx, chart, linked, plan.at)
 
 
 def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:

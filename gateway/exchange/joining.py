@@ -4,6 +4,11 @@ What a hospital says of two of its numbers is ordered by its own clock and not b
 messages in any order, once or again, leave the same links. A link is a row that can be revoked; no
 record moves and no reference changes. Only charts of the sender's own organisation can be named, since
 the map makes both ids from that organisation's numbers.
+
+A merge is the hospital's word: it joins the charts of one person, but until the resident confirms it
+(exchange/identities.py) they stay two identities, between which nothing that opens reaches. Where
+the two carry different persons' numbers nothing is joined: it is kept as a dispute, in which
+nothing of either is shown, until the hospital corrects itself or a registration desk has looked.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft
 from gateway.store import charts as rows
+from gateway.store import links
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, Grant, ManifestKey, Shredded, Tier
 from mappings.engine import Issue, Message
@@ -25,6 +31,8 @@ from mappings.engine import Issue, Message
 RULE = "source-merge"
 BY_SOURCE = "source"
 """`link.revoked_by` of a pair that the hospital itself parted."""
+_UNPARTED = frozenset({BY_SOURCE, links.CONTRADICTED})
+TWO_PERSONS = Issue("hold", "merge-two-persons", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,60 +109,78 @@ def join(
             return Joined(False, (Issue("hold", "merge-destroyed-chart", ""),))
         tx.run(
             rows.ADD_CHART,
-            one.other, rows.bucket_of(one.other), organization, one.other, 0, 0, 0, b"", b"",
-            rules, at,
+            one.other, rows.bucket_of(one.other), organization, one.other, one.other,
+            0, 0, 0, b"", b"", rules, at,
         )  # fmt: skip
         sealed = rows.take(tx, one.other, 0)[3]
         about = f"facts/{one.other}".encode()
         theirs = facts_.unpack(key.open(sealed, about)) if sealed else None
         pair = sorted((chart, one.other))
-        said = [rows.SaidLink(*row) for row in tx.all(rows.LINKS_BETWEEN, *pair)]
+        said = links.between(tx, pair)
         trouble = _trouble(one, said, own, theirs)
         if trouble:
-            return Joined(False, trouble)
+            if TWO_PERSONS in trouble and _dispute(tx, pair, one, said, at):
+                events.append(one.draft._replace(outcome=Outcome.ERROR))
+            return Joined(False, trouble, tuple(events))
         if _say(tx, pair, one, said, at):
-            rows.regroup(tx, pair)
+            links.regroup(tx, pair)
             events.append(one.draft)
     return Joined(True, tuple(issues), tuple(events))
 
 
 def _trouble(
     one: Join,
-    said: Sequence[rows.SaidLink],
+    said: Sequence[links.Link],
     own: facts_.Facts | None,
     theirs: facts_.Facts | None,
 ) -> tuple[Issue, ...]:
     """Why nothing may be written: something newer was said, or a person must look first."""
-    newest = max((link.clock for link in said if link.rule == RULE), default=-1)
-    if newest > one.clock or (one.clock == 0 and newest == 0):
+    ours = [link for link in said if link.rule == RULE]
+    newest = max((link.clock for link in ours), default=-1)
+    undated = one.clock == newest == 0 and not all(link.contradicted for link in ours)
+    if newest > one.clock or undated:
         return (Issue("note", "older-than-stored", ""),)
     if one.undone:
         return ()
-    if any(link.revoked and link.revoked_by != BY_SOURCE for link in said):
+    if any(link.revoked and link.revoked_by not in _UNPARTED for link in said):
         return (Issue("hold", "merge-was-parted", ""), Issue("alarm", "merge-was-parted", ""))
     numbers = {facts.number for facts in (own, theirs) if facts is not None and facts.number}
     if len(numbers) > 1:
-        return (Issue("hold", "merge-two-persons", ""), Issue("alarm", "merge-two-persons", ""))
+        return (TWO_PERSONS, Issue("alarm", "merge-two-persons", ""))
     return ()
 
 
-def _say(tx: Tx, pair: Sequence[str], one: Join, said: Sequence[rows.SaidLink], at: int) -> bool:
+def _dispute(tx: Tx, pair: Sequence[str], one: Join, said: Sequence[links.Link], at: int) -> bool:
+    """Keep a merge that the charts contradict; True when nobody had said it before."""
+    known = next((link for link in said if link.contradicted), None)
+    if known is not None:
+        tx.run(links.SET_CLOCK, known.id, one.clock)
+        return False
+    links.add(tx, pair, RULE, BY_SOURCE, at, one.clock, links.CONTRADICTED)
+    links.regroup(tx, pair)
+    return True
+
+
+def _say(tx: Tx, pair: Sequence[str], one: Join, said: Sequence[links.Link], at: int) -> bool:
     """Keep what was said; True when it changes what stands."""
     standing = [link for link in said if not link.revoked]
+    disputed = [link for link in said if link.contradicted]
+    for link in disputed:
+        tx.run(links.REVOKE, link.id, at, BY_SOURCE)
     ours = next((link for link in standing if link.rule == RULE), None)
     if not one.undone:
         if ours is not None:
-            tx.run(rows.SET_LINK_CLOCK, ours.id, one.clock)
-            return False
-        tx.run(rows.ADD_LINK, *pair, RULE, BY_SOURCE, at, 0, "", one.clock)
+            tx.run(links.SET_CLOCK, ours.id, one.clock)
+            return bool(disputed)
+        links.add(tx, pair, RULE, BY_SOURCE, at, one.clock)
         return True
     # Whoever else had joined the two did so by the same numbers: the hospital knows better.
     for link in standing:
-        tx.run(rows.REVOKE_LINK, link.id, at, BY_SOURCE)
+        tx.run(links.REVOKE, link.id, at, BY_SOURCE)
     last = max((link for link in said if link.rule == RULE), key=lambda link: link.id, default=None)
     if last is not None:
-        tx.run(rows.SET_LINK_CLOCK, last.id, one.clock)
+        tx.run(links.SET_CLOCK, last.id, one.clock)
     else:
         # Kept without ever having stood, so that an older merge that comes late joins nothing.
-        tx.run(rows.ADD_LINK, *pair, RULE, BY_SOURCE, at, at, BY_SOURCE, one.clock)
-    return bool(standing)
+        links.add(tx, pair, RULE, BY_SOURCE, at, one.clock, BY_SOURCE)
+    return bool(standing or disputed)

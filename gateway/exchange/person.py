@@ -338,10 +338,14 @@ def context_of(charts: Sequence[rows.ChartRow], facts: Iterable[facts_.Facts]) -
     told = tuple(facts)
     births = [d for f in told if f.birth and (d := facts_.days(f.birth))]
     deaths = [d[1] for f in told if f.death and (d := facts_.days(f.death))]
+    identities: dict[str, set[str]] = {}
+    for row in charts:
+        identities.setdefault(row.identity, set()).add(row.id)
     return PatientContext(
         charts=frozenset(row.id for row in charts),
         birth=(min(b[0] for b in births), max(b[1] for b in births)) if births else None,
         death=min(deaths) if deaths else None,
         sealed=any(f.sealed for f in told),
         dispute=any(row.disputed for row in charts),
+        identities=tuple(map(frozenset, identities.values())) if len(identities) > 1 else (),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -32,7 +32,6 @@ _relationship = tables.Relationship.__table__  # type: ignore[attr-defined]
 _record = tables.Record.__table__  # type: ignore[attr-defined]
 _segment = tables.Segment.__table__  # type: ignore[attr-defined]
 _index = tables.BlindIndex.__table__  # type: ignore[attr-defined]
-_link = tables.Link.__table__  # type: ignore[attr-defined]
 _policy = tables.PolicyVersion.__table__  # type: ignore[attr-defined]
 
 
@@ -73,6 +72,7 @@ class ChartRow(NamedTuple):
     facts: bytes
     directives: bytes = b""  # the keyed sum of its active directives
     labelled: str = ""  # the label rules all of it is labelled under
+    identity: str = ""  # the charts of one person that are surely one person's share it
 
 
 POLICY = "policy"
@@ -111,6 +111,7 @@ GROUNDS = Statement(
             _chart.c.facts,
             _chart.c.directives,
             _chart.c.labelled,
+            _chart.c.identity,
         ).where(_chart.c.person == _same_person()),
         select(
             literal_column("1"),
@@ -122,6 +123,7 @@ GROUNDS = Statement(
             literal_column("0"),
             _directive.c.sealed,
             null(),
+            literal_column("''"),
             literal_column("''"),
         )
         .join(_chart, _chart.c.id == _directive.c.chart)
@@ -136,6 +138,7 @@ GROUNDS = Statement(
             literal_column("0"),
             _relationship.c.sealed,
             null(),
+            literal_column("''"),
             literal_column("''"),
         )
         .join(_chart, _chart.c.id == _relationship.c.chart)
@@ -154,6 +157,7 @@ GROUNDS = Statement(
             null(),
             null(),
             literal_column("''"),
+            literal_column("''"),
         ),
     ),
     "chart",
@@ -164,11 +168,11 @@ GROUNDS = Statement(
 async def grounds(store: Store, chart: str, organization: str) -> Grounds:
     """What is on file about the person of `chart`; no charts when it is unknown."""
     charts, directives, relationships, policy = [], [], [], 0
-    for kind, one, two, three, four, five, six, blob, sum, labelled in await store.read(
+    for kind, one, two, three, four, five, six, blob, sum, *seven in await store.read(
         GROUNDS, chart, organization
     ):
         if kind == 0:
-            charts.append(ChartRow(one, two, three, four, five, bool(six), blob, sum, labelled))
+            charts.append(ChartRow(one, two, three, four, five, bool(six), blob, sum, *seven))
         elif kind == 1:
             directives.append((one, two, blob))
         elif kind == 3:
@@ -390,13 +394,6 @@ SET_FACTS = Statement(
     "chart",
     "facts_",
 )
-SET_DISPUTED = Statement(
-    update(_chart)
-    .where(_chart.c.id == bindparam("chart"))
-    .values(disputed=bindparam("disputed_"), epoch=_chart.c.epoch + 1),
-    "chart",
-    "disputed_",
-)
 STANDING = Statement(
     select(*_RECORD).where(any_of(_record.c.id, "ids"), _record.c.current == 1),
     "ids",
@@ -615,92 +612,3 @@ FIND = Statement(
     "digest",
 )
 HOLD = Statement(select(exclusive("digest")), "digest")
-LINKED_EVER = Statement(
-    select(_link.c.left, _link.c.right).where(
-        (_link.c.left == bindparam("chart")) | (_link.c.right == bindparam("chart"))
-    ),
-    "chart",
-)
-ADD_LINK = Statement(
-    insert(_link).values(**binds(_link, "id")), *(c.name for c in _link.columns if c.name != "id")
-)
-
-
-class SaidLink(NamedTuple):
-    """One row about a pair of charts: who joined them, and whether they were parted since."""
-
-    id: int
-    rule: str
-    revoked: int
-    revoked_by: str
-    clock: int
-
-
-LINKS_BETWEEN = Statement(
-    select(_link.c.id, _link.c.rule, _link.c.revoked, _link.c.revoked_by, _link.c.clock)
-    .where(_link.c.left == bindparam("left_"), _link.c.right == bindparam("right_"))
-    .order_by(_link.c.id),
-    "left_",
-    "right_",
-)
-SET_LINK_CLOCK = Statement(
-    update(_link).where(_link.c.id == bindparam("id_")).values(clock=bindparam("clock_")),
-    "id_",
-    "clock_",
-)
-PERSON_CHARTS = Statement(
-    select(_chart.c.id, _chart.c.organization, _chart.c.facts).where(
-        _chart.c.person == bindparam("person")
-    ),
-    "person",
-)
-LINKS_OF = Statement(
-    select(_link.c.id, _link.c.left, _link.c.right).where(
-        _link.c.revoked == 0,
-        any_of(_link.c.left, "charts") | any_of(_link.c.right, "charts"),
-    ),
-    "charts",
-    lists=("charts",),
-)
-REVOKE_LINK = Statement(
-    update(_link)
-    .where(_link.c.id == bindparam("id_"))
-    .values(revoked=bindparam("at_"), revoked_by=bindparam("by_")),
-    "id_",
-    "at_",
-    "by_",
-)
-SET_PERSON = Statement(
-    update(_chart)
-    .where(_chart.c.id == bindparam("chart_"))
-    .values(
-        person=bindparam("person_"),
-        epoch=_chart.c.epoch + case((_chart.c.person != bindparam("person_"), 1), else_=0),
-    ),
-    "chart_",
-    "person_",
-)
-
-
-def regroup(tx: Tx, charts: Iterable[str]) -> None:
-    """Make `chart.person` say what the standing links say, for every chart reachable from these.
-
-    A person is named by the least chart id of the set.
-    """
-    left = set(charts)
-    edges: set[tuple[str, str]] = set()
-    seen: set[str] = set()
-    while left - seen:
-        new = sorted(left - seen)
-        seen |= left
-        for _, one, two in tx.all(LINKS_OF, new):
-            edges.add((one, two))
-            left |= {one, two}
-    groups = {chart: {chart} for chart in seen}
-    for one, two in edges:
-        if groups[one] is not groups[two]:
-            merged = groups[one] | groups[two]
-            for chart in merged:
-                groups[chart] = merged
-    for chart in sorted(seen):
-        tx.run(SET_PERSON, chart, min(groups[chart]))

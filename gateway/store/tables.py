@@ -140,6 +140,8 @@ class Chart(Base, table=True):
     bucket: int = Field(sa_type=SmallInteger)
     organization: str
     person: str = Field(index=True)
+    # Inside a person: the charts that are proven or confirmed to be one and the same person's.
+    identity: str = Field(default="", sa_column_kwargs={"server_default": ""})
     epoch: int = Field(default=0, sa_type=BigInteger)
     seq: int = Field(default=0, sa_type=BigInteger)
     disputed: int = Field(default=0, sa_type=SmallInteger)
@@ -168,6 +170,10 @@ class Link(Base, table=True):
     revoked_by: str = ""
     # When the hospital said so by its own clock; 0 where a rule or a person joined the two.
     clock: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    # When the two were surely one person's: at once by a rule that proves it, else the resident's
+    # word, and who took it down; 0: somebody's word that nobody has confirmed.
+    confirmed: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    confirmed_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class BlindIndex(Base, table=True):

@@ -38,7 +38,7 @@ BOTH = Statement(
 
 def chart(number: int, organization: str = "people") -> tuple[object, ...]:
     id = f"{number:032x}"
-    return (id, 0, organization, id, 0, 0, 0, b"", b"", "", 1)
+    return (id, 0, organization, id, id, 0, 0, 0, b"", b"", "", 1)
 
 
 @given(

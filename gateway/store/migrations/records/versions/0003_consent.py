@@ -234,12 +234,46 @@ def upgrade() -> None:
             sa.Column("directives", sa.LargeBinary(), server_default="", nullable=False)
         )
         batch_op.add_column(sa.Column("labelled", sa.String(), server_default="", nullable=False))
+        batch_op.add_column(sa.Column("identity", sa.String(), server_default="", nullable=False))
         batch_op.create_index(batch_op.f("ix_chart_labelled"), ["labelled"], unique=False)
+    with op.batch_alter_table("link", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("confirmed", sa.BigInteger(), server_default="0", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("confirmed_by", sa.String(), server_default="", nullable=False)
+        )
+    _identities()
+
+
+def _identities() -> None:
+    """Who was joined by a rule that proves it is one; a hospital's word waits to be confirmed."""
+    link = sa.table(
+        "link",
+        *(sa.column(name) for name in ("left", "right", "rule", "made_by", "at", "revoked")),
+        sa.column("confirmed"),
+        sa.column("confirmed_by"),
+    )
+    chart = sa.table("chart", sa.column("id"), sa.column("identity"))
+    proven = link.c.rule.in_(["resident-id+name", "recognition"])
+    op.execute(link.update().where(proven).values(confirmed=link.c.at, confirmed_by=link.c.made_by))
+    op.execute(chart.update().values(identity=chart.c.id))
+    groups: dict[str, set[str]] = {}
+    pairs = sa.select(link.c.left, link.c.right).where(proven, link.c.revoked == 0)
+    for one, two in op.get_bind().execute(pairs):
+        merged = groups.get(one, {one}) | groups.get(two, {two})
+        groups.update(dict.fromkeys(merged, merged))
+    for id, group in groups.items():
+        op.execute(chart.update().where(chart.c.id == id).values(identity=min(group)))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("link", schema=None) as batch_op:
+        batch_op.drop_column("confirmed_by")
+        batch_op.drop_column("confirmed")
     with op.batch_alter_table("chart", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_chart_labelled"))
+        batch_op.drop_column("identity")
         batch_op.drop_column("labelled")
         batch_op.drop_column("directives")
     op.drop_table("signing_code")
