@@ -13,6 +13,7 @@ from gateway.cli import (
     audit,
     consent,
     county,
+    identities,
     intake,
     keys,
     labels,
@@ -53,6 +54,7 @@ app.add_typer(policies.app, name="policy")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")
+app.add_typer(identities.app, name="identity")
 app.add_typer(labels.app, name="labels")
 
 

@@ -15,16 +15,17 @@ from gateway.exchange.ask import settled
 from gateway.exchange.person import Person, meet
 from gateway.services import Services
 from gateway.services.caller import Caller
+from gateway.store.charts import alongside
 
 RESIDENTS = frozenset({"patient", "representative"})
 """Roles of a resident's account: for themselves, and for whom they act for."""
 
 
-def may_read(person: Person) -> bool:
-    """Whether the decision lets the caller read the plainest record of the person."""
-    if person.gate is not None or person.rule is None or not person.charts:
+def may_read(person: Person, chart: str) -> bool:
+    """Whether the decision lets the caller read the plainest record of this chart of the person."""
+    if person.gate is not None or person.rule is None or chart not in person.chart_ids:
         return False
-    decision = person.rule.of_class(FacetClass("Observation", "", (min(person.chart_ids),)))
+    decision = person.rule.of_class(FacetClass("Observation", "", (chart,)))
     return decision is not None and permits(decision)
 
 
@@ -55,11 +56,16 @@ async def may_decide(chart: str, caller: Caller, services: Services) -> bool:
         return False
     at = services.now()
     person = await settled(lambda: meet(chart, caller, services, at, action="read", named=True))
-    if not may_read(person):
+    if not may_read(person, chart):
         return False
     if caller.user in person.context.selves:
         return True
-    held = [one for one in person.context.delegations if one.user == caller.user]
+    near = alongside(person.charts, chart)
+    held = [
+        one
+        for one in person.context.delegations
+        if one.user == caller.user and (one.suspended or one.chart in near)
+    ]
     if any(one.suspended for one in held):
         return False  # whoever was stopped decides nothing by another paper either
     return any(signs(one, person.context, at, services.policy) for one in held)

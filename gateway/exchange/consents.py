@@ -194,11 +194,16 @@ async def read(id: str, caller: Caller, services: Services) -> Recorded:
 
 
 async def on_file(chart: str, caller: Caller, services: Services) -> list[Recorded]:
-    """Every consent of the person, for whoever records them; newest first."""
+    """Every consent of the person, for whoever records them; newest first.
+
+    A resident's account is told of the charts that are surely of the person of `chart`.
+    """
     _may_record(caller)
     await _theirs(chart, caller, services)
     known = await rows.grounds(services.db, chart, caller.organization)
     charts = [row.id for row in known.charts]
+    if caller.role in RESIDENTS:
+        charts = list(rows.alongside(known.charts, chart))
     ids = [row[0] for row in await services.db.read(rows.DIRECTIVES_OF, charts)]
     found = [await read(id, caller, services) for id in ids]
     return sorted(found, key=lambda one: -one.filed)

@@ -118,7 +118,7 @@ def _decided(person: Person, matter: Matter, services: Services) -> Decision:
     kind = FacetClass(
         type=matter.type,
         source=matter.source,
-        subjects=(min(person.chart_ids),),
+        subjects=person.chart_ids,  # where a merge is not confirmed, what holds for all of them
         tier=services.policy.tier_of(
             matter.type, frozenset(), matter.confidentiality, matter.sensitivities
         ),

@@ -23,7 +23,6 @@ from consent.standing import (
     Content,
     Standing,
     on_file,
-    permits,
     persons_named,
     possible,
 )
@@ -33,6 +32,7 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import consents, staff
 from gateway.exchange.ask import nothing, settled
+from gateway.exchange.authority import may_read
 from gateway.exchange.person import Person, facet_class, meet, on_record
 from gateway.exchange.shelf import NOT_IN_EVERYTHING, Tally, permitted
 from gateway.records.instant import moment
@@ -40,6 +40,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft
 from gateway.store import accounts
+from gateway.store.charts import alongside
 
 OFFICERS: Final = frozenset({"registrar", "privacy"})
 RESIDENTS: Final = frozenset({"patient", "representative"})
@@ -182,7 +183,7 @@ async def _matter(chart: str, caller: Caller, services: Services, born: date) ->
     if caller.role not in RESIDENTS:
         raise Problem(Trouble.REFUSED, "Another role's work.")
     person = await meet(chart, caller, services, at, action="read", named=True)
-    if person.gate is not None or not _acts_for(person, services):
+    if not may_read(person, chart):
         raise nothing()
     classes: Counter[FacetClass] = Counter()
     for row in person.charts:
@@ -193,15 +194,10 @@ async def _matter(chart: str, caller: Caller, services: Services, born: date) ->
                     kind = facet_class(nature, row.id)
                     classes[kind] += 1
     found = tuple(classes.items())
-    return _Matter(person, person.context, person.directives, found, services.policy, at)
-
-
-def _acts_for(person: Person, services: Services) -> bool:
-    """Whether the decision lets the caller read the plainest record of the person."""
-    plainest = FacetClass("Observation", "", (min(person.chart_ids),))
-    assert person.rule is not None, "a person without a gate has a rule"
-    decision = person.rule.of_class(plainest)
-    return decision is not None and permits(decision)
+    # What was signed on folders that are only said to be theirs is not theirs to know yet.
+    near = alongside(person.charts, chart)
+    said = tuple(one for one in person.directives if one.patient in near)
+    return _Matter(person, person.context, said, found, services.policy, at)
 
 
 def _told(

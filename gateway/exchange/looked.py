@@ -106,11 +106,12 @@ async def looks(chart: str, until: date | None, caller: Caller, services: Servic
 async def _looks(chart: str, until: date | None, caller: Caller, services: Services) -> Looks:
     at, policy = services.now(), services.policy
     person = await meet(chart, caller, services, at, action="read", named=True)
-    if not may_read(person):
+    if not may_read(person, chart):
         raise ask.nothing()
     last = min(until or date.max, policy.day(at) + timedelta(days=1))
     first = last - timedelta(days=WINDOW)
-    tags = tuple(map(services.log.tag, person.chart_ids))
+    charts = rows.alongside(person.charts, chart)
+    tags = tuple(map(services.log.tag, charts))
     narrow = listed.Narrow(tags=tags, since=policy.midnight(first), until=policy.midnight(last))
     found = await services.db.session(listed.events, narrow, 0, _MOST)
     if found.total > len(found.rows):
@@ -118,13 +119,13 @@ async def _looks(chart: str, until: date | None, caller: Caller, services: Servi
     before = listed.Narrow(tags=tags, until=policy.midnight(first))
     earlier = await services.db.session(listed.events, before, 0, 1)
     told = await bodies(found.rows, services)
-    held = await services.db.read(own.HELD_BACK, list(person.chart_ids), at)
+    held = await services.db.read(own.HELD_BACK, list(charts), at)
     shown = [
         _look(row, body, person)
         for row, body in zip(found.rows, told, strict=True)
-        if not _kept_back(row, held) and _may_know(row, body, person, services)
+        if not _kept_back(row, held) and _may_know(row, body, chart, person, services)
     ]
-    treated = await _treated({look.organization for look in shown}, person, services)
+    treated = await _treated({look.organization for look in shown}, charts, services)
     body = Body(
         request=f"looked.{at}",
         human=caller.name,
@@ -136,7 +137,7 @@ async def _looks(chart: str, until: date | None, caller: Caller, services: Servi
         epochs=person.epochs,
     )
     draft = await services.log.draft(
-        Kind.AUDIT_READ, Outcome.PERMIT, caller, at, body, person.chart_ids, person.epochs
+        Kind.AUDIT_READ, Outcome.PERMIT, caller, at, body, charts, person.epochs
     )
     await services.log.write(draft)
 
@@ -169,7 +170,9 @@ async def question(
     )
 
 
-def _may_know(row: EventRow, body: Body | None, person: Person, services: Services) -> bool:
+def _may_know(
+    row: EventRow, body: Body | None, chart: str, person: Person, services: Services
+) -> bool:
     """The person knows of everything; who acts for them only of what they may read themselves.
 
     Of an event that handed over records of protected categories that is the decision on those
@@ -187,7 +190,7 @@ def _may_know(row: EventRow, body: Body | None, person: Person, services: Servic
     kind = FacetClass(
         "Observation",
         row.organization,
-        (min(person.chart_ids),),
+        (chart,),
         tier=services.policy.tier_of("Observation", frozenset(), level, labels),
         confidentiality=level,
         sensitivities=labels,
@@ -261,15 +264,16 @@ def _visits(
 
 
 async def _treated(
-    houses: set[str], person: Person, services: Services
+    houses: set[str], charts: Sequence[str], services: Services
 ) -> dict[str, list[tuple[int, int | None]]]:
     """When the person was a patient of each organisation, as its own systems told."""
     found: dict[str, list[tuple[int, int | None]]] = {}
     for house in sorted(houses - {""}):
-        known = await rows.grounds(services.db, min(person.chart_ids), house)
+        known = await rows.grounds(services.db, charts[0], house)
+        near = tuple(one for one in known.relationships if one[0] in charts)
         lives = [
             services.policy.life(one)
-            for one in relationships_of(known, house, services)
+            for one in relationships_of(known._replace(relationships=near), house, services)
             if one.kind in _VISITS
         ]
         if lives:

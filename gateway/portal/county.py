@@ -28,6 +28,7 @@ from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
+from gateway.portal.identity_county import IdentityCounty
 from gateway.portal.label_county import LabelCounty
 from gateway.portal.mine_county import MineCounty
 from gateway.portal.policy_county import PolicyCounty
@@ -94,6 +95,7 @@ def stories(services: Services) -> Stories:
 class _County(
     EmergencyCounty,
     ExplainCounty,
+    IdentityCounty,
     LabelCounty,
     MineCounty,
     PolicyCounty,

@@ -77,6 +77,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/consents/find", registrar.find, "registrar"),
         get("/consents", registrar.desk_page, "registrar"),
         post("/consents", registrar.draft, "registrar"),
+        post("/consents/folders", registrar.folders, "registrar"),
         get("/consents/new", registrar.preview, "registrar"),
         post("/consents/new", registrar.record, "registrar", upload=True),
         post("/consents/send-code", registrar.send_code, "registrar"),

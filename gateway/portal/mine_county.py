@@ -124,7 +124,7 @@ class MineCounty:
 
     async def _charts(self, whom: _Whom) -> list[str]:
         known = await rows.grounds(self._services.db, whom.chart, "")
-        return [row.id for row in known.charts]
+        return list(rows.alongside(known.charts, whom.chart))
 
     async def _notices(self, whom: _Whom) -> tuple[MyNotice, ...]:
         charts = await self._charts(whom)

@@ -73,9 +73,12 @@ async def _desk_page(desk: Desk, status: int = 200, missing: str = "") -> Respon
     draft = plain(desk.who.memory, "draft")
     if desk.request.method == "POST":
         draft = _chosen(desk)
+    identifier = _identifier(desk)
+    assert identifier is not None, "somebody is at the desk"
     return await desk.page(
         "consents.html",
         status,
+        pairs=await desk.portal.stories.folder_pairs(identifier, desk.who.caller),
         resident=here.resident,
         file=here,
         offered=OFFERED,
@@ -83,6 +86,21 @@ async def _desk_page(desk: Desk, status: int = 200, missing: str = "") -> Respon
         draft=draft,
         missing=missing,
     )
+
+
+async def folders(desk: Desk) -> Response:
+    """Write down what the resident says of two folders; the card must have been looked at."""
+    identifier = _identifier(desk)
+    if identifier is None:
+        return await desk.go("/consents/find")
+    desk.still_about(_matter(desk)[0])
+    answer, pair = desk.text("answer"), desk.text("pair", 20)
+    if answer not in ("one", "two") or not desk.text("checked") or not pair.isdecimal():
+        return await _desk_page(desk, 422, "folders")
+    await desk.portal.stories.answer_folders(
+        int(pair), "one" if answer == "one" else "two", identifier, desk.who.caller
+    )
+    return await desk.go("/consents", f"folders-{answer}")
 
 
 def _chosen(desk: Desk) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
+from gateway.portal.identity_stories import IdentityStories
 from gateway.portal.label_stories import LabelStories
 from gateway.portal.mine_stories import MineStories
 from gateway.portal.policy_stories import PolicyStories
@@ -578,6 +579,7 @@ class UnmappedCode:
 class Stories(
     EmergencyStories,
     ExplainStories,
+    IdentityStories,
     LabelStories,
     MineStories,
     PolicyStories,

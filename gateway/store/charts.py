@@ -75,6 +75,12 @@ class ChartRow(NamedTuple):
     identity: str = ""  # the charts of one person that are surely one person's share it
 
 
+def alongside(charts: Sequence[ChartRow], chart: str) -> tuple[str, ...]:
+    """Those of one person's charts that are surely the same person's as this one, itself included."""
+    identity = next((row.identity for row in charts if row.id == chart), None)
+    return tuple(row.id for row in charts if row.identity == identity)
+
+
 POLICY = "policy"
 """Stands among the epochs of charts: the number of the county's policy version in force."""
 

@@ -91,6 +91,12 @@ UNDECIDED = Statement(
     )
     .order_by(_link.c.id)
 )
+ON_CHARTS = Statement(
+    select(_chart.c.id, _chart.c.organization, _chart.c.facts).where(any_of(_chart.c.id, "charts")),
+    "charts",
+    lists=("charts",),
+)
+"""(id, organization, sealed facts) of charts."""
 REVOKE = Statement(
     update(_link)
     .where(_link.c.id == bindparam("id_"))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality
 from gateway.portal.emergency_stories import PrivacyDesk
+from gateway.portal.identity_stories import FolderPair
 from gateway.portal.label_stories import LabelRun, LabelsView
 from gateway.portal.presence_stories import (
     PresenceAsked,
@@ -374,6 +375,7 @@ class FakeStories(FakeExplaining):
     )  # fmt: skip
     contributions: tuple[Contribution, ...] = CONTRIBUTIONS
     notice: bool = True
+    pairs: list[FolderPair] = field(default_factory=list)
     ways: SigningWays = field(
         default_factory=lambda: SigningWays("138****1234", (Choice("right-1", "沈芷"),))
     )
@@ -522,6 +524,15 @@ class FakeStories(FakeExplaining):
         )  # fmt: skip
         self.on_file.insert(0, made)
         return made.id
+
+    async def folder_pairs(self, identifier: Identifier, caller: Caller) -> tuple[FolderPair, ...]:
+        return tuple(self.pairs)
+
+    async def answer_folders(
+        self, id: int, answer: Literal["one", "two"], identifier: Identifier, caller: Caller
+    ) -> None:
+        self.told.append(("folders", id, answer, identifier))
+        self.pairs = [one for one in self.pairs if one.id != id]
 
     async def signing_ways(self, identifier: Identifier, caller: Caller) -> SigningWays:
         return self.ways

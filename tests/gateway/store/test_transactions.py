@@ -157,7 +157,7 @@ async def test_two_processes_take_turns_on_one_database(store: Store, other: Sto
     def count_up(tx: Tx) -> int:
         return charts.take(tx, "1" * 32, 1)[0]
 
-    await store.do(lambda tx: tx.run(PUT, "1" * 32, 0, "o", "p", 0, 0, 0, b"", b"", "", 1))
+    await store.do(lambda tx: tx.run(PUT, "1" * 32, 0, "o", "p", "p", 0, 0, 0, b"", b"", "", 1))
     answers = await asyncio.gather(*(one.do(count_up) for one in (store, other) for _ in range(25)))
     assert sorted(answers) == list(range(1, 51))
 
@@ -364,7 +364,7 @@ async def test_deadlocked_works_are_tried_again(store: Store) -> None:
 
     def put(tx: Tx) -> None:
         for id in ("1" * 32, "2" * 32):
-            tx.run(PUT, id, 0, "o", "p", 0, 0, 0, b"", b"", "", 1)
+            tx.run(PUT, id, 0, "o", "p", "p", 0, 0, 0, b"", b"", "", 1)
 
     await store.do(put)
     await asyncio.gather(
@@ -387,7 +387,7 @@ async def test_two_who_write_the_same_key_at_once_both_get_their_answer(store: S
             return False
         if tx.__class__.__name__ == "_PostgresTx":
             tx.run(charts.Statement(charts.select(charts.func.pg_sleep(0.05))))
-        tx.run(PUT, "3" * 32, 0, "o", str(number), 0, 0, 0, b"", b"", "", 1)
+        tx.run(PUT, "3" * 32, 0, "o", str(number), "p", 0, 0, 0, b"", b"", "", 1)
         return True
 
     answers = await asyncio.gather(*(store.do(look_then_write, n) for n in range(4)))

@@ -1,0 +1,47 @@
+"""What the desk page needs of folders that a hospital said are one person's: the pairs, the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from gateway.services.caller import Caller
+
+if TYPE_CHECKING:
+    from gateway.portal.stories import Identifier
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSays:
+    """What is written on a folder, to compare with the card; the number is masked, or empty."""
+
+    name: str
+    sex: Literal["male", "female", "other", "unknown"]
+    birth: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderPair:
+    """Two folders of a hospital, said to be one person's on `said`. `contradicted`: they carry two
+    persons' numbers, and cannot be confirmed before one is corrected."""
+
+    id: int
+    organization: str
+    one: FolderSays
+    other: FolderSays
+    said: date
+    contradicted: bool
+
+
+class IdentityStories(Protocol):
+    """Which folders are the resident's at the desk."""
+
+    async def folder_pairs(self, identifier: Identifier, caller: Caller) -> tuple[FolderPair, ...]:
+        """The pairs this desk may ask the resident about."""
+
+    async def answer_folders(
+        self, id: int, answer: Literal["one", "two"], identifier: Identifier, caller: Caller
+    ) -> None:
+        """Write down that both are the resident's, or two persons'; Problem UNKNOWN for any other."""
