@@ -32,7 +32,7 @@ def alarm_then_fail(tx: Tx, kind: str) -> None:
 def count_wrongly(tx: Tx) -> None:
     """A row twice under one key."""
     for _ in range(2):
-        row = ("1" * 32, 0, CANARY, CANARY, 0, 0, 0, CANARY.encode(), b"", "", 1)
+        row = ("1" * 32, 0, CANARY, CANARY, CANARY, 0, 0, 0, CANARY.encode(), b"", "", 1)
         tx.run(PUT, *row)
 
 
