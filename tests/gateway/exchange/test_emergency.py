@@ -13,7 +13,15 @@ from consent.fhir import Choice
 from consent.model import Reason
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
-from gateway.exchange import ask, casework, decide, emergency, event_bodies, residents
+from gateway.exchange import (
+    ask,
+    casework,
+    decide,
+    emergency,
+    event_bodies,
+    identities,
+    residents,
+)
 from gateway.exchange.person import meet
 from gateway.identity.systems import RESIDENT_ID
 from gateway.recognition.decisions import Choice as Recognised
@@ -23,7 +31,7 @@ from gateway.store import cases, emergencies, notices
 from gateway.store import oversight as listed
 from gateway.store.engine import Tx
 from gateway.store.statements import Statement
-from tests.gateway.exchange.house import HOUR, House, clinician, person
+from tests.gateway.exchange.house import HOUR, REGISTRAR, House, clinician, person
 from tests.gateway.exchange.test_joining import said
 
 SHEN, FANG = person(), person("fang", "方芸", date(1975, 5, 5))
@@ -119,7 +127,10 @@ async def test_a_closed_review_closes_what_it_was_about(filed: House) -> None:
 
 
 async def test_grants_follow_what_is_one_person_now(filed: House) -> None:
-    """Granted on one chart; another is joined to it later, and parted again."""
+    """Granted on one chart; another is joined to it later, confirmed, and parted again.
+
+    It was given for one patient: a hospital's word that two are one widens nothing.
+    """
     in_a_hurry, third = replace(SHEN, name="王坤", born=date(1980, 1, 2), number=""), "0000000003"
     await filed.file(
         filed.adt(in_a_hurry, third, visit="V3"),
@@ -130,6 +141,10 @@ async def test_grants_follow_what_is_one_person_now(filed: House) -> None:
 
     await filed.file(said("A40", "0000000001", third, "2026-02-21T08:00"))
     assert await gate(filed, LI, third) is None
+    assert await total(filed) == 1
+    number = (RESIDENT_ID, SHEN.number)
+    [pair] = await identities.pending(*number, REGISTRAR, filed.services)
+    await identities.answer(pair.id, "one", *number, REGISTRAR, filed.services)
     assert await total(filed) == 2
 
     await filed.file(said("A37", "0000000001", third, "2026-02-22T08:00"))

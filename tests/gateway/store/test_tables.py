@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -55,3 +56,35 @@ async def test_migrating_again_changes_nothing(settings: Settings) -> None:
 def test_the_newest_migration_is_found_without_alembic(which: Which) -> None:
     script = ScriptDirectory(str(Path(migrations.__file__).parent / "migrations" / which))
     assert migrations.heads(which) == set(script.get_heads())
+
+
+async def test_charts_that_were_joined_before_are_one_identity_only_where_a_rule_proved_it(
+    settings: Settings,
+) -> None:
+    """A, B by their number, B, C by a hospital's word, C, D by the number until it was revoked."""
+
+    def back_and_forth(connection: Connection) -> list[tuple[str, str]]:
+        config = migrations._config("records", connection)
+        command.downgrade(config, "0002")
+        for id in "ABCD":
+            connection.exec_driver_sql(
+                "INSERT INTO chart (id, bucket, organization, person, epoch, seq, disputed, facts,"
+                f" created) VALUES ('{id}', 0, 'o', 'A', 0, 0, 0, '', 1)"
+            )
+        for one, two, rule, revoked in (
+            ("A", "B", "resident-id+name", 0),
+            ("B", "C", "source-merge", 0),
+            ("C", "D", "resident-id+name", 9),
+        ):
+            connection.exec_driver_sql(
+                'INSERT INTO link ("left", "right", rule, made_by, at, revoked, revoked_by)'
+                f" VALUES ('{one}', '{two}', '{rule}', 'x', 5, {revoked}, '')"
+            )
+        command.upgrade(config, "head")
+        found = connection.exec_driver_sql("SELECT id, identity FROM chart ORDER BY id")
+        standing = connection.exec_driver_sql("SELECT confirmed, rule FROM link ORDER BY id")
+        assert [row[0] for row in standing] == [5, 0, 5]
+        return [(id, identity) for id, identity in found]
+
+    told = await migrations._on(settings.database_url, back_and_forth)
+    assert told == [("A", "A"), ("B", "A"), ("C", "C"), ("D", "D")]
