@@ -22,11 +22,14 @@ from gateway.auth.systems import note_of
 from gateway.errors import Kind, Problem
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.store import accounts, factors
+from gateway.store import accounts, factors, inbox
+from gateway.store.engine import Tx
 
 STEP = 30
 DIGITS = 6
 SECRET_BYTES = 20  # RFC 4226 section 4, R6
+FRESH = 24 * 3_600_000_000  # a factor taken by password alone is watched for so long, in µs
+ALARM = "fresh-factor"
 STRONG_FOR = 5 * 60_000_000  # how long a step-up lasts, in µs
 
 
@@ -123,7 +126,17 @@ async def shown(services: Services, login: str, code: str) -> bool:
         return False
     secret = services.vault.open_field("second_factor", login, trial.sealed).decode()
     step = _step_of(secret, code, at)
-    return bool(step) and await services.db.session(factors.spend, login, trial.sealed, step)
+    good = bool(step) and await services.db.session(factors.spend, login, trial.sealed, step)
+    if good and trial.own and at - trial.made < FRESH:
+        await services.db.do(_alarm, login, at)
+    return good
+
+
+def _alarm(tx: Tx, login: str, at: int) -> None:
+    """A factor its owner took by password alone is used at once: perhaps it was the password's thief."""
+    held = tx.one(accounts.ACCOUNT, login)
+    if held is not None and tx.one(inbox.ALARM_STANDS, ALARM, login) is None:
+        tx.run(inbox.ADD_ALARM, ALARM, str(held[0]), login, at)
 
 
 async def proved(services: Services, who: Caller, code: str) -> bool:

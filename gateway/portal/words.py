@@ -231,6 +231,7 @@ ALARMS = {
     "own-account": N_(
         "本人账户有疑点：手机号与他人相同，或与医院登记的不同，或在登记台的电脑上设了密码"
     ),
+    "fresh-factor": N_("第二要素刚由本人凭密码领取就被使用：请向本人核实"),
     "break-glass": N_("紧急查阅"),
     "emergency-claimed": N_("请求自称紧急，未予理会"),
     "control-id-reused": N_("同一消息编号出现了不同内容"),

@@ -24,10 +24,13 @@ LONGEST_LOCK = 15 * 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Somebody types a code: the sealed secret, and whether it may count."""
+    """Somebody types a code: the sealed secret, and whether it may count; `own` when its owner took
+    it at the portal, at `made` (µs UTC)."""
 
     sealed: bytes
     locked: bool
+    own: bool
+    made: int
 
 
 def put(session: Session, login: str, sealed: bytes, made_by: str, at: int) -> None:
@@ -75,7 +78,7 @@ def attempt(session: Session, login: str, at: int) -> Trial | None:
             doubled = FIRST_LOCK << min(row.failures - FREE_ATTEMPTS, 10)
             row.locked_until = at + min(doubled, LONGEST_LOCK)
         session.add(row)
-    return Trial(row.sealed, locked)
+    return Trial(row.sealed, locked, row.made_by == login, row.at)
 
 
 def spend(session: Session, login: str, sealed: bytes, step: int) -> bool:

@@ -13,6 +13,7 @@ from gateway.auth import factors, people
 from gateway.errors import Kind, Problem
 from gateway.exchange import consents, evidence, own_accounts, own_consents
 from gateway.portal.county import stories as county
+from gateway.services.caller import OPERATOR
 from gateway.services.messenger import KeptMessenger
 from gateway.store import inbox
 from tests.gateway.attacks.test_consents import consent, text
@@ -166,3 +167,30 @@ async def test_of_two_who_take_a_second_factor_the_first_keeps_it(
     house.clock.forward(60)
     assert not await factors.shown(services, "li", code(thief))
     assert await factors.shown(services, "li", code(owner))
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("later", "by_operator", "count"), [(60, False, 1), (DAY, False, 0), (60, True, 0)]
+)
+async def test_a_factor_taken_by_password_alone_and_used_at_once_raises_an_alarm(
+    house: House, later: int, by_operator: bool, count: int
+) -> None:
+    """Who has stolen a password may take the first factor, but not without being asked about."""
+    services, password = house.services, "eleven-chars"
+    await people.open_account(
+        services, login="li", name="李", organization="people", password=password,
+        roles=("clinician",), by=REGISTRAR,
+    )  # fmt: skip
+    portal = (await people.sign_in(services, login="li", password=password)).portal
+    secret = factors.new_secret()
+    if by_operator:
+        await factors.enrol(services, "li", secret, by=OPERATOR)
+    else:
+        code = factors.code_at(secret, services.now())
+        assert await factors.enrol_own(services, portal, secret, password, code)
+    for wait in (later, 60):
+        house.clock.forward(wait)
+        assert await factors.shown(services, "li", factors.code_at(secret, services.now()))
+    found = await services.db.read(inbox.ALARMS, 100)
+    assert [row[2] for row in found if row[1] == "fresh-factor"] == ["people"] * count

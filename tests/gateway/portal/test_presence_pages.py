@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser
 
+from gateway.portal.mine_stories import Me
+from gateway.services.caller import Caller
 from tests.gateway.portal import fake_county
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_county import STRANGER, TOKEN, DemoAccount
@@ -19,6 +22,12 @@ SHEN = DemoAccount("shen", fake_county.PASSWORD, "沈芷（演示）", "", "pati
 @pytest.fixture(autouse=True)
 def a_resident_with_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fake_county, "ACCOUNTS", (*fake_county.ACCOUNTS, SHEN))
+
+    async def me(self: object, acting: str, caller: Caller) -> Me:
+        since = datetime(2026, 3, 1, tzinfo=UTC)
+        return Me(caller.name, acting, True, (), (), (), caller.user, "139****0000", since)
+
+    monkeypatch.setattr(fake_county.FakeStories, "me", me, raising=False)
 
 
 @pytest.fixture
