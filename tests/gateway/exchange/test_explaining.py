@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlmodel import Session
 
 from consent.effects import Language, Reach
 from consent.fhir import Choice, Form
@@ -16,8 +15,8 @@ from gateway.exchange import explaining
 from gateway.exchange.explaining import Change, Told
 from gateway.services.caller import Caller
 from gateway.store import oversight as listed
-from gateway.store.tables import OwnAccount
 from tests.gateway.exchange.house import House, clinician, person
+from tests.gateway.exchange.residents_at_desk import account
 
 OFFICER = Caller("portal", "county", role="privacy", user="officer", name="周宁")
 DESK = Caller("portal", "people", role="registrar", user="desk", name="陈静")
@@ -195,21 +194,7 @@ async def test_residents_are_told_of_what_is_on_file_as_far_as_they_may_read_it(
         house.oru(SHEN),
         house.adt(SHEN, visit="V9", clinic=closed, diagnosis="F32.100^中度抑郁发作"),
     )
-
-    def own(session: Session) -> None:
-        session.add(
-            OwnAccount(
-                login="shen",
-                chart=house.chart(),
-                proof="in-person",
-                made_by="desk",
-                verified=1,
-                at=1,
-            )
-        )
-
-    await house.services.db.session(own)
-    resident = Caller("portal", "county", role="patient", user="shen", purpose="PATRQT")
+    resident = await account(SHEN, house.services)
 
     told = await explaining.standing(house.chart(), resident, house.services)
 
