@@ -15,7 +15,7 @@ from consent.model import Decision, Permit, PermitEmergency, Redact
 from gateway.audit.events import Ruling
 from gateway.exchange.person import Pair, Person, manifests, segment_name
 from gateway.exchange.shelves import head_name
-from gateway.records.entry import Segment, standing_places, unpack_head, unpack_segment
+from gateway.records.entry import Segment, places_of, standing_places, unpack_head, unpack_segment
 from gateway.records.extract import IDENTIFIER
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -25,7 +25,9 @@ from gateway.vault import ChartTier, Tier
 NOT_IN_EVERYTHING = frozenset({"Consent", "Task"})
 # What a chart holds without the patient having been seen for anything that may be shown.
 _SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance", "Specimen"}
-# A specimen says only that something was taken: it is shown where something it was taken for is.
+# These speak of others alone: a specimen says that something was taken for what names it, and a
+# Provenance where what it names came from. They are shown where something they speak of is.
+_SPEAK_OF_OTHERS = frozenset({"Specimen", "Provenance"})
 _TAKEN_FOR = frozenset({"Observation", "DiagnosticReport", "ServiceRequest"})
 
 
@@ -82,6 +84,7 @@ class Shown:
     places: Sequence[int]
     natures: dict[int, Decision]
     single: dict[int, Decision]  # by place, where a consent tells records of a nature apart
+    whole: bool = False  # nothing that says something was withheld of the places asked about
 
     def match(self, place: int) -> Match:
         """The entry at a place with the decision that shows it."""
@@ -107,15 +110,18 @@ async def permitted(
     """
     segments = await _segments(person, services, row)
     standing = standing_places(segments, row.seq if high is None else high)
-    if high is not None and high < row.seq:
+    moved = high is not None and high < row.seq
+    if moved:
         standing = _still(person, caller, row, segments, standing, types, tally)
     shown = [
         _judged(person, caller, row, segment, places, segments, types, tally)
         for segment, places in zip(segments, standing, strict=True)
     ]
-    if types and "Specimen" not in types:
+    if types and _SPEAK_OF_OTHERS.isdisjoint(types):
         return shown
-    return _taken_for_something(person, caller, row, segments, shown)
+    if not types and not moved and all(one.whole for one in shown):
+        return shown  # of all that stands nothing is withheld
+    return _without_untold(person, caller, row, segments, shown)
 
 
 def matches_of(shown: Iterable[Shown]) -> list[Match]:
@@ -129,27 +135,22 @@ async def withheld(person: Person, services: Services, items: Sequence[Match]) -
     """The records that the items name and the caller may not know of; ids nobody has are left out."""
     named = {to for match in items for element, to in match.pair[1].links if element != IDENTIFIER}
     named -= {match.pair[1].id for match in items}
-    if not named:
-        return frozenset()
     found: set[bytes] = set()
-    left = set(named)
-    for row in person.charts:
-        segments = person.shelves.get(row.id, ())
-        for segment, places in zip(segments, standing_places(segments, row.seq), strict=True):
-            for place in places:
-                id = segment.ids[place]
-                if id in named:
-                    left.discard(id)
-                    nature = segment.natures[segment.which[place]]
-                    decision = person.decide_all(row.id, nature)
-                    if decision is None:
-                        decision = person.decide(row.id, (nature, segment.entry(place)))
-                    if not permits(decision):
-                        found.add(id)
-    if left and not person.shelves:
-        for one in await rows.heads(services.db, [id.hex() for id in left]):
+    if not person.shelves:
+        for one in await rows.heads(services.db, [id.hex() for id in named]) if named else ():
             if not await _known_of(person, services, one):
                 found.add(bytes.fromhex(one.id))
+        return frozenset(found)
+    for row in person.charts if named else ():
+        segments = person.shelves.get(row.id, ())
+        for number, place in places_of(segments, named):
+            segment = segments[number]
+            nature = segment.natures[segment.which[place]]
+            decision = person.decide_all(row.id, nature)
+            if decision is None:
+                decision = person.decide(row.id, (nature, segment.entry(place)))
+            if not permits(decision):
+                found.add(segment.ids[place])
     return frozenset(found)
 
 
@@ -171,10 +172,10 @@ async def may_stand_alone(person: Person, services: Services, caller: Caller, ma
     """Whether a permitted record may be shown without what it would be shown with.
 
     A Patient is shown to its own organisation, or where something else of its chart is; a Specimen
-    where something it was taken for is. Every other record stands for itself.
+    or a Provenance where something it speaks of is. Every other record stands for itself.
     """
     nature, entry = match.pair
-    if nature.type not in {"Patient", "Specimen"}:
+    if nature.type != "Patient" and nature.type not in _SPEAK_OF_OTHERS:
         return True
     if nature.type == "Patient" and nature.source == caller.organization:
         return True
@@ -182,53 +183,66 @@ async def may_stand_alone(person: Person, services: Services, caller: Caller, ma
     segments = await _segments(person, services, row)
     if nature.type == "Patient":
         return _tells_something(person, row, segments)
-    named, told = _specimens(person, caller, row, segments)
-    return entry.id in told or entry.id not in named
+    return entry.id not in _untold(person, caller, row, segments)
 
 
-def _taken_for_something(
+def _without_untold(
     person: Person,
     caller: Caller,
     row: rows.ChartRow,
     segments: Sequence[Segment],
     shown: Sequence[Shown],
 ) -> list[Shown]:
-    """The same without specimens of which everything that names them is withheld."""
-    if not any(one.segment.natures[n].type == "Specimen" for one in shown for n in one.natures):
+    """The same without records that speak only of what is withheld."""
+    if not any(
+        one.segment.natures[number].type in _SPEAK_OF_OTHERS
+        for one in shown
+        for number in {*one.natures, *(one.segment.which[place] for place in one.single)}
+    ):
         return list(shown)
-    named, told = _specimens(person, caller, row, segments)
-    untold = named - told
-    left = []
-    for one in shown:
-        segment = one.segment
-        kinds = {n for n, nature in enumerate(segment.natures) if nature.type == "Specimen"}
-        places = [
-            place
-            for place in one.places
-            if segment.which[place] not in kinds or segment.ids[place] not in untold
-        ]
-        left.append(replace(one, places=places))
-    return left
+    untold = _untold(person, caller, row, segments)
+    return [
+        replace(one, places=[place for place in one.places if one.segment.ids[place] not in untold])
+        for one in shown
+    ]
 
 
-def _specimens(
+def _untold(
     person: Person, caller: Caller, row: rows.ChartRow, segments: Sequence[Segment]
-) -> tuple[set[bytes], set[bytes]]:
-    """The specimens that records of the chart name, and those that permitted ones name."""
-    named: set[bytes] = set()
-    told: set[bytes] = set()
+) -> set[bytes]:
+    """The records of the chart that speak only of others, and all of those are withheld.
+
+    Who the patient is does not count beside something else; alone it does.
+    """
+    patient = bytes.fromhex(row.id)
+    known: set[bytes] = set()
+    stands: set[bytes] = set()
+    specimens: dict[bytes, set[bytes]] = {}
+    tellings: dict[bytes, set[bytes]] = {}
     for segment, places in zip(segments, standing_places(segments, row.seq), strict=True):
-        naming = [
-            place for place in places if segment.natures[segment.which[place]].type in _TAKEN_FOR
-        ]
-        judged = _judged(person, caller, row, segment, naming, segments, _TAKEN_FOR, Tally())
-        permitted = set(judged.places)
-        for place in naming:
-            to = {target for name, target in segment.links(place) if name == "specimen"}
-            named |= to
-            if place in permitted:
-                told |= to
-    return named, told
+        stands.update([segment.ids[place] for place in places])
+        judged = _judged(person, caller, row, segment, places, segments, (), Tally())
+        known.update([segment.ids[place] for place in judged.places])
+        kinds = [nature.type for nature in segment.natures]
+        for place in places:
+            kind, id = kinds[segment.which[place]], segment.ids[place]
+            if kind in _TAKEN_FOR:
+                for name, to in segment.links(place):
+                    if name == "specimen":
+                        specimens.setdefault(to, set()).add(id)
+            elif kind == "Specimen":
+                specimens.setdefault(id, set())
+            elif kind == "Provenance":
+                tellings[id] = {to for name, to in segment.links(place) if name == "target"}
+    untold: set[bytes] = set()
+    # In this order: a Provenance may speak of a specimen.
+    for speaking in (specimens, tellings):
+        for id, others in speaking.items():
+            about = ((others & stands) - {patient}) or ({patient} & stands)
+            if about and about.isdisjoint(known):
+                untold.add(id)
+        known -= untold
+    return untold
 
 
 def _judged(
@@ -244,6 +258,7 @@ def _judged(
     which = segment.which
     natures: dict[int, Decision] = {}
     single: dict[int, Decision] = {}
+    nothing_withheld = True
     whole = len(places) == len(which)
     seen = Counter(which if whole else [which[place] for place in places])
     for number, count in seen.items():
@@ -260,6 +275,8 @@ def _judged(
                 if which[place] == number
                 and tally.note(one := person.decide(row.id, (nature, segment.entry(place))))
             }
+        if nature.type not in _SAYS_NOTHING:
+            nothing_withheld &= len(found) == (1 if decision is not None else count)
         if (
             found
             and nature.type == "Patient"
@@ -270,7 +287,7 @@ def _judged(
         (single if decision is None else natures).update(found)
     if not (whole and len(natures) == len(segment.natures)):
         places = [place for place in places if which[place] in natures or place in single]
-    return Shown(row.id, segment, places, natures, single)
+    return Shown(row.id, segment, places, natures, single, nothing_withheld)
 
 
 def _still(

@@ -6,7 +6,7 @@ bundles of links told once. So a search looks at columns, and an `Entry` is made
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import add
@@ -344,6 +344,18 @@ def _last(
     ):
         last[segments[number].ids[place]] = (number, place)
     return [(n, place) for n, place in last.values() if place not in segments[n].gone]
+
+
+def places_of(segments: Sequence[Segment], wanted: Collection[bytes]) -> list[tuple[int, int]]:
+    """(segment, place) at which each of these ids stands, as `standing_places` would say."""
+    wanted = frozenset(wanted)
+    some = [
+        []
+        if wanted.isdisjoint(segment.ids)
+        else [place for place, id in enumerate(segment.ids) if id in wanted]
+        for segment in segments
+    ]
+    return list(_last(segments, some))
 
 
 def standing(segments: Sequence[Segment], high: int = 2**62) -> list[tuple[Nature, Entry]]:
