@@ -255,7 +255,7 @@ class Restricted(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The sealed part of an event (security.md 3.2 names the fields each kind must hold).
+    """The sealed part of an event ; each kind holds fields of its own.
 
     It names people, so it leaves the process only sealed. `manifest` is `manifest_root` of what
     was handed over, `returned` how many. `policies` are versions: policy set, labels, mapping …

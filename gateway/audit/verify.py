@@ -22,7 +22,7 @@ from gateway.audit.events import Event
 from gateway.audit.merkle import Frontier, Hashes
 from gateway.audit.note import Key, NoteFault
 
-MERGE_DELAY = 10_000_000  # µs an event may wait for its place in the tree (security.md 3.3)
+MERGE_DELAY = 10_000_000  # µs an event may wait for its place in the tree
 MAX_FINDINGS = 1_000  # kept in the report; the counts go on
 
 

@@ -1,6 +1,6 @@
 """Access tokens at the resource doors: who speaks, and how far the scopes reach.
 
-The checks of security.md 4.2 in order: token, times, client and its epoch. Whether the client may
+The checks in order: token, times, client and its epoch. Whether the client may
 still speak is read from the register at every request, so a revocation holds from the next one on.
 """
 

@@ -103,7 +103,7 @@ async def open_account(
 ) -> None:
     """Open an account, or set it anew and sign its owner out everywhere.
 
-    Problem(MALFORMED) for an unknown role, roles that exclude each other (security.md 4.4), or a
+    Problem(MALFORMED) for an unknown role, roles that exclude each other, or a
     password that is too short; Problem(REQUIRED) without a login, a name or an organisation.
     """
     login = tidy(login)
@@ -153,7 +153,7 @@ def check_roles(roles: tuple[str, ...]) -> None:
     """Problem(MALFORMED) unless one person may hold these roles together.
 
     An auditor and a privacy officer are nothing else, nor is a resident's own account; who runs
-    the systems does not treat (security.md 4.4).
+    the systems does not treat.
     """
     held = set(roles)
     if not held or held - set(ROLES):

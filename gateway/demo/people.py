@@ -1,6 +1,6 @@
 """云溪县人民医院: HL7 v2.4 over MLLP in GB18030, with the faults real hospital systems have.
 
-The shape is the sample of domain.md 5.3. Meant faults: the bytes of some names hold delimiters,
+Meant faults: the bytes of some names hold delimiters,
 `10^9/L` is not escaped, ranges have two hyphens, flags are arrows, OBX-4 is a running number,
 quality marks are glued to item names, control ids repeat with other content, and a result may come
 before its patient.

@@ -1,7 +1,7 @@
 """Records a clinician's decision on results of other hospitals: recognised or not, and why.
 
 A decision is a Task in the folder the deciding organisation keeps on the person, pinned to one
-version of one result. It orders nothing, cancels nothing and merges nothing (design 21). Deciding
+version of one result. It orders nothing, cancels nothing and merges nothing. Deciding
 anew about the same version makes a new version of the same Task; the old one stays in its history.
 """
 

@@ -2,7 +2,7 @@
 
 What is signed at the desk hangs on the county's own chart of the resident. It is made when first
 needed, from the number on the card, and is joined to the hospitals' charts by the same matching
-rule as theirs (number and name; domain.md 5.7).
+rule as theirs (number and name).
 """
 
 from __future__ import annotations

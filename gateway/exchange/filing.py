@@ -18,14 +18,13 @@ import msgspec
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import joining, labelling, relations, snapshots, unmapped_queue
+from gateway.exchange import labelling, relations, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
+from gateway.exchange.filing_person import Again, join, write_person
 from gateway.exchange.kept import opened
 from gateway.exchange.planning import Plan, Planned, inherited, meet_neighbours, prepare
 from gateway.exchange.planning import plan as plan_of
 from gateway.exchange.shelves import add_segment, head_name, segment_name
-from gateway.identity import matching
-from gateway.records import facts as facts_
 from gateway.records import merge
 from gateway.records.entry import (
     Entry,
@@ -44,7 +43,7 @@ from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
 from gateway.services.maps import Release
 from gateway.store import charts as rows
-from gateway.store import inbox, links
+from gateway.store import inbox
 from gateway.store.engine import Tx
 from gateway.vault import ChartTier, ManifestKey, RecordName, Tier
 from mappings.engine import Issue, Mapped, Message, Reading, Unmapped
@@ -62,10 +61,6 @@ class Settled(NamedTuple):
     state: str  # filed | quarantined
     versions: int
     issues: tuple[Issue, ...]
-
-
-class _Again(Exception):
-    """Something the transaction needs was not prepared; prepare again."""
 
 
 async def file_message(id: str, services: Services) -> Settled | None:
@@ -140,7 +135,7 @@ async def with_neighbours(
     for _ in range(4):
         try:
             return await services.db.do(work, *given)
-        except _Again:
+        except Again:
             for plan in plans:
                 await meet_neighbours(plan, services)
     raise Problem(Trouble.BUSY, "Charts are being linked; please try again in a moment.")
@@ -270,7 +265,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     taken = rows.take_to_write(tx, chart, count, rules)
     seq, sealed_facts = taken.seq, taken.facts
     high = seq + count
-    if plan.joins and not _join(tx, plan, sealed_facts, services):
+    if plan.joins and not join(tx, plan, sealed_facts, services):
         return 0
     resources = _on_checks(tx, plan, services)
     if taken.highest > Tier.GENERAL:
@@ -342,23 +337,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         relabelled += 1
     if relabelled:
         rows.take(tx, chart, 0, 1)
-    _write_person(tx, plan, sealed_facts, known_better="Patient" in passed_over)
+    write_person(tx, plan, sealed_facts, known_better="Patient" in passed_over)
     return versions
-
-
-def _join(tx: Tx, plan: Plan, sealed_facts: bytes, services: Services) -> bool:
-    """Write the links a plan tells of; False when nothing else of it may be written."""
-    key = plan.shelves[ChartTier(plan.chart, Tier.GENERAL)]
-    about = f"facts/{plan.chart}".encode()
-    before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
-    own = _told(plan.facts, before) if plan.facts is not None else before
-    came = joining.join(
-        tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at, services.rules
-    )
-    plan.issues.extend(came.issues)
-    if came.events:
-        append(tx, services.log.filing_writer, came.events, services.now)
-    return came.stands
 
 
 def _shelf(plan: Plan, tier: int) -> ManifestKey:
@@ -366,7 +346,7 @@ def _shelf(plan: Plan, tier: int) -> ManifestKey:
     want = ChartTier(plan.chart, Tier(tier))
     if want not in plan.shelves or want not in plan.bodies:
         plan.lacking.add(want)
-        raise _Again
+        raise Again
     return plan.shelves[want]
 
 
@@ -615,72 +595,3 @@ def _as_written(row: rows.RecordRow, plan: Plan) -> tuple[object, ...]:
         rows.bucket_of(row.chart), row.chart, row.seq, row.id, row.version, 1, int(row.tier),
         row.head, row.sealed, plan.inbox, row.filed, plan.release,
     )  # fmt: skip
-
-
-def _write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool) -> None:
-    """Who the chart is about: facts, identifiers, and whom it is linked with.
-
-    `known_better`: the Patient that came is older than the one that stands, and so are its facts.
-    """
-    chart = plan.chart
-    key = plan.shelves[ChartTier(chart, Tier.GENERAL)]
-    about = f"facts/{chart}".encode()
-    before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
-    facts = before
-    if plan.facts is not None and (
-        before is None or (plan.facts_mode != "reference" and not known_better)
-    ):
-        facts = _told(plan.facts, before)
-        if facts != before:
-            tx.run(rows.SET_FACTS, chart, key.seal(facts_.pack(facts), about))
-            rows.take(tx, chart, 0, 1)
-    for digest, linking in plan.identifiers:
-        if linking:
-            # Two charts of one person filed at the same moment must not miss each other.
-            tx.run(rows.HOLD, digest)
-        tx.run(rows.INDEX, digest, chart, int(linking))
-    if facts is None:
-        return
-    linked = set()
-    for digest, linking in plan.identifiers:
-        if not linking:
-            continue
-        for other, evidence, _, _, other_facts in tx.all(rows.FIND, digest):
-            if other == chart or not evidence or other in linked or not other_facts:
-                continue
-            other_key = plan.shelves.get(ChartTier(other, Tier.GENERAL))
-            if other_key is None:
-                if other not in plan.neighbours:
-                    raise _Again
-                continue  # its keys were destroyed
-            theirs = facts_.unpack(other_key.open(other_facts, f"facts/{other}".encode()))
-            result = matching.match(_known(facts), _known(theirs))
-            if result.tier is matching.Tier.SAME:
-                linked.add(other)
-            elif result.tier is matching.Tier.POSSIBLE:
-                plan.issues.append(Issue("note", "possible-same-person", ""))
-    links.join_same(tx, chart, linked, plan.at)
-
-
-def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:
-    """New facts over old: what is not said stays."""
-    if before is None:
-        return new
-    return facts_.Facts(
-        new.name or before.name,
-        new.sex or before.sex,
-        new.birth or before.birth,
-        new.death or before.death,
-        new.number or before.number,
-        before.sealed or new.sealed,
-    )
-
-
-def _known(facts: facts_.Facts) -> matching.Known:
-    birth = facts_.days(facts.birth) if facts.birth else None
-    return matching.Known(
-        name=facts.name,
-        number=facts.number,
-        birth=birth[0] if birth and birth[0] == birth[1] else None,
-        sex="male" if facts.sex == "male" else "female" if facts.sex == "female" else None,
-    )

@@ -1,7 +1,7 @@
 """Reads results as their laboratory issued them: digits, unit, range and flag, word for word.
 
 What a map kept verbatim (extension `result-raw`) comes before what was read from it; numbers are
-never turned into floats (users.md 1.5, L1, L3, L4, L5).
+never turned into floats.
 """
 
 from __future__ import annotations

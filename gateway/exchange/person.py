@@ -219,7 +219,7 @@ async def meet(
 ) -> Person:
     """The person of `chart` (empty or unknown: nobody), gated, with directives ready to decide.
 
-    Order (design 15): grounds → relationship gate on county-sealed evidence → manifest keys →
+    Order: grounds → relationship gate on county-sealed evidence → manifest keys →
     directives and facts → ruling. A gated person has opened nothing of a chart. A chart that is
     labelled under other rules than those in force is labelled first; then the request begins anew
     (Moved), because what was read of it before is not what stands.

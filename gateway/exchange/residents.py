@@ -1,7 +1,7 @@
 """Takes a resident in hand: found by number, and only by whoever is treating them.
 
 Nobody by that number, somebody the caller has no relationship with, and somebody of whom nothing
-may be shown are one answer (security.md 1.6 step 2, 1.13).
+may be shown are one answer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Results of all hospitals for one person in hand, and one report as issued.
 
 A page is one event for what it shows, and one more when it shows results that may be recognised
-here (domain.md 1.6: prompt, view, decision and revocation are told apart).
+here: prompt, view, decision and revocation are told apart.
 """
 
 from __future__ import annotations

@@ -212,9 +212,11 @@ def _untold(
 ) -> set[bytes]:
     """The records of the chart that speak only of others, and all of those are withheld.
 
-    Who the patient is does not count beside something else; alone it does.
+    The visit does not count beside what was done there, nor the patient beside the visit: a message
+    about anything names both.
     """
     patient = bytes.fromhex(row.id)
+    visits: set[bytes] = set()
     known: set[bytes] = set()
     stands: set[bytes] = set()
     specimens: dict[bytes, set[bytes]] = {}
@@ -232,13 +234,16 @@ def _untold(
                         specimens.setdefault(to, set()).add(id)
             elif kind == "Specimen":
                 specimens.setdefault(id, set())
+            elif kind == "Encounter":
+                visits.add(id)
             elif kind == "Provenance":
                 tellings[id] = {to for name, to in segment.links(place) if name == "target"}
     untold: set[bytes] = set()
     # In this order: a Provenance may speak of a specimen.
     for speaking in (specimens, tellings):
         for id, others in speaking.items():
-            about = ((others & stands) - {patient}) or ({patient} & stands)
+            about = (others & stands) - {patient}
+            about = about - visits or about or stands & {patient}
             if about and about.isdisjoint(known):
                 untold.add(id)
         known -= untold

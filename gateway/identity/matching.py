@@ -1,4 +1,4 @@
-"""May two patients be linked as one person? Only a sure rule links by itself (domain.md 5.7)."""
+"""May two patients be linked as one person? Only a sure rule links by itself."""
 
 from __future__ import annotations
 

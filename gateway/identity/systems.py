@@ -1,4 +1,4 @@
-"""The systems identifiers come from: many spellings in, one out (domain.md 3.5).
+"""The systems identifiers come from: many spellings in, one out.
 
 There is no binding national profile, so several identifier systems name the same register. The
 sender's own spelling stays in the stored record; the canonical one is what we look up by.

@@ -21,7 +21,7 @@ ALWAYS = {
 
 
 class SecurityHeaders:
-    """Middleware around every portal route (security.md 4.3); pages are never stored."""
+    """Middleware around every portal route; pages are never stored."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -61,7 +61,7 @@ def environment(
 
 
 def moment(zone: ZoneInfo) -> Callable[[date | datetime | None], str]:
-    """Times in the county's zone, to the minute; a day stays a day (users.md 1.5 L7)."""
+    """Times in the county's zone, to the minute; a day stays a day."""
 
     def shown(when: date | datetime | None) -> str:
         match when:

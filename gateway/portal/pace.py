@@ -1,4 +1,4 @@
-"""How fast one person may look people up: nobody treats thirty-one a minute (users.md C1)."""
+"""How fast one person may look people up: nobody treats thirty-one a minute."""
 
 from __future__ import annotations
 

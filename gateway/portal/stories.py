@@ -82,7 +82,7 @@ class DemoAccount:
 
 
 class People(SecondFactors, Protocol):
-    """Local accounts and browser sessions (security.md 4.3); see `local.py`."""
+    """Local accounts and browser sessions; see `local.py`."""
 
     async def sign_in(
         self, login: str, password: str, role: str, address: str, before: str | None
@@ -172,7 +172,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """May this result be recognised here (domain.md Annex D), or the machine's reason why not."""
+    """May this result be recognised here, or the machine's reason why not."""
 
     state: Literal["eligible", "not-eligible", "own"]
     reason: str = ""  # E01 to E14
@@ -290,7 +290,7 @@ class Verdict:
     outcome: Literal["accepted", "declined"]
     reason: str
     words: str
-    explained: bool  # the patient was told why the test is repeated (domain.md 1.6)
+    explained: bool  # the patient was told why the test is repeated
 
 
 # The registration desk.

@@ -14,7 +14,7 @@ def N_(text: str) -> str:
 
 
 class Mark(NamedTuple):
-    """A sign and a word: colour never speaks alone (users.md 1.5 L9). `tone` names a style."""
+    """A sign and a word: colour never speaks alone. `tone` names a style."""
 
     sign: str
     word: str
@@ -97,7 +97,7 @@ REPORT_KINDS = {
     "other": N_("其他检查"),
 }
 
-# domain.md 1.5: the machine's reasons.
+# The machine's reasons.
 NOT_ELIGIBLE = {
     "E01": N_("不在互认目录内"),
     "E02": N_("出具机构该项目无有效互认资格"),
@@ -116,7 +116,7 @@ NOT_ELIGIBLE = {
 }
 NOT_ELIGIBLE_OTHERWISE = N_("暂不能判定")
 
-# domain.md 1.5: the clinician's reasons, the commonest first. 98 and 99 are not refusals; 09 is
+# The clinician's reasons, the commonest first. 98 and 99 are not refusals; 09 is
 # local and is reported upstream as 08.
 REASONS = {
     "01": N_("病情变化，与临床表现或诊断不符"),

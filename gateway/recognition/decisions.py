@@ -1,6 +1,6 @@
 """The doctor's decision about one version of one earlier result, and the FHIR Task that keeps it.
 
-The reasons are the coded list of a provincial platform (domain.md 1.5) with our own wording. 98 and
+The reasons are the coded list of a provincial platform with our own wording. 98 and
 99 are no refusals and stay out of the refusal rate; 09 is ours and is reported upstream as 08.
 """
 

@@ -1,4 +1,4 @@
-"""May one earlier result be recognised by one receiver now? domain.md Annex D, step by step.
+"""May one earlier result be recognised by one receiver now? Step by step.
 
 Pure: the same facts, receiver, catalogue and moment give the same judgement. Steps 0 and 1 (who
 asks, legal basis) belong to consent; here begins step 2. The first step that fails gives the reason.
@@ -25,7 +25,7 @@ PatientClass = Literal["OP", "IP", "EM"]
 
 
 class Reason(StrEnum):
-    """Why a result is not eligible (domain.md 1.5). Never to be mixed with a doctor's reason."""
+    """Why a result is not eligible. Never to be mixed with a doctor's reason."""
 
     NOT_LISTED = "E01"
     NOT_ENTITLED = "E02"

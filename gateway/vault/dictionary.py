@@ -1,7 +1,7 @@
 """Makes dictionary.bin, the compression dictionary of record texts, from resources invented here.
 
-A dictionary holds fragments of what it was trained on, so it is trained on nothing but this file
-(security.md 2.3). `python -m gateway.vault.dictionary FILE` writes one; dictionary.bin is pinned by
+A dictionary holds fragments of what it was trained on, so it is trained on nothing but this file.
+`python -m gateway.vault.dictionary FILE` writes one; dictionary.bin is pinned by
 a test, because records sealed with it need these very bytes for as long as they are kept. A better
 one gets a new number in seal.py beside the old.
 """

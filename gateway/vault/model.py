@@ -13,7 +13,7 @@ from gateway.vault.faults import GrantRefused
 
 
 class Tier(IntEnum):
-    """How closely a record is kept; every chart has one key per tier (security.md 2.2)."""
+    """How closely a record is kept; every chart has one key per tier."""
 
     GENERAL = 0
     RESTRICTED = 1
@@ -136,7 +136,7 @@ class Grant:
                 raise GrantRefused(f"The {self.kind} grant does not cover the tier asked for.")
 
     def opens_records(self) -> None:
-        """Return when record bytes may be opened: no leaf, no bytes (design.md 17)."""
+        """Return when record bytes may be opened: no leaf, no bytes."""
         if self.kind in ("request", "release") and not (
             self.leaf and self.leaf[0] and self.leaf[1] >= 0
         ):

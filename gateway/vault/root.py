@@ -1,4 +1,4 @@
-"""Root keys kept in a file: the weakest custody that is still honest about it (security.md 2.6)."""
+"""Root keys kept in a file: the weakest custody that is still honest about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seal: one-time keys, commitment, AES-256-GCM, compression and padding (security.md 2.3).
+"""The seal: one-time keys, commitment, AES-256-GCM, compression and padding.
 
 A sealed text, suite 1, all numbers big-endian:
 

@@ -83,7 +83,7 @@ class Vault:
     # Keyed functions of values: no waiting, no keyring.
 
     def resource_id(self, organization: str, space: str, type: str, key: Sequence[str]) -> str:
-        """The id of a resource: 32 lower-case hex of keyed BLAKE2b-128 (design.md 3).
+        """The id of a resource: 32 lower-case hex of keyed BLAKE2b-128.
 
         Each organisation has its own sub-key, so organisations can be moved apart. Parts are
         compared in Unicode NFC and encoded with their lengths, so ("a", "bc") is not ("ab", "c").

@@ -36,7 +36,7 @@ KEPT_IN_META = ("profile", "tag", "security")
 SUBJECTS = ("subject", "patient", "for", "beneficiary")
 LOINC = "http://loinc.org"
 
-# Alias systems met in China (domain.md 3.5), the second of them the US social security number's OID.
+# Alias systems met in China, the second of them the US social security number's OID.
 ALIASES: Mapping[str, str] = {
     "urn:oid:2.16.840.1.113883.2.23.1.19.1": SYSTEMS["resident-id"],
     "urn:oid:2.16.840.1.113883.4.1": SYSTEMS["resident-id"],

@@ -1,4 +1,4 @@
-"""The county's catalogue (domain.md 2): whole, of one mind with itself, and clear of the known traps."""
+"""The county's catalogue: whole, of one mind with itself, and clear of the known traps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows(name: str) -> list[dict[str, str]]:
 LAB, EXAMS, PANELS = (rows(f"{name}.csv") for name in ("lab_items", "exam_items", "lab_panels"))
 BY_LOINC = {row["loinc"]: row for row in (*LAB, *EXAMS, *PANELS)}
 
-# domain.md 2.1, item by item: its LOINC numbers with their confidence.
+# Item by item: its LOINC numbers with their confidence.
 LAB_ITEMS = """
 1 1742-6A|2 1920-8A|3 6768-6A|4 2324-2A|5 2885-2A|6 1751-7A|7 10834-0B|8 14631-6C|9 14629-0C
 10 14630-8C|11 14628-2B|12 22664-7C|13 14682-9C|14 14933-6C|15 14749-6C|16 14771-0C|17 4548-4A
@@ -40,7 +40,7 @@ LAB_ITEMS = """
 73 56888-1A 31201-7B|74 20454-5A 25428-4A 2514-8A 5794-3A 5799-2A 5802-4A 5803-2B 5811-5B 5770-3B 5818-0B
 """
 
-# domain.md 2.2: the examinations.
+# The examinations.
 EXAM_ITEMS = """
 1 DX 24648-8 36554-4|2 DX 36643-5 24647-0|3 DX 37046-0 36550-2|4 DX 24942-5|5 DX 30753-8|6 DX 24970-6
 7 DX 28561-9|8 DX 36709-4 36710-2|9 DX 30779-3 36685-6|10 DX 24909-4 26158-6 26159-4|11 CT 30799-1
@@ -150,7 +150,7 @@ def test_the_recognition_catalogue_says_the_same_of_its_items():
                 assert row["unit"] in item.ucum, item.code
 
 
-# --- the traps of domain.md 2.1 and 2.2 --------------------------------------------------------------
+# --- the traps of laboratory items and examinations --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", ["48067-5", "48066-7"])

@@ -88,7 +88,7 @@ def test_every_factor_has_one_of_the_known_bases():
 @pytest.mark.parametrize(
     ("loinc", "unit", "value", "to", "text"),
     [
-        # The factors of domain.md 2.1; 297 would come back as 4.99, so a fourth digit is needed.
+        # 297 would come back as 4.99, so a fourth digit is needed.
         ("2160-0", "mg/dL", "1.00", "14682-9", "88.4"),
         ("1975-2", "mg/dL", "1.00", "14631-6", "17.1"),
         ("3091-6", "mg/dL", "30.0", "22664-7", "5.00"),

@@ -3,7 +3,7 @@
 Reviewed CSV files, read once and never changed afterwards. A catalogue's version is the hash of its
 files, so a judgement made under it can be repeated years later from the same files.
 
-items.csv         what is on the list (domain.md 2.3); `;` separates several values in a cell
+items.csv         what is on the list; `;` separates several values in a cell
 scopes.csv        where marks count, and which scope lies within which
 members.csv       which organisation lies in which scope, from when to when
 entitlements.csv  which organisation's results in which item or group count in which scope

@@ -1,16 +1,21 @@
 """The same county twice: once with records that a doctor may not see, once without them.
 
+They are hidden by what they are labelled, and by what the patient refused: one hospital, one kind of
+document.
+
 Both have the same keys, the same clock at each delivery and the same consents, so whatever answer
 differs by a byte tells the doctor that something is hidden.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -19,23 +24,26 @@ from unittest import mock
 
 import httpx
 
+from consent.fhir import Choice, Form, write_consent
 from gateway.app import Application
 from gateway.auth import people
-from gateway.demo import story
-from gateway.exchange import receive, residents, sources
+from gateway.demo import mch, story
+from gateway.demo.panels import BLOOD_COUNT, results
+from gateway.exchange import consents, receive, residents, sources
 from gateway.identity.systems import RESIDENT_ID
 from gateway.services import open_services
 from gateway.services.caller import OPERATOR
 from gateway.services.log import AccessLog
 from gateway.settings import Settings
 from gateway.vault import KeyFile
-from tests.gateway.exchange.house import NOON, SECOND, Clock, House, clinician, person
+from tests.gateway.exchange.house import NOON, REGISTRAR, SECOND, Clock, House, clinician, person
 from tests.gateway.fhir.conftest import Door, register
 
 SHEN = person()
 OTHER = person("gu", "顾燶", number="", born=None)
 MRN, SECOND_MRN, STRANGER_MRN = "0000000001", "0000000002", "0000000009"
 PSYCHIATRY = "0601^精神心理科"
+REFUSED_KIND = "OP^手术记录"
 PAGE = re.compile(rb"_page=([A-Za-z0-9_\-.~%=]+)")
 # The clock, the request's own name, and the receipt: its place in a log of everybody's accesses.
 PASSING = {"date", "x-request-id", "x-access-log"}
@@ -84,7 +92,7 @@ def hidden(house: House, number: int, kind: int) -> bytes:
     """A delivery of which the doctor may learn nothing, not even that there was one."""
     day = f"2026-02-{1 + (number * 7) % 27:02}"
     visit, report = f"X{number}", f"Z{number}"
-    match kind % 6:
+    match kind % 7:
         case 0:
             return house.adt(
                 SHEN,
@@ -115,6 +123,10 @@ def hidden(house: House, number: int, kind: int) -> bytes:
         case 4:  # somebody else
             return house.oru(
                 OTHER, STRANGER_MRN, ("ALT", f"{number}.70", "F"), report=report, at=f"{day}T10:00"
+            )
+        case 5:  # the patient refused this kind; what tells where it came from is not labelled
+            return house.mdm(
+                SHEN, MRN, "手术顺利。", number=report, at=f"{day}T10:00", title=REFUSED_KIND
             )
         case _:
             values = [("HIVAB", "1.0", "F")]
@@ -166,11 +178,32 @@ async def founded(folder: Path, migrated: Path) -> None:
     )
     await house.file(house.adt(SHEN))
     await house.sign()
+    kinds = f"{house.services.settings.canonical}/CodeSystem/people-document-types"
+    kind = {"system": kinds, "code": REFUSED_KIND.partition("^")[0]}
+    await refuse(house, provision={"type": "deny", "code": [{"coding": [kind]}]})
+    await refuse(house, organization=[{"reference": "Organization/mch"}])
     li = clinician("dr-li", "tcm")
     await residents.open_resident(
         RESIDENT_ID, SHEN.number, li, house.services, claim="急诊抢救室接诊"
     )
     await house.services.close()
+
+
+async def refuse(house: House, **how: Any) -> None:
+    """Record what the patient does not want shared, beside the broad form."""
+    form = Form(
+        choice=Choice.REFUSE_ALL,
+        id="x",
+        patient=f"Patient/{house.chart(MRN)}",
+        performer=f"Patient/{house.chart(MRN)}",
+        organization="Organization/county",
+        at="2026-02-02T10:00:00+08:00",
+        evidence_sha256="b" * 64,
+    )
+    base = house.services.settings.canonical
+    plain = json.loads(write_consent(form, base))
+    plain["policy"] = [{"uri": f"{base}/policies/sharing#{min(how)}"}]
+    await consents.create(json.dumps(plain | how).encode(), REGISTRAR, house.services)
 
 
 async def filled(house: House, deliveries: int, chance: Random | None) -> None:
@@ -186,6 +219,7 @@ async def filled(house: House, deliveries: int, chance: Random | None) -> None:
 async def _filled(house: House, deliveries: int, chance: Random | None) -> None:
     house.sent = 100
     secret = 0
+    values = results(BLOOD_COUNT, "mch", "two")
     for number in range(deliveries):
         for _ in range(chance.randint(0, 3) if chance else 0):
             secret += 1
@@ -193,9 +227,19 @@ async def _filled(house: House, deliveries: int, chance: Random | None) -> None:
             house.sent = 10_000 + secret
             house.clock.at = NOON + number * 60 * SECOND + 30 * SECOND
             await house.file(hidden(house, secret, secret))
+            if secret % 5 == 0:  # another hospital's, of which the patient refused everything
+                house.sent = 20_000 + secret
+                at = datetime.fromisoformat(f"2026-02-{1 + secret % 27:02}T09:10")
+                raw, _ = mch.bundle(SHEN, BLOOD_COUNT, values, at)
+                assert await house.file(raw, source=mch.SOURCE) == ["filed"]
             house.sent = kept
         house.clock.at = NOON + (number + 1) * 60 * SECOND
         assert await house.file(visible(house, number)) == ["filed"]
+    # Somebody else's, so that both have heard of that hospital at the same time.
+    house.sent += 1
+    house.clock.at = NOON + (deliveries + 1) * 60 * SECOND
+    raw, _ = mch.bundle(OTHER, BLOOD_COUNT, values, datetime.fromisoformat("2026-02-28T09:10"))
+    await house.file(raw, source=mch.SOURCE)
     house.clock.at = NOON + (deliveries + 2) * 60 * SECOND
 
 

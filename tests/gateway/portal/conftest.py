@@ -111,7 +111,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Eyes:
-    """A browser window that notes whatever should not happen (users.md 1.0 H1)."""
+    """A browser window that notes whatever should not happen."""
 
     def __init__(self, browser: Browser, address: str, **options: Any) -> None:
         self.address = address

@@ -1,0 +1,104 @@
+"""Files whom a chart is about: the facts of a Patient, what it is found by, whom it is linked with."""
+
+from __future__ import annotations
+
+from gateway.exchange import joining
+from gateway.exchange.planning import Plan
+from gateway.identity import matching
+from gateway.records import facts as facts_
+from gateway.services import Services
+from gateway.services.log import append
+from gateway.store import charts as rows
+from gateway.store import links
+from gateway.store.engine import Tx
+from gateway.vault import ChartTier, Tier
+from mappings.engine import Issue
+
+
+class Again(Exception):
+    """Something the transaction needs was not prepared; prepare again."""
+
+
+def join(tx: Tx, plan: Plan, sealed_facts: bytes, services: Services) -> bool:
+    """Write the links a plan tells of; False when nothing else of it may be written."""
+    key = plan.shelves[ChartTier(plan.chart, Tier.GENERAL)]
+    about = f"facts/{plan.chart}".encode()
+    before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
+    own = _told(plan.facts, before) if plan.facts is not None else before
+    came = joining.join(
+        tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at, services.rules
+    )
+    plan.issues.extend(came.issues)
+    if came.events:
+        append(tx, services.log.filing_writer, came.events, services.now)
+    return came.stands
+
+
+def write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool) -> None:
+    """Who the chart is about: facts, identifiers, and whom it is linked with.
+
+    `known_better`: the Patient that came is older than the one that stands, and so are its facts.
+    Raises Again when keys of a chart that may be the same person's were not prepared.
+    """
+    chart = plan.chart
+    key = plan.shelves[ChartTier(chart, Tier.GENERAL)]
+    about = f"facts/{chart}".encode()
+    before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
+    facts = before
+    if plan.facts is not None and (
+        before is None or (plan.facts_mode != "reference" and not known_better)
+    ):
+        facts = _told(plan.facts, before)
+        if facts != before:
+            tx.run(rows.SET_FACTS, chart, key.seal(facts_.pack(facts), about))
+            rows.take(tx, chart, 0, 1)
+    for digest, linking in plan.identifiers:
+        if linking:
+            # Two charts of one person filed at the same moment must not miss each other.
+            tx.run(rows.HOLD, digest)
+        tx.run(rows.INDEX, digest, chart, int(linking))
+    if facts is None:
+        return
+    linked = set()
+    for digest, linking in plan.identifiers:
+        if not linking:
+            continue
+        for other, evidence, _, _, other_facts in tx.all(rows.FIND, digest):
+            if other == chart or not evidence or other in linked or not other_facts:
+                continue
+            other_key = plan.shelves.get(ChartTier(other, Tier.GENERAL))
+            if other_key is None:
+                if other not in plan.neighbours:
+                    raise Again
+                continue  # its keys were destroyed
+            theirs = facts_.unpack(other_key.open(other_facts, f"facts/{other}".encode()))
+            result = matching.match(_known(facts), _known(theirs))
+            if result.tier is matching.Tier.SAME:
+                linked.add(other)
+            elif result.tier is matching.Tier.POSSIBLE:
+                plan.issues.append(Issue("note", "possible-same-person", ""))
+    links.join_same(tx, chart, linked, plan.at)
+
+
+def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:
+    """New facts over old: what is not said stays."""
+    if before is None:
+        return new
+    return facts_.Facts(
+        new.name or before.name,
+        new.sex or before.sex,
+        new.birth or before.birth,
+        new.death or before.death,
+        new.number or before.number,
+        before.sealed or new.sealed,
+    )
+
+
+def _known(facts: facts_.Facts) -> matching.Known:
+    birth = facts_.days(facts.birth) if facts.birth else None
+    return matching.Known(
+        name=facts.name,
+        number=facts.number,
+        birth=birth[0] if birth and birth[0] == birth[1] else None,
+        sex="male" if facts.sex == "male" else "female" if facts.sex == "female" else None,
+    )
