@@ -191,7 +191,7 @@ NEEDS: dict[Need, tuple[str, str]] = {
     Need.RELATIONSHIP: ("诊疗关系", "a treatment relationship"),
     Need.PRESENCE: ("患者在场并出示凭证", "the patient's presence with a fresh proof"),
     Need.CONSENT: ("患者同意", "the patient's consent"),
-    Need.EMERGENCY: ("紧急访问授权", "an emergency grant"),
+    Need.EMERGENCY: ("紧急查阅授权", "an emergency grant"),
 }
 
 

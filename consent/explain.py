@@ -20,11 +20,11 @@ _REASONS: dict[Reason, tuple[str, str]] = {
     Reason.ONE_PURPOSE: ("一次请求只能有一个用途", "a request has exactly one purpose"),
     Reason.ROLE_PURPOSE: ("该角色不得以此用途请求", "the role may not assert this purpose"),
     Reason.NO_GRANT: (
-        "没有有效的紧急访问授权",
+        "没有有效的紧急查阅授权",
         "there is no live emergency grant for this user and patient",
     ),
     Reason.GRANT_SCOPE: (
-        "紧急访问授权不包括这种操作",
+        "紧急查阅授权不包括这种操作",
         "an emergency grant does not cover this action",
     ),
     Reason.NO_RELATIONSHIP: (
@@ -76,11 +76,11 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "sealed records are for named persons only",
     ),
     Reason.BREAK_GLASS_DEFAULT: (
-        "紧急访问，越过县级默认规则",
+        "紧急查阅，越过县级默认规则",
         "emergency access over the county default",
     ),
     Reason.BREAK_GLASS_DIRECTIVE: (
-        "紧急访问，越过患者的拒绝",
+        "紧急查阅，越过患者的拒绝",
         "emergency access over the patient's refusal",
     ),
 }

@@ -44,7 +44,7 @@ SECTIONS = {
     "purposes": Words("目的", "Purposes"),
     "relationships": Words("诊疗关系的有效期", "How long a treatment relationship lasts"),
     "ages": Words("年龄", "Ages"),
-    "emergency": Words("紧急访问", "Emergency access"),
+    "emergency": Words("紧急查阅", "Emergency access"),
     "statutes": Words("法定上报", "Statutory duties"),
     "duties": Words("接收方的义务", "What a receiver owes"),
     "general": Words("其他", "Other"),
@@ -79,14 +79,14 @@ CLOSED = {
     Tier.RESTRICTED: Words("须有写明该类别的同意", "only after a consent that names the category"),
     Tier.SEALED: Words("只对指名的人", "for persons who are named only"),
 }
-GRANTED = Words("凭紧急访问授权", "with a grant of emergency access")
+GRANTED = Words("凭紧急查阅授权", "with a grant of emergency access")
 
 PURPOSES = {
     "TREAT": Words("诊疗", "treatment"),
     "COC": Words("诊疗协作", "coordination of care"),
     "ETREAT": Words("急诊诊疗", "emergency treatment"),
     "ERTREAT": Words("急诊室诊疗", "emergency room treatment"),
-    "BTG": Words("紧急访问", "emergency access"),
+    "BTG": Words("紧急查阅", "emergency access"),
     "CAREMGT": Words("照护管理", "care management"),
     "CLINTRL": Words("临床试验", "clinical trial"),
     "POPHLTH": Words("人群健康管理", "population health"),
@@ -358,7 +358,7 @@ def _purposes(policy: PolicySet) -> Iterator[Fact]:
     yield Fact(
         "purposes",
         ("override",),
-        Words("紧急访问所用的目的", "The purpose of emergency access"),
+        Words("紧急查阅所用的目的", "The purpose of emergency access"),
         purpose(policy.emergency_override),
     )
 
@@ -458,7 +458,7 @@ def _ages(policy: PolicySet) -> Iterator[Fact]:
 
 def _emergency(policy: PolicySet) -> Iterator[Fact]:
     spans = (
-        ("life", Words("每次紧急访问持续", "An emergency access lasts"), policy.emergency_life),
+        ("life", Words("每次紧急查阅持续", "An emergency access lasts"), policy.emergency_life),
         ("notice", Words("告知患者的时限", "The patient is told within"), policy.emergency_notice),
         ("review", Words("复核的时限", "It is reviewed within"), policy.emergency_review),
     )
@@ -482,7 +482,7 @@ def _emergency(policy: PolicySet) -> Iterator[Fact]:
     yield Fact(
         "emergency",
         ("refusal",),
-        Words("患者对紧急访问的拒绝", "A patient's refusal of emergency access"),
+        Words("患者对紧急查阅的拒绝", "A patient's refusal of emergency access"),
         Words("有效", "holds")
         if policy.honour_emergency_refusal
         else Words("无效", "does not hold"),
@@ -491,7 +491,7 @@ def _emergency(policy: PolicySet) -> Iterator[Fact]:
     may, not_ = Words("可以", "may"), Words("不可以", "may not")
     for action in sorted(policy.emergency_actions):
         does = ACTIONS[action]
-        subject = Words(f"紧急访问时{does.zh}", f"In an emergency access, {does.en}")
+        subject = Words(f"紧急查阅时{does.zh}", f"In an emergency access, {does.en}")
         yield _member("emergency", ("action", action), subject, may, not_, 1)
 
 
@@ -531,7 +531,7 @@ def _duties(policy: PolicySet) -> Iterator[Fact]:
             Words("受专门保护的记录", "Protected records"),
             policy.restricted_obligations,
         ),
-        ("emergency", Words("紧急访问", "Emergency access"), policy.emergency_obligations),
+        ("emergency", Words("紧急查阅", "Emergency access"), policy.emergency_obligations),
         *(
             (f"purpose {code}", purpose(code), owed)
             for code, owed in sorted(policy.purpose_obligations.items())

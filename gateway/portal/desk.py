@@ -40,6 +40,8 @@ HOMES = {
     "patient": "/mine",
 }
 
+# What stands between two sentences of one paragraph: a Chinese full stop brings its own space.
+GAPS = {"zh": "", "en": " "}
 _SHOWING_NOTHING = {403, 404}
 
 log = logging.getLogger("gateway.portal")
@@ -68,7 +70,7 @@ class Portal:
             "style_version": sha256(self.style).hexdigest()[:12],
         }
         self.pages: dict[str, Environment] = {
-            language: environment(texts, services.settings.zone, known)
+            language: environment(texts, services.settings.zone, known | {"gap": GAPS[language]})
             for language, texts in translations().items()
         }
 

@@ -21,7 +21,7 @@ from gateway.portal.emergency_stories import (
     Terms,
     Untold,
 )
-from gateway.portal.shown import Shown
+from gateway.portal.shown import Shown, named
 from gateway.portal.stories import Identifier
 from gateway.records.instant import micros, moment
 from gateway.services import Services
@@ -200,7 +200,7 @@ class EmergencyCounty:
             kinds=tuple(
                 (*name.partition("/")[::2], count) for name, count in (signs.kinds if signs else ())
             ),
-            labels=signs.labels if signs else (),
+            labels=named(signs.labels) if signs else (),
             verdicts=casework.VERDICTS[row.kind],
             may_ask=row.kind != "suspension" and bool(row.login),
             told=any(n.sent for n in told) if told else None,

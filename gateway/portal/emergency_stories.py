@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.services.caller import Caller
 
 if TYPE_CHECKING:
-    from gateway.portal.stories import Identifier, Session
+    from gateway.portal.stories import Identifier, Said, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class CaseView:
     opened: int
     over: int
     kinds: tuple[tuple[str, str, int], ...]  # type, tier, how many
-    labels: tuple[tuple[str, int], ...]
+    labels: tuple[tuple[Said, int], ...]
     verdicts: tuple[str, ...]
     may_ask: bool
     told: bool | None  # whether a message has reached the resident; None when there is no notice

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.errors import Kind, Problem
 from gateway.exchange import label_runs
 from gateway.portal.label_stories import LabelRun, LabelsView
+from gateway.portal.shown import named
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -24,7 +25,7 @@ class LabelCounty:
             rules=found.rules,
             policy=found.policy,
             left=found.left,
-            categories=tuple(self._services.labels.rows.items()),
+            categories=named(self._services.labels.rows.items()),
             runs=tuple(map(_run, found.runs)),
         )
 
@@ -41,5 +42,5 @@ def _run(row: RunRow) -> LabelRun:
         records=row.records,
         raised=row.raised,
         unreadable=row.faults,
-        counts=tuple(label_runs.counts(row).items()),
+        counts=named(label_runs.counts(row).items()),
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.services.caller import Caller
+
+if TYPE_CHECKING:
+    from gateway.portal.stories import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class LabelRun:
     records: int
     raised: int
     unreadable: int
-    counts: tuple[tuple[str, int], ...] = ()
+    counts: tuple[tuple[Said, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class LabelsView:
     rules: str
     policy: str
     left: int
-    categories: tuple[tuple[str, int], ...]  # and how many rows of the lists speak of each
+    categories: tuple[tuple[Said, int], ...]  # and how many rows of the lists speak of each
     runs: tuple[LabelRun, ...]
 
 

@@ -82,6 +82,8 @@ DEEDS = {
     "recognition-view": N_("看了能不能不重做检查"),
     "recognition-decision": N_("决定要不要重做检查"),
     "recognition-revocation": N_("收回了那个决定"),
+    "presence": N_("回答医生能不能看"),
+    "relabel": N_("重新给记录分类"),
     "relationship-claim": N_("说自己正在给您看病"),
     "break-glass": N_("因为抢救，先看后报"),
     "own-account": N_("办理您的账户"),

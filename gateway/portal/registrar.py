@@ -207,11 +207,27 @@ async def record(desk: Desk) -> Response:
         organization=draft["organization"],
         category=draft["category"],
         name=draft["name"],
-        guardian=signer,
+        guardian=_guardian(signer),
     )
     evidence = Evidence(media_type_of(content), content)
-    await desk.portal.stories.record_consent(identifier, choice, evidence, desk.who.caller)
+    try:
+        await desk.portal.stories.record_consent(identifier, choice, evidence, desk.who.caller)
+    except Problem as problem:
+        if not _signer_at_fault(problem):
+            raise
+        return await _preview(desk, 422, "signer", witness=witness, signed=day, signer=signer)
     return await desk.go("/consents", "recorded", draft=None)
+
+
+def _signer_at_fault(problem: Problem) -> bool:
+    """Whether whoever signs may not: a child for itself, or somebody whose right has ended."""
+    places = [one.place for one in problem.complaints]
+    return "guardian" in places or any(one.startswith("Consent.performer") for one in places)
+
+
+def _guardian(signer: str) -> str:
+    """The guardian's right of a form's choice; empty where the resident signs."""
+    return "" if signer == "resident" else signer
 
 
 def media_type_of(content: bytes) -> str:
@@ -284,14 +300,15 @@ async def send_code(desk: Desk) -> Response:
         organization=draft["organization"],
         category=draft["category"],
         name=draft["name"],
-        guardian=signer,
+        guardian=_guardian(signer),
     )
     try:
         sent = await desk.portal.stories.send_signing_code(identifier, choice, desk.who.caller)
     except Problem as problem:
-        if problem.place not in ("phone", "code"):
+        place = "signer" if _signer_at_fault(problem) else problem.place
+        if place not in ("phone", "code", "signer"):
             raise
-        return await _preview(desk, problem.kind.status, problem.place, witness=witness)
+        return await _preview(desk, problem.kind.status, place, witness=witness, signer=signer)
     code = {"id": sent.id, "phone": sent.phone, "until": sent.until.isoformat()}
     return await desk.go("/consents/code", code=code)
 

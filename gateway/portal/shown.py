@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Literal, cast
 
+from consent import wording
 from gateway.exchange import desk, issued, quality, residents, staff, unmapped
 from gateway.exchange import results as told
 from gateway.exchange.recognise import Decided, Judged
@@ -63,6 +64,12 @@ CATEGORIES = {
     "STD": "性传播疾病",
     "SUD": "成瘾与戒断治疗",
 }
+
+
+def named(counts: Iterable[tuple[str, int]]) -> tuple[tuple[Said, int], ...]:
+    """Counts by label, each label by its name and its code."""
+    called = ((wording.label(code), count) for code, count in counts)
+    return tuple((Said(words.zh, words.en), count) for words, count in called)
 
 
 class Shown:

@@ -37,7 +37,7 @@ COUNTY = policy.load("cn-optin", "Asia/Shanghai")
         ),
         (
             PermitEmergency(Reason.BREAK_GLASS_DEFAULT),
-            "紧急允许，须事后审查：紧急访问，越过县级默认规则。",
+            "紧急允许，须事后审查：紧急查阅，越过县级默认规则。",
             "Permitted as emergency access, to be reviewed: "
             "emergency access over the county default.",
         ),

@@ -51,7 +51,7 @@ def test_a_county_shows_verifies_and_writes_out_what_it_was_founded_with(desk: D
     assert shown.code == english.code == written.code == 0
     assert "policy 1 (cn-optin): in-force" in shown.out
     assert "founded by operator" in shown.out
-    assert "每次紧急访问持续：4 小时" in shown.out
+    assert "每次紧急查阅持续：4 小时" in shown.out
     assert "An emergency access lasts: 4 hours" in english.out
     assert file.read_bytes() == policy.preset("cn-optin")
     assert desk("policy", "diff", file).out.strip().startswith("nothing changes")

@@ -638,10 +638,26 @@ class FakeStories(FakeExplaining):
         runs = (
             LabelRun(2, "1d0c93a4b7e2", True, begun, None, 1200, 480, 91_000, 37, 1),
             LabelRun(
-                1, "77aa01b2c3d4", False, begun, begun, 9, 9, 60, 2, 0, (("HIV", 2), ("N", 58))
+                1,
+                "77aa01b2c3d4",
+                False,
+                begun,
+                begun,
+                9,
+                9,
+                60,
+                2,
+                0,
+                ((Said("艾滋病病毒感染（HIV）", "HIV (HIV)"), 2),),
             ),
         )
-        return LabelsView("1d0c93a4b7e2", "cn-optin/0f1e2d", 720, (("HIV", 52), ("PSY", 61)), runs)
+        return LabelsView(
+            "1d0c93a4b7e2",
+            "cn-optin/0f1e2d",
+            720,
+            ((Said("精神卫生（PSY）", "mental health (PSY)"), 61),),
+            runs,
+        )
 
     async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
         unit = Issue(

@@ -240,7 +240,9 @@ def test_a_code_signs_with_the_keyboard_alone_and_a_wrong_one_may_be_typed_again
     page.check("[value=share]")
     eyes.press(".options .primary")
     assert "138****1234" in page.locator("main").inner_text()
-    page.focus("#code-witness")
+    page.focus("#code-signer")
+    page.keyboard.press("ArrowDown")  # nobody signs by default
+    page.keyboard.press("Tab")
     page.keyboard.type("沈芷")
     with page.expect_navigation():
         page.keyboard.press("Enter")
