@@ -291,6 +291,7 @@ def test_everything_works_with_scripts_off(chromium: Browser, county: County) ->
         "#evidence", {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4"}
     )
     page.fill("#witness", "沈芷")
+    page.select_option("#signer", "resident")
     eyes.press("main .primary")
     assert "拒绝一切共享" in page.locator(".consents li").first.inner_text()
     eyes.press(page.locator("li.card a.button").first)
@@ -394,7 +395,7 @@ def poison(county: County, text: str) -> None:
     told_by: Any = county.stories
     for name in ("open_resident", "results", "report", "consents", "accesses", "alarms", "verify",
                  "sources", "quarantine", "issues", "quality", "unmapped", "releases",
-                 "explain", "explain_offered", "consent_effects", "withdrawal_effects"):  # fmt: skip
+                 "explain", "explain_offered", "consent_effects", "withdrawal_effects", "labels"):  # fmt: skip
         told = getattr(told_by, name)
 
         async def answer(*args: Any, _told: Any = told) -> Any:
