@@ -40,14 +40,19 @@ def runs(one: Delegation, person: PatientContext, at: int, policy: PolicySet) ->
     )
 
 
-def signs(one: Delegation, person: PatientContext, at: int, policy: PolicySet) -> bool:
-    """Does the right let its holder decide about sharing? A parent decides for a child that surely
-    has no say of its own yet, a court's guardian for their ward; a mandate only lets read."""
-    if not runs(one, person, at, policy):
+def decides(one: Delegation, person: PatientContext, at: int, policy: PolicySet) -> bool:
+    """Does the right let its holder decide about sharing at this instant? A parent decides for a child
+    that surely has no say of its own yet, a court's guardian for their ward; a mandate only lets read."""
+    if not within(at, *life(one, policy)):
         return False
     if one.kind is DelegationKind.GUARDIAN:
         return not perhaps(person, policy.guardian_limited_age, at, policy)
     return one.kind is DelegationKind.COURT
+
+
+def signs(one: Delegation, person: PatientContext, at: int, policy: PolicySet) -> bool:
+    """Does the right run now, and let its holder decide about sharing?"""
+    return runs(one, person, at, policy) and decides(one, person, at, policy)
 
 
 async def may_decide(chart: str, caller: Caller, services: Services) -> bool:

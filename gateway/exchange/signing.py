@@ -16,13 +16,12 @@ from hashlib import sha256
 from typing import Any
 
 from consent import fhir as consent_fhir
-from consent.ages import perhaps, surely
-from consent.delegation import life
-from consent.model import Delegation, DelegationKind, Directive, PatientContext, Provision
+from consent.ages import surely
+from consent.model import Delegation, Directive, PatientContext, Provision
 from consent.policy import PolicySet
-from consent.provisions import within
 from consent.reading import Refusal
 from gateway.exchange import acting, directives, evidence, signatures
+from gateway.exchange.authority import decides
 from gateway.exchange.person import ALL_TIERS, manifests, segment_name
 from gateway.records import facts as facts_
 from gateway.records.entry import unpack_segment
@@ -233,17 +232,7 @@ def _signer(
     ]
     if any(one.right.suspended for one in acts if one.login in {other.login for other in held}):
         return None  # whoever was stopped decides nothing by another paper either
-    return next((one.login for one in held if _decides(one.right, person, signed, policy)), None)
-
-
-def _decides(right: Delegation, person: PatientContext, at: int, policy: PolicySet) -> bool:
-    """A parent decides for a child that surely has no say of its own yet, a court's guardian for
-    their ward; a mandate only lets read."""
-    if not within(at, *life(right, policy)):
-        return False
-    if right.kind is DelegationKind.GUARDIAN:
-        return not perhaps(person, policy.guardian_limited_age, at, policy)
-    return right.kind is DelegationKind.COURT
+    return next((one.login for one in held if decides(one.right, person, signed, policy)), None)
 
 
 # What it is worth

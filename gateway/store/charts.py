@@ -602,14 +602,6 @@ def standing(tx: Tx, ids: Sequence[str]) -> dict[str, RecordRow]:
 INDEX = Statement(
     insert_or_leave(_index).values(**binds(_index)), *(c.name for c in _index.columns)
 )
-SET_LINKING = Statement(
-    update(_index)
-    .where(_index.c.digest == bindparam("digest_"), _index.c.chart == bindparam("chart_"))
-    .values(linking=bindparam("linking_")),
-    "digest_",
-    "chart_",
-    "linking_",
-)
 FIND = Statement(
     select(_index.c.chart, _index.c.linking, _chart.c.organization, _chart.c.person, _chart.c.facts)
     .join(_chart, _chart.c.id == _index.c.chart)

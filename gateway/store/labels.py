@@ -98,7 +98,6 @@ ADD_RUN = Statement(
     insert(_run).values(**binds(_run, "id")).returning(_run.c.id),
     *(c.name for c in _run.columns if c.name != "id"),
 )
-RUN = Statement(select(*_COLUMNS).where(_run.c.id == bindparam("id_")), "id_")
 MOVE_ON = Statement(
     update(_run)
     .where(_run.c.id == bindparam("id_"), _run.c.state == "running")
