@@ -272,7 +272,8 @@ async def _mother(town: County) -> None:
     terms = acting.seal_terms(
         infant, "right", login, "guardian", acting.Terms(start=born, relation="parent"), services
     )
-    account = own.OwnRow(login, mother, "in-person", b"", b"", 1, b"", 0, 0, "clerk", born, 0)
+    hers = acting.seal_identity(login, mother, acting.Identity("", "", stands=True), services)
+    account = own.OwnRow(login, mother, "in-person", hers, b"", 1, b"", 0, 0, "clerk", born, 0)
     right = own.MandateRow(infant, "right", login, "guardian", terms, 0, "clerk", born, 0)
 
     def put(tx: Any) -> None:
