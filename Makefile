@@ -26,8 +26,8 @@ demo: .venv/.runtime ## build the pretend county under var/demo and serve it on 
 check-demo: .venv/.runtime ## walk the whole road through the public doors, in a temporary county
 	$(BIN)/health-gateway demo --check
 
-test: $(STAMP) lint ## everything: style, types, import directions, all tests
-	$(BIN)/python -m pytest
+test: $(STAMP) lint ## everything: style, types, import directions, all tests on two cores
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) ## ruff, mypy --strict, import directions
 	$(BIN)/ruff format --check .
