@@ -15,7 +15,14 @@ from consent.model import Decision, Permit, PermitEmergency, Redact
 from gateway.audit.events import Ruling
 from gateway.exchange.person import Pair, Person, manifests, segment_name
 from gateway.exchange.shelves import head_name
-from gateway.records.entry import Segment, places_of, standing_places, unpack_head, unpack_segment
+from gateway.records.entry import (
+    Nature,
+    Segment,
+    places_of,
+    standing_places,
+    unpack_head,
+    unpack_segment,
+)
 from gateway.records.extract import IDENTIFIER
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -149,9 +156,15 @@ async def withheld(person: Person, services: Services, items: Sequence[Match]) -
             decision = person.decide_all(row.id, nature)
             if decision is None:
                 decision = person.decide(row.id, (nature, segment.entry(place)))
-            if not permits(decision):
+            if not (permits(decision) or _own_mistake(person, nature)):
                 found.add(segment.ids[place])
     return frozenset(found)
+
+
+def _own_mistake(person: Person, nature: Nature) -> bool:
+    """What was never true is shown to nobody, but who sent it keeps what it says of it."""
+    asking = person.request.requester.organization
+    return nature.status == "entered-in-error" and nature.source == asking
 
 
 async def _known_of(person: Person, services: Services, row: rows.HeadRow) -> bool:
@@ -165,7 +178,8 @@ async def _known_of(person: Person, services: Services, row: rows.HeadRow) -> bo
     if key is None:
         return False
     head = unpack_head(key.open(row.head, head_name(row.id, row.version)))
-    return permits(person.decide(row.chart, (head.nature, head.entry)))
+    decision = person.decide(row.chart, (head.nature, head.entry))
+    return permits(decision) or _own_mistake(person, head.nature)
 
 
 async def may_stand_alone(person: Person, services: Services, caller: Caller, match: Match) -> bool:

@@ -63,7 +63,7 @@ async def test_published_data_are_counted_and_read_back_as_sent(town: Town) -> N
 
 async def everything_reads_back(services: Services) -> None:
     """Each version, read by its own source, against the raw message it came from."""
-    checked = 0
+    checked = copies = 0
     for one in await public_table.stored(services):
         source, raw, mapped = await public_table.sent(services, one.inbox)
         was = mapped[one.id]
@@ -74,6 +74,11 @@ async def everything_reads_back(services: Services) -> None:
             text = await public_table.kept(services, one, was.type)
         else:
             text = await public_table.shown(services, source, one, was.type)
+            if b'"SUBSETTED"' in text and b'"SUBSETTED"' not in was.text():
+                # It names a record that stands in another patient's folder: that is left out
+                # of the answer, which says so; what is kept is what was sent.
+                copies += 1
+                text = await public_table.kept(services, one, was.type)
         ours, bare = cut_meta(text)
         assert ours == merge.with_meta(b"", b"", was.kept_meta, *meta_of(services, one))
         if was.mode == "patch" and one.version > 1:
@@ -85,7 +90,7 @@ async def everything_reads_back(services: Services) -> None:
         if FOLDERS[source] == "fhir":
             assert received(bare, was.edits) == as_sent(raw, was)
         checked += 1
-    assert checked == 1049
+    assert (checked, copies) == (1049, 21)
 
 
 def meta_of(services: Services, one: Stored) -> tuple[str, str]:

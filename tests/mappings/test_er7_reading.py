@@ -84,7 +84,7 @@ def test_a_message_without_patient_stops() -> None:
 
 
 def test_a_kind_without_map_is_said_in_chinese() -> None:
-    reading = read(MSH.replace("ORU^R01", "SIU^S12"), PID)
+    reading = read(MSH.replace("ORU^R01", "BAR^P01"), PID)
     (message,) = reading.messages
     assert message.control_id == "L1"
     assert message.resources == ()
