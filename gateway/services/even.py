@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 
 
 def rest(spent: float, step: float) -> float:
@@ -18,10 +19,16 @@ def rest(spent: float, step: float) -> float:
 
 
 def now() -> float:
-    """The clock that `even` counts from, in seconds."""
-    return asyncio.get_running_loop().time()
+    """The clock that `even` counts from, in seconds. Not the event loop's: that stands still while
+    the loop is busy, and what was looked up in between would show after all."""
+    return time.perf_counter()
 
 
 async def even(began: float, step_ms: int) -> None:
-    """Wait until a whole number of steps has passed since `began`, which is a `now()`."""
-    await asyncio.sleep(rest(now() - began, step_ms / 1000))
+    """Wait until a whole number of steps has passed since `began`, which is a `now()`.
+
+    Timers are coarse (a millisecond); the last of it is waited in turns of the loop.
+    """
+    end = now() + rest(now() - began, step_ms / 1000)
+    while (left := end - now()) > 0:  # noqa: ASYNC110 - nothing happens that could be waited for
+        await asyncio.sleep(left - 0.001 if left > 0.002 else 0)
