@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+SCRIPTS := gateway/portal/scripts
 DECISION := consent/decide.py,consent/provisions.py,consent/delegation.py,consent/ages.py,consent/horizon.py
 
 help: ## what there is
@@ -18,15 +19,20 @@ $(STAMP): .venv/.runtime requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-install: .venv/.runtime ## the virtual environment with what running needs
+# What browsers may run: the portal works without it, so a machine without npm does too.
+$(SCRIPTS)/node_modules/.installed: $(SCRIPTS)/package-lock.json
+	@if command -v npm >/dev/null; then cd $(SCRIPTS) && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.installed; \
+	else echo "npm is not there: the portal will do without scripts"; fi
 
-demo: .venv/.runtime ## build the pretend county under var/demo and serve it on http://127.0.0.1:8080
+install: .venv/.runtime $(SCRIPTS)/node_modules/.installed ## the virtual environment and scripts that running needs
+
+demo: install ## build the pretend county under var/demo and serve it on http://127.0.0.1:8080
 	$(BIN)/health-gateway demo
 
-check-demo: .venv/.runtime ## walk the whole road through the public doors, in a temporary county
+check-demo: install ## walk the whole road through the public doors, in a temporary county
 	$(BIN)/health-gateway demo --check
 
-test: $(STAMP) lint ## everything: style, types, import directions, all tests on two cores
+test: $(STAMP) $(SCRIPTS)/node_modules/.installed lint ## everything: style, types, import directions, all tests on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) ## ruff, mypy --strict, import directions
@@ -58,5 +64,6 @@ bench: .venv/.runtime ## measure reads, searches and filing beside the bare ceil
 lock: $(STAMP) ## resolve the dependencies again (names, versions, hashes)
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+	cd $(SCRIPTS) && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
 .PHONY: help install demo check-demo test lint format crash decisions coverage-consent mutants bench lock

@@ -22,7 +22,8 @@ from gateway.demo import story
 from gateway.services import Services, open_services
 from gateway.settings import Settings
 from gateway.store.migrate import Which, migrate
-from gateway.store.tables import Base, keyring_metadata
+from gateway.store.recognition_tables import Base
+from gateway.store.tables import keyring_metadata
 from gateway.vault import KeyFile
 
 T = TypeVar("T")

@@ -38,7 +38,7 @@ from gateway.vault import SealBroken
 
 Language = Literal["zh", "en"]
 
-ROLES = ("clinician", "registrar", "auditor", "privacy", "it", "patient")
+ROLES = ("clinician", "registrar", "auditor", "privacy", "commission", "it", "patient")
 """In the order in which one is taken when a person with several names none."""
 
 _ALONE = {"auditor", "privacy", "patient"}

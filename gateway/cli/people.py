@@ -78,7 +78,7 @@ def add_user(
     login: str,
     name: Annotated[str, typer.Option(prompt=True)],
     organization: Annotated[str, typer.Option(prompt=True)],
-    roles: Annotated[str, typer.Option(help="clinician registrar auditor privacy it")],
+    roles: Annotated[str, typer.Option(help="clinician registrar auditor privacy commission it")],
     licence: Annotated[str, typer.Option(help="a doctor's licence number")] = "",
     password_file: Annotated[
         Path | None,

@@ -25,7 +25,7 @@ from gateway.identity.systems import RESIDENT_ID
 
 PASSWORD = "yunxi-demo-2026"  # noqa: S105  # printed on the sign-in page of the pretend county
 FormKind = Literal["broad", "refusal", "withdrawal", "psychiatry"]
-Role = Literal["clinician", "registrar", "auditor", "it", "privacy", "patient"]
+Role = Literal["clinician", "registrar", "auditor", "it", "privacy", "commission", "patient"]
 Answer = Literal["everything", "without the restricted", "refused"]
 
 
@@ -128,6 +128,8 @@ ACCOUNTS = (
     Account("it-second", "冯守田", "people", "it"),  # a map needs a second person's word
     Account("privacy-tcm", "何慎言", "tcm", "privacy"),
     Account("privacy-county", "郭知止", "county", "privacy"),  # so does "not justified"
+    Account("commission", "许望川", "county", "commission"),
+    Account("commission-second", "沈知微", "county", "commission"),  # a catalogue needs two
 )
 RESIDENT = Account("resident-wu", "吴珇", "county", "patient")  # opened at the desk: see own.py
 PUSH = "system/*.c"

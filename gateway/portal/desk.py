@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
 
 from gateway.auth.people import cookie_of, same_origin, set_cookie
 from gateway.errors import Kind, Problem
@@ -37,6 +38,7 @@ HOMES = {
     "auditor": "/audit",
     "it": "/sources",
     "privacy": "/privacy",
+    "commission": "/county",
     "patient": "/mine",
 }
 
@@ -206,6 +208,13 @@ class Desk:
 
 Page = Callable[[Desk], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Adder(Protocol):
+    """Makes the route of a page; see `at` for `role`. Only a POST takes an `upload`."""
+
+    def __call__(self, path: str, page: Page, role: str | None = "", upload: bool = False) -> Route:
+        """The route."""
 
 
 def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) -> Endpoint:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -23,16 +25,19 @@ from gateway.portal import (
     registrar,
     second_factor,
 )
-from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Desk, Endpoint, Page, Portal, at
+from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Adder, Desk, Endpoint, Page, Portal, at
 from gateway.portal.headers import SecurityHeaders
 from gateway.portal.stories import People, Stories, Surroundings
+
+AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = ()
+"""Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 
 
 def routes(services: Surroundings, stories: Stories, people: People) -> list[BaseRoute]:
     """All of /portal, with its security headers; nothing outside of it is touched."""
     portal = Portal(services, stories, people)
 
-    def get(path: str, page: Page, role: str | None = "") -> Route:
+    def get(path: str, page: Page, role: str | None = "", upload: bool = False) -> Route:
         return Route(path, at(portal, page, role), methods=["GET"])
 
     def post(path: str, page: Page, role: str | None = "", upload: bool = False) -> Route:
@@ -135,6 +140,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/privacy/policy/decide", policies.decide, "privacy"),
         get("/alarms", auditor.alarms, "it"),
         post("/alarms", auditor.settle, "it"),
+        *(page for area in AREAS for page in area(get, post)),
         Route("/{path:path}", at(portal, nowhere, None), methods=["GET", "POST"]),
     ]
     return [Mount(ROOT, routes=pages, middleware=[Middleware(SecurityHeaders)])]

@@ -27,6 +27,7 @@ ROLES = {
     "auditor": N_("审计员"),
     "it": N_("信息科"),
     "privacy": N_("隐私保护员"),
+    "commission": N_("卫健局"),
     "patient": N_("居民"),
     "system": N_("系统"),
 }

@@ -15,7 +15,7 @@ class Caller:
 
     client: str
     organization: str
-    role: str = ""  # clinician | registrar | auditor | privacy | it | patient | system
+    role: str = ""  # clinician | registrar | auditor | privacy | commission | it | …
     user: str = ""
     name: str = ""
     purpose: str = ""

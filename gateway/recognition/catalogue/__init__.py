@@ -7,6 +7,7 @@ items.csv         what is on the list; `;` separates several values in a cell
 scopes.csv        where marks count, and which scope lies within which
 members.csv       which organisation lies in which scope, from when to when
 entitlements.csv  which organisation's results in which item or group count in which scope
+panels.csv        which items an order code means
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+LOINC = "http://loinc.org"
 SHIPPED = Path(__file__).parent
 """The starter list: items and scopes. Members and entitlements belong to the county."""
 
@@ -33,12 +35,37 @@ class Span(msgspec.Struct, frozen=True):
         return self.start <= at < self.end
 
 
+class Window(msgspec.Struct, frozen=True):
+    """How old a result may be for one kind of visit; 0 days is never.
+
+    `patient_class` is OP, IP, EM or empty for any; `department` is a word that the receiving
+    department's name contains, or empty for any. `clock` says where the age starts: "collection"
+    (laboratory) or "acquisition" (images). The most specific window counts.
+    """
+
+    days: int
+    patient_class: str = ""
+    department: str = ""
+    clock: str = "collection"
+
+
+class Price(msgspec.Struct, frozen=True):
+    """What the item costs at a level of hospital ("" is any), CNY as decimal text."""
+
+    amount: str
+    level: str = ""
+
+
 class Item(msgspec.Struct, frozen=True):
     """One row of the list. Empty tuples mean: not restricted.
 
     `methods` and `body_parts` are words, one of which a stated method or body part must contain.
-    `op_days` and `ip_days` are the windows for outpatients and inpatients; 0 is never.
+    `op_days` and `ip_days` are the windows for outpatients and inpatients; 0 is never; `windows` are
+    exceptions from them by department.
     `comparability`: A may share a row and a line, B a chart in its own series, C never.
+    `platform_only`: comparable only when both were measured on the same platform (tumour markers).
+    `contrast` of an examination: "without", "with", "both", or empty where it does not matter.
+    `quality_facts` are what a reader of the images wants to know (slice thickness, phases).
     """
 
     code: str
@@ -65,6 +92,47 @@ class Item(msgspec.Struct, frozen=True):
     effective: Span
     version: str
     approved_by: str
+    property: str = ""
+    windows: tuple[Window, ...] = ()
+    contrast: str = ""
+    platform_only: bool = False
+    prices: tuple[Price, ...] = ()
+    quality_facts: tuple[str, ...] = ()
+
+    def window(self, patient_class: str, department: str = "") -> Window:
+        """The window for this kind of visit in this department; the most specific row counts."""
+        fitting = [
+            one
+            for one in self.windows
+            if one.patient_class in ("", patient_class)
+            and (not one.department or one.department in department)
+        ]
+        if fitting:
+            return max(fitting, key=lambda one: (len(one.department), bool(one.patient_class)))
+        clock = "collection" if self.kind == "lab" else "acquisition"
+        days = self.op_days if patient_class == "OP" else self.ip_days
+        return Window(days, patient_class, "", clock)
+
+    def price(self, level: str = "") -> str:
+        """The price at a level of hospital as decimal text, "" when the list names none."""
+        found = {one.level: one.amount for one in self.prices}
+        return found.get(level, found.get("", ""))
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """What can be ordered as one thing: codings ("system|code") and the items it consists of.
+
+    `organization` is empty for panels that everybody knows, such as LOINC's; a hospital's own order
+    codes are rows of its own, and then `names` may stand where no code is sent.
+    """
+
+    code: str
+    name_zh: str
+    name_en: str
+    codings: tuple[str, ...]
+    items: tuple[str, ...]
+    organization: str = ""
+    names: tuple[str, ...] = ()
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -113,8 +181,14 @@ class Catalogue:
         members: Iterable[Member],
         entitlements: Iterable[Entitlement],
         version: str,
+        panels: Iterable[Panel] = (),
     ) -> None:
         self.items = tuple(items)
+        self.panels = tuple(panels)
+        self._ordered: dict[tuple[str, str], Panel] = {}
+        for panel in self.panels:
+            for said in (*panel.codings, *panel.names):
+                self._ordered[panel.organization, said] = panel
         self.scopes: Mapping[str, Scope] = {scope.code: scope for scope in scopes}
         self.version = version
         self._by_loinc: dict[str, list[Item]] = {}
@@ -151,6 +225,29 @@ class Catalogue:
             if item.effective.covers(at)
         }
         return tuple(found.values())
+
+    def item(self, code: str, at: int) -> Item | None:
+        """The item of that code as it stands at `at`."""
+        return next(
+            (one for one in self.items if one.code == code and one.effective.covers(at)), None
+        )
+
+    def ordered(
+        self, organization: str, codings: Iterable[tuple[str, str]], name: str, at: int
+    ) -> tuple[Item, ...]:
+        """The items that an order of this organisation means, each once; () when nobody knows.
+
+        `codings` are (system, code) of the order, in its own order of preference: the hospital's own
+        codes count before LOINC panels, and those before LOINC codes of single items.
+        """
+        said = [f"{system}|{code}" for system, code in codings]
+        for whose, words in ((organization, [*said, *([name] if name else [])]), ("", said)):
+            for word in words:
+                panel = self._ordered.get((whose, word))
+                if panel is not None:
+                    items = (self.item(code, at) for code in panel.items)
+                    return tuple(one for one in items if one is not None)
+        return self.items_for((code for system, code in codings if system == LOINC), at)
 
     def around(self, scopes: Iterable[str]) -> frozenset[str]:
         """These scopes and all that contain them; a scope nobody declared contains nothing."""

@@ -15,7 +15,8 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table
 from gateway.settings import Settings
 from gateway.store import migrate as migrations
 from gateway.store.migrate import Which, migrate, pending
-from gateway.store.tables import Base, keyring_metadata
+from gateway.store.recognition_tables import Base
+from gateway.store.tables import keyring_metadata
 
 METADATA: dict[Which, MetaData] = {"records": Base.metadata, "keyring": keyring_metadata}
 

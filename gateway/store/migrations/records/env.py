@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from gateway.store.tables import Base
+from gateway.store.recognition_tables import Base
 
 connection = context.config.attributes["connection"]
 context.configure(

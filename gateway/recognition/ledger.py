@@ -1,0 +1,64 @@
+"""What happened to one question: may this earlier result spare the patient the same test again?
+
+Prompt, view, decision and revocation are events of their own: who says nothing has not declined. All
+figures on recognition come from these events and from nowhere else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Happened(StrEnum):
+    """What an event tells."""
+
+    ELIGIBLE = "eligible"  # an order met a result that may be recognised
+    PROMPT = "prompt"  # and the doctor was told of it
+    VIEW = "view"  # the doctor looked at the result itself
+    DECISION = "decision"
+    REVOCATION = "revocation"
+    REPEATED = "repeated"  # the same item was measured here after all
+    ORDERED = "ordered"  # the order was signed after all
+    UNANSWERED = "unanswered"  # the check took too long, so nothing was said
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One event. `question` is the same for all events on one item of one patient in one visit.
+
+    `patient` and `result` are keyed hashes: the same person and the same result can be recognised as
+    the same, and by nobody without the county's keys. `at` is µs UTC. `choice` is a word of
+    `decisions.Choice`, `reason` a code of `decisions.Declined` or of the hospital's own list. `price`
+    is the receiver's own price of the item in CNY as decimal text, as the catalogue then said it.
+    """
+
+    kind: Happened
+    question: str
+    at: int
+    organization: str  # the receiver
+    issuer: str  # who issued the earlier result
+    item: str  # code of the catalogue
+    patient: str
+    result: str
+    department: str = ""
+    practitioner: str = ""
+    hook: str = ""  # patient-view | order-select | order-sign | portal | launch | soap
+    patient_class: str = "OP"
+    counted: bool = True  # false for emergencies: shown, and left out of the figures
+    choice: str = ""
+    reason: str = ""
+    task: str = ""  # the decision's Task
+    price: str = ""
+    catalogue: str = ""  # version
+    rules: str = ""  # version
+
+
+def encode(event: Event) -> bytes:
+    """Canonical JSON, the same for the same event."""
+    return msgspec.json.encode(event, order="deterministic")
+
+
+def decode(data: bytes) -> Event:
+    """The event again; msgspec.MsgspecError when it is none."""
+    return msgspec.json.decode(data, type=Event)

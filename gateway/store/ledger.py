@@ -1,0 +1,61 @@
+"""Statements on the events of recognition: added once, never changed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.store import recognition_tables as tables
+from gateway.store.statements import Statement
+
+_event = tables.RecognitionEvent.__table__  # type: ignore[attr-defined]
+
+
+class EventRow(NamedTuple):
+    """An event; times are µs UTC."""
+
+    id: str
+    kind: str
+    at: int
+    organization: str
+    question: str
+    sealed: bytes
+
+
+_ROW = tuple(_event.c[name] for name in EventRow._fields)
+
+
+class _AddOnce(Statement):
+    """Adds a row; one that stands under its id stays as it is."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(_add(sqlite), *EventRow._fields)
+
+    def _compile(self, dialect: Any) -> Any:
+        if dialect.name == "postgresql":
+            self._clause = _add(postgresql)
+        return super()._compile(dialect)
+
+
+def _add(engine: Any) -> Any:
+    values: dict[str, Any] = {name: bindparam(name) for name in EventRow._fields}
+    insert = engine.insert(_event).values(**values)
+    return insert.on_conflict_do_nothing(index_elements=["id"])
+
+
+ADD = _AddOnce()
+BETWEEN = Statement(
+    select(*_ROW)
+    .where(_event.c.at >= bindparam("start"), _event.c.at < bindparam("end"))
+    .order_by(_event.c.at, _event.c.id),
+    "start",
+    "end",
+)
+OF_QUESTION = Statement(
+    select(*_ROW).where(_event.c.question == bindparam("question")).order_by(_event.c.at),
+    "question",
+)

@@ -1,0 +1,183 @@
+"""The tables of mutual recognition, statistics and the county's registers; the rest is in `tables`.
+
+Clear columns hold ids, organisations, states and times; what was measured, in whom and why is sealed.
+All times are integer microseconds UTC.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, LargeBinary, Text
+from sqlmodel import Field
+
+from gateway.store.tables import Base as Base
+
+
+class RecognitionEvent(Base, table=True):
+    """One prompt, view, decision or revocation (and what became of it), for the statistics.
+
+    `question` is a keyed hash: the same receiver, patient, item and visit. Everything that could tell
+    who was examined for what is in `sealed`.
+    """
+
+    __tablename__ = "recognition_event"
+    id: str = Field(primary_key=True)
+    kind: str
+    at: int = Field(sa_type=BigInteger)
+    organization: str  # the receiver
+    question: str
+    sealed: bytes = Field(sa_type=LargeBinary)
+    __table_args__ = (
+        Index("recognition_event_at", "at"),
+        Index("recognition_event_question", "question"),
+    )
+
+
+class RecognitionCard(Base, table=True):
+    """A card that was given to a client, so that its feedback can be told from a stranger's."""
+
+    __tablename__ = "recognition_card"
+    id: str = Field(primary_key=True)
+    client: str
+    organization: str
+    at: int = Field(sa_type=BigInteger)
+    ends: int = Field(sa_type=BigInteger, index=True)
+    answered: int = Field(default=0, sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class LaunchTicket(Base, table=True):
+    """One opening of the recognition page from a HIS that cannot speak CDS Hooks; used once."""
+
+    __tablename__ = "launch_ticket"
+    tag: bytes = Field(primary_key=True, sa_type=LargeBinary)  # keyed hash of the ticket
+    organization: str
+    login: str
+    ends: int = Field(sa_type=BigInteger, index=True)
+    spent: int = Field(default=0, sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class DecisionEvidence(Base, table=True):
+    """What a decision on a result rested on: what was shown, versions, rules and times."""
+
+    __tablename__ = "decision_evidence"
+    id: str = Field(primary_key=True)
+    task: str = Field(index=True)
+    chart: str = Field(index=True)
+    target: str = Field(index=True)  # the record decided on
+    version: int
+    organization: str
+    login: str
+    at: int = Field(sa_type=BigInteger)
+    standing: int = 1  # 0 when revoked or decided anew
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class ReliedAlert(Base, table=True):
+    """A result somebody relied on has changed since; shown to them until they have seen it."""
+
+    __tablename__ = "relied_alert"
+    id: int | None = Field(default=None, primary_key=True)
+    evidence: str = Field(index=True)
+    organization: str
+    login: str
+    chart: str
+    target: str
+    version: int  # the version that changed it
+    change: str  # corrected | withdrawn
+    at: int = Field(sa_type=BigInteger)
+    seen: int = Field(default=0, sa_type=BigInteger)
+    __table_args__ = (
+        Index("relied_alert_of", "organization", "login", "seen"),
+        Index("relied_alert_once", "evidence", "version", unique=True),
+    )
+
+
+class WriteBack(Base, table=True):
+    """A message to the hospital whose doctor decided, and whether it has been handed over."""
+
+    __tablename__ = "write_back"
+    id: str = Field(primary_key=True)
+    organization: str
+    chart: str
+    task: str
+    at: int = Field(sa_type=BigInteger)
+    state: str = "waiting"  # waiting | delivered | failed
+    attempts: int = 0
+    due: int = Field(sa_type=BigInteger)
+    error: str = ""  # kind of the last failure, never its text
+    sealed: bytes = Field(sa_type=LargeBinary)
+    __table_args__ = (Index("write_back_due", "state", "due"),)
+
+
+class CatalogueVersion(Base, table=True):
+    """A version of the recognition catalogue, from draft to published."""
+
+    __tablename__ = "catalogue_version"
+    number: int = Field(primary_key=True)
+    hash: str
+    content: bytes = Field(sa_type=LargeBinary)
+    state: str  # draft | approved | published | retired | refused
+    note: str = Field(default="", sa_type=Text)
+    made_by: str
+    made_at: int = Field(sa_type=BigInteger)
+    decided_by: str = ""
+    decided_at: int = Field(default=0, sa_type=BigInteger)
+    since: int = Field(default=0, sa_type=BigInteger)  # in force from
+    signature: bytes = Field(default=b"", sa_type=LargeBinary)
+
+
+class EntitlementEvent(Base, table=True):
+    """A step in the life of an entitlement or membership; nothing is ever changed, only added."""
+
+    __tablename__ = "entitlement_event"
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+    entitlement: str = Field(index=True)
+    organization: str
+    act: str  # granted | suspended | restored | revoked | joined | left
+    content: bytes = Field(sa_type=LargeBinary)
+    reason: str = Field(default="", sa_type=Text)
+    decided_by: str
+    at: int = Field(sa_type=BigInteger)
+    signature: bytes = Field(default=b"", sa_type=LargeBinary)
+
+
+class StatisticsSnapshot(Base, table=True):
+    """The figures of a month as they stood when it was closed."""
+
+    __tablename__ = "statistics_snapshot"
+    id: str = Field(primary_key=True)
+    month: str
+    organization: str  # empty is the county
+    content: bytes = Field(sa_type=LargeBinary)
+    hash: str
+    made_by: str
+    at: int = Field(sa_type=BigInteger)
+    signature: bytes = Field(default=b"", sa_type=LargeBinary)
+    __table_args__ = (Index("statistics_snapshot_month", "month", "organization", unique=True),)
+
+
+class RegisterEntry(Base, table=True):
+    """One version of one line of the county's registers: systems, rights, resources, elements."""
+
+    __tablename__ = "register_entry"
+    kind: str = Field(primary_key=True)  # system | right | resource | element
+    id: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    state: str  # draft | approved | ended
+    content: bytes = Field(sa_type=LargeBinary)
+    made_by: str
+    made_at: int = Field(sa_type=BigInteger)
+    decided_by: str = ""
+    decided_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class ImageProbe(Base, table=True):
+    """Whether the images of a study could be fetched when that was last tried."""
+
+    __tablename__ = "image_probe"
+    study: str = Field(primary_key=True)  # id of the ImagingStudy
+    organization: str
+    state: str  # reachable | unreachable
+    at: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(default=b"", sa_type=LargeBinary)  # quality facts
