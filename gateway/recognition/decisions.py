@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.recognition.eligibility import Judgement
+from gateway.recognition.judgement import Judgement
 
 
 class Choice(StrEnum):

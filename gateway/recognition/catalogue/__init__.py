@@ -240,14 +240,24 @@ class Catalogue:
         `codings` are (system, code) of the order, in its own order of preference: the hospital's own
         codes count before LOINC panels, and those before LOINC codes of single items.
         """
+        codings = tuple(codings)
+        panel = self.panel(organization, codings, name)
+        if panel is not None:
+            items = (self.item(code, at) for code in panel.items)
+            return tuple(one for one in items if one is not None)
+        return self.items_for((code for system, code in codings if system == LOINC), at)
+
+    def panel(
+        self, organization: str, codings: Iterable[tuple[str, str]], name: str
+    ) -> Panel | None:
+        """The panel that `ordered` finds by these codes or this name."""
         said = [f"{system}|{code}" for system, code in codings]
         for whose, words in ((organization, [*said, *([name] if name else [])]), ("", said)):
             for word in words:
                 panel = self._ordered.get((whose, word))
                 if panel is not None:
-                    items = (self.item(code, at) for code in panel.items)
-                    return tuple(one for one in items if one is not None)
-        return self.items_for((code for system, code in codings if system == LOINC), at)
+                    return panel
+        return None
 
     def around(self, scopes: Iterable[str]) -> frozenset[str]:
         """These scopes and all that contain them; a scope nobody declared contains nothing."""
