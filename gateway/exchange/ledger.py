@@ -2,15 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from gateway.recognition.ledger import Event, decode, encode
+from gateway.recognition.ledger import Event, Happened, decode, encode
+from gateway.records.instant import moment
 from gateway.services import Services
+from gateway.services.caller import Caller
 from gateway.store import ledger as rows
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
 
 _TABLE = "recognition_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """How and where something was asked or decided; what a caller does not know stays empty.
+
+    `hook` is a word of `Event.hook`, `order` a reference to the receiver's own ServiceRequest, `card`
+    what a card said, word for word. An empty `patient_class` is that of the receiver's open visit.
+    """
+
+    encounter: str = ""
+    department: str = ""
+    patient_class: str = ""
+    hook: str = "portal"
+    order: str = ""
+    card: str = ""
+
+
+PORTAL = Visit()
+"""At a page of ours; the receiver's open visit tells the rest."""
+
+
+class Asked(NamedTuple):
+    """What a question is about: may this earlier `result` be recognised for this person here?
+
+    `person` is the identity group (`Person.charts[0].person`), `result` the id of the record, `item`
+    a code of the catalogue, `rules` the versions that a judgement names.
+    """
+
+    caller: Caller
+    person: str
+    result: str
+    issuer: str
+    item: str
+    rules: Mapping[str, str]
+    visit: Visit
+
+
+def event(
+    kind: Happened,
+    asked: Asked,
+    at: int,
+    services: Services,
+    *,
+    choice: str = "",
+    reason: str = "",
+    task: str = "",
+) -> Event:
+    """The event of one thing that happened to a question, with today's price of the item here."""
+    caller, visit = asked.caller, asked.visit
+    organization = caller.organization
+    patient = pseudonym("patient", asked.person, services)
+    day = moment(at, services.settings.zone).date().isoformat()
+    item = services.catalogue.item(asked.item, at)
+    level = services.register.get(organization).level
+    return Event(
+        kind=kind,
+        question=question_of(organization, patient, asked.item, visit.encounter or day, services),
+        at=at,
+        organization=organization,
+        issuer=asked.issuer,
+        item=asked.item,
+        patient=patient,
+        result=pseudonym("result", asked.result, services),
+        department=visit.department,
+        practitioner=caller.user,
+        hook=visit.hook,
+        patient_class=visit.patient_class or "OP",
+        counted=visit.patient_class != "EM",
+        choice=choice,
+        reason=reason,
+        task=task,
+        price=item.price(level) if item else "",
+        catalogue=asked.rules.get("catalogue", ""),
+        rules=asked.rules.get("rules", ""),
+    )
 
 
 def pseudonym(about: str, name: str, services: Services) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.exchange.ask import Match, Opened
-from gateway.exchange.issued import Resource, codings, listed, parsed
+from gateway.exchange.issued import Resource, codings, listed, parsed, words
+from gateway.exchange.ledger import Visit
 from gateway.exchange.person import Person
 from gateway.recognition.decisions import Choice
 from gateway.recognition.eligibility import Judgement, PatientClass, Receiver, judge
@@ -60,6 +61,15 @@ def receiver_of(caller: Caller, own: Iterable[Resource]) -> Receiver:
     found = listed(newest.get("class")) if newest else []
     code = str(found[0].get("code", "")) if found else ""
     return Receiver(caller.organization, _CLASSES.get(code, "OP"))
+
+
+def visit_of(caller: Caller, own: Iterable[Resource]) -> Visit:
+    """The newest of `own`, its open encounters, as a place to ask and decide at."""
+    newest = max(own, key=_begin, default=None)
+    if newest is None:
+        return Visit()
+    department = words(newest.get("serviceType"))
+    return Visit(str(newest.get("id", "")), department, receiver_of(caller, [newest]).patient_class)
 
 
 def _begin(encounter: Resource) -> str:
@@ -153,14 +163,15 @@ def decisions(records: Iterable[Opened], services: Services) -> dict[tuple[str, 
     """The standing decision on each (id, version); one that was revoked does not stand."""
     found: dict[tuple[str, str], Decided] = {}
     for opened in records:
-        if opened.type == "Task" and (one := _decided(parsed(opened.text), services)):
+        if opened.type == "Task" and (one := decided_in(parsed(opened.text), services)):
             before = found.get((one.target, one.version))
             if before is None or before.at <= one.at:
                 found[one.target, one.version] = one
     return found
 
 
-def _decided(task: Resource, services: Services) -> Decided | None:
+def decided_in(task: Resource, services: Services) -> Decided | None:
+    """The decision a Task tells of; None for one that was revoked, or that is no decision."""
     focus = listed(task.get("focus"))
     reference = str(focus[0].get("reference", "")) if focus else ""
     _, _, pinned = reference.partition("/")
@@ -191,3 +202,21 @@ def _identified(reference: object) -> str:
         for identifier in listed(one.get("identifier")):
             return str(identifier.get("value", ""))
     return ""
+
+
+class RestedOn(NamedTuple):
+    """What a decision's Task says it rested on; `rules` are versions by name."""
+
+    issuer: str
+    item: str
+    rules: dict[str, str]
+
+
+def rested_on(task: Resource) -> RestedOn:
+    """The inputs of a decision's Task; what it does not say is empty."""
+    said: dict[str, str] = {}
+    for part in listed(task.get("input")):
+        for _, code in codings(part.get("type")):
+            said[code] = str(part.get("valueString") or part.get("valueCode") or "")
+    rules = {name: text for name, text in said.items() if name in {"catalogue", "rules"}}
+    return RestedOn(said.get("issuer", ""), said.get("item", ""), rules)

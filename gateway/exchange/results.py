@@ -6,13 +6,14 @@ here: prompt, view, decision and revocation are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Body, Item, Kind, Outcome, manifest_root
+from gateway.exchange import ledger
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.issued import (
     LOINC_FINDINGS,
@@ -24,6 +25,7 @@ from gateway.exchange.issued import (
     when,
 )
 from gateway.exchange.issued import collected as collected_of
+from gateway.exchange.ledger import Visit
 from gateway.exchange.recognise import (
     Decided,
     Judged,
@@ -31,9 +33,11 @@ from gateway.exchange.recognise import (
     decisions,
     judged,
     receiver_of,
+    visit_of,
 )
 from gateway.exchange.residents import InHand, in_hand, patients_of
-from gateway.recognition.eligibility import Receiver
+from gateway.recognition.eligibility import Judgement, Receiver
+from gateway.recognition.ledger import Happened
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
@@ -126,6 +130,7 @@ class Issued:
     content: str
     versions: tuple[Version, ...]
     seen: Gathering
+    visit: Visit
 
 
 async def results(chart: str, caller: Caller, services: Services) -> Folder | Reason:
@@ -148,7 +153,7 @@ async def results(chart: str, caller: Caller, services: Services) -> Folder | Re
     resident = in_hand(seen, caller, services)
     if resident is None:
         raise nothing()
-    reports = _reports(seen, caller, services)
+    reports = _Pages(seen, caller, services).reports()
     await _note_view(seen, reports, caller, services)
     return Folder(resident, reports, await hospitals(services))
 
@@ -157,7 +162,36 @@ async def report(id: str, caller: Caller, services: Services) -> Issued:
     """One report, or one result that came without; Problem UNKNOWN when absent or hidden."""
     issued = await look_at(id, caller, services)
     await _note_view(issued.seen, (issued.report,), caller, services)
+    await note_looks(issued.seen, issued.report, issued.visit, caller, services)
     return issued
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Reports, or the asked results of them, with what their judgement rests on."""
+
+    reports: tuple[Report, ...]
+    seen: Gathering
+    visit: Visit  # the receiver's own open visit, as far as it is on file
+
+
+async def look_at_each(
+    chart: str, ids: Collection[str], caller: Caller, services: Services
+) -> Looked:
+    """These results or reports of the person of `chart`, as one `read`; what is absent or hidden is
+    simply not among them."""
+    wanted = frozenset(ids)
+    seen = await gather(
+        chart,
+        caller,
+        services,
+        lambda permitted: _of_page(permitted, caller, services, wanted, reports=True),
+        kind=Kind.READ,
+        named=False,
+        amended=AMENDED,
+    )
+    pages = _Pages(seen, caller, services)
+    return Looked(pages.reports(), seen, pages.visit)
 
 
 async def look_at(id: str, caller: Caller, services: Services) -> Issued:
@@ -167,13 +201,14 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         current.chart if current else "",
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, services, id),
+        lambda permitted: _of_page(permitted, caller, services, frozenset({id})),
         kind=Kind.READ,
         named=False,
         amended=AMENDED,
     )
     resident = in_hand(seen, caller, services)
-    found = [one for one in _reports(seen, caller, services) if one.opened.id == id]
+    pages = _Pages(seen, caller, services)
+    found = [one for one in pages.reports() if one.opened.id == id]
     if resident is None or not found:
         raise nothing()
     opened = found[0].opened
@@ -188,7 +223,7 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         if match.pair[1].hex == id
     )
     content = opened.match.pair[1].digest.hex()
-    return Issued(resident, found[0], source, received, content, versions, seen)
+    return Issued(resident, found[0], source, received, content, versions, seen, pages.visit)
 
 
 async def _received(opened: Opened, services: Services) -> tuple[str, int]:
@@ -204,18 +239,26 @@ async def _received(opened: Opened, services: Services) -> tuple[str, int]:
 
 
 def _of_page(
-    permitted: Sequence[Match], caller: Caller, services: Services, id: str | None
+    permitted: Sequence[Match],
+    caller: Caller,
+    services: Services,
+    ids: Collection[str] | None,
+    reports: bool = False,
 ) -> list[Match]:
-    """Patients, results and reports (all, or report `id` and its own), what judging them needs, the
-    caller organisation's open encounters and its decisions; nothing else is opened."""
+    """Patients, results and reports (all, or those of `ids` and their own), what judging them needs,
+    the caller organisation's open encounters and its decisions; nothing else is opened. With
+    `reports` the reports that name those of `ids` come along."""
     by_id = {match.pair[1].id: match for match in permitted}
     main = [m for m in permitted if m.pair[0].type in AMENDED]
-    if id is not None:
-        main = [m for m in main if m.pair[1].hex == id]
+    if ids is not None:
+        named = {bytes.fromhex(id) for id in ids if len(id) == 32}
+        naming = [m for m in main if reports and _names(m, named)]
+        main = [m for m in main if m.pair[1].id in named]
         if not main:
             return []
         linked = {to for m in main for said, to in m.pair[1].links if said == "result"}
-        main += [by_id[one] for one in sorted(linked) if one in by_id]
+        main += [by_id[one] for one in sorted(linked - named) if one in by_id]
+        main += [m for m in naming if m.pair[1].id not in named]
     chosen = {m.pair[1].id: m for m in main}
     about = {to for m in main for said, to in m.pair[1].links if said in {"specimen", "encounter"}}
     chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
@@ -235,9 +278,9 @@ def _of_page(
     return list(chosen.values())
 
 
-def _reports(seen: Gathering, caller: Caller, services: Services) -> tuple[Report, ...]:
-    """Reports with their results, newest first; a result without report stands for itself."""
-    return _Pages(seen, caller, services).reports()
+def _names(match: Match, ids: Collection[bytes]) -> bool:
+    """Is it a report on any of these results?"""
+    return any(said == "result" and to in ids for said, to in match.pair[1].links)
 
 
 class _Pages:
@@ -252,16 +295,15 @@ class _Pages:
         for one in seen.earlier:  # oldest first: the last one standing is the newest of them
             self.before[one.id] = parsed(one.text)
         self.decided = decisions(seen.records, services)
-        self.receiver: Receiver = receiver_of(
-            caller,
-            [
-                self.texts[one.id]
-                for one in seen.records
-                if one.type == "Encounter"
-                and one.match.pair[0].source == caller.organization
-                and one.match.pair[0].status == "in-progress"
-            ],
-        )
+        own = [
+            self.texts[one.id]
+            for one in seen.records
+            if one.type == "Encounter"
+            and one.match.pair[0].source == caller.organization
+            and one.match.pair[0].status == "in-progress"
+        ]
+        self.receiver: Receiver = receiver_of(caller, own)
+        self.visit = visit_of(caller, own)
 
     def reports(self) -> tuple[Report, ...]:
         reported: set[str] = set()
@@ -382,20 +424,52 @@ def _summary(results: Sequence[Result]) -> Judged:
     return best or results[0].judged
 
 
+def _eligible(report: Report) -> list[tuple[Opened, Judgement]]:
+    """What of a report may be recognised here: its results, or an examination as a whole."""
+    things = [(r.opened, r.judged) for r in report.results] or [(report.opened, report.judged)]
+    return [
+        (opened, judged.judgement)
+        for opened, judged in things
+        if judged.state == "eligible" and judged.judgement is not None
+    ]
+
+
+async def note_looks(
+    seen: Gathering, report: Report, visit: Visit, caller: Caller, services: Services
+) -> None:
+    """The doctor looked at these very results: one event for each that may be recognised here."""
+    if caller.purpose in services.policy.patient:
+        return
+    at = services.now()
+    person = seen.person.charts[0].person
+    events = [
+        ledger.event(
+            Happened.VIEW,
+            ledger.Asked(
+                caller,
+                person,
+                opened.id,
+                opened.match.pair[0].source,
+                found.item,
+                found.rules,
+                visit,
+            ),
+            at,
+            services,
+        )
+        for opened, found in _eligible(report)
+    ]
+    if events:
+        await services.db.do(ledger.add, ledger.prepared(events, services))
+
+
 async def _note_view(
     seen: Gathering, reports: Sequence[Report], caller: Caller, services: Services
 ) -> None:
     """One event for the page when it shows what may be recognised here, to who may decide so."""
     if caller.purpose in services.policy.patient:
         return
-    shown = [
-        opened
-        for report in reports
-        for opened, verdict in (
-            [(r.opened, r.judged) for r in report.results] or [(report.opened, report.judged)]
-        )
-        if verdict.state == "eligible"
-    ]
+    shown = [opened for report in reports for opened, _ in _eligible(report)]
     if not shown:
         return
     items = [

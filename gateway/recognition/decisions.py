@@ -6,6 +6,7 @@ The reasons are the coded list of a provincial platform with our own wording. 98
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, tzinfo
 from enum import StrEnum
 
@@ -113,6 +114,18 @@ _REASONS = {
 }
 
 
+class Revoked(StrEnum):
+    """Why a decision does not stand any more."""
+
+    DOCTOR = "revoked"
+    ORDERED = "order-signed"
+
+    @property
+    def zh(self) -> str:
+        """The word in the Task."""
+        return {"revoked": "已撤销", "order-signed": "医嘱仍已签署"}[self.value]
+
+
 class Pin(msgspec.Struct, frozen=True):
     """The very version that was looked at; `content` is the keyed hash of its text, in hex."""
 
@@ -140,6 +153,7 @@ class Decision(msgspec.Struct, frozen=True):
     note: str = ""
     informed: bool = False
     revoked: int | None = None  # µs UTC
+    issuer: str = ""  # who issued the result
 
 
 def fault_of(decision: Decision) -> tuple[str, str] | None:
@@ -225,6 +239,8 @@ def decision_task(decision: Decision, judgement: Judgement, *, base: str, zone: 
         part("content-hash", "结果内容哈希", "String", pin.content),
         part("eligibility", "系统判定", "Code", eligible),
     ]
+    if decision.issuer:
+        inputs.append(part("issuer", "出具机构", "String", decision.issuer))
     if judgement.item:
         inputs.append(part("item", "互认项目", "Code", judgement.item))
     inputs += [
@@ -234,6 +250,31 @@ def decision_task(decision: Decision, judgement: Judgement, *, base: str, zone: 
     task["input"] = inputs
     task["output"] = outputs
     return msgspec.json.encode(task)
+
+
+def revoked_task(
+    task: bytes, at: int, why: Revoked, words: str, practitioner: str, *, base: str, zone: tzinfo
+) -> bytes:
+    """The next version of a decision's Task: cancelled at `at`, by whom and why.
+
+    What it says of the decision stays. Begins with resourceType and id and holds no meta.
+    """
+    said = json.loads(task)
+    said.pop("meta", None)
+    moment = _moment(at, zone)
+    code = {"system": f"{base}/CodeSystem/recognition", "code": why.value, "display": why.zh}
+    system = said["owner"]["identifier"]["system"]
+    by = {"type": "Practitioner", "identifier": {"system": system, "value": practitioner}}
+    note = {"authorReference": by, "time": moment, "text": words or why.zh}
+    found: dict[str, object] = {}
+    for name, value in said.items():
+        found[name] = value
+        if name == "status":
+            found["status"] = "cancelled"
+            found["statusReason"] = {"coding": [code]}
+    found["lastModified"] = moment
+    found["note"] = [*said.get("note", []), note]
+    return msgspec.json.encode(found)
 
 
 def _moment(at: int, zone: tzinfo) -> str:
