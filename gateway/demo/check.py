@@ -30,10 +30,10 @@ from gateway.demo.residents import Resident, resident_number
 from gateway.errors import Kind, Problem
 from gateway.exchange import sources
 from gateway.identity.systems import RESIDENT_ID
-from gateway.recognition.catalogue import SHIPPED
-from gateway.recognition.catalogue.reader import load as load_catalogue
+from gateway.recognition.catalogue import Catalogue
 from gateway.records.instant import moment
 from gateway.services import Services
+from gateway.services.catalogues import Catalogues
 from gateway.store import accounts, clients
 
 SCAN = b"%PDF-1.4\n% a scanned form of the pretend county\n%%EOF\n"
@@ -461,8 +461,8 @@ def switched_off(services: Services, station: str) -> Services:
         case "filing":
             return replace(services, settings=replace(settings, worker=False))
         case "recognition":
-            unentitled = load_catalogue(SHIPPED, zone=settings.zone)
-            return replace(services, catalogue=unentitled)
+            unentitled = _Unentitled(services.catalogues)
+            return replace(services, catalogues=unentitled)  # type: ignore[arg-type]
         case "audit":
             return replace(services, vault=_Without(services.vault, "sign"))  # type: ignore[arg-type]
     return services
@@ -491,6 +491,20 @@ async def sabotage(services: Services, station: str) -> None:
         await services.db.session(accounts.disable, person[station])
     if station == "retrieval":
         await services.db.session(clients.revoke, "tcm-his")
+
+
+class _Unentitled:
+    """The county's catalogues, with nobody in any scope and no laboratory entitled to anything."""
+
+    def __init__(self, part: Catalogues) -> None:
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
+
+    def at(self, moment: int) -> Catalogue:
+        """The list alone."""
+        return self._part.at(moment).with_register((), (), "0")
 
 
 class _Without:

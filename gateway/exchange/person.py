@@ -275,10 +275,13 @@ async def on_record(chart: str, services: Services, about: str) -> Person:
 async def _grounds(
     chart: str, organization: str, services: Services
 ) -> tuple[rows.Grounds, PolicySet]:
-    """What is on file about a person, and the policy that was in force when it was read."""
+    """What is on file about a person, and the policy that was in force when it was read.
+
+    The recognition catalogue of this process is the one in force then, too."""
     if not chart:
         return rows.Grounds((), (), ()), services.policy
     known = await rows.grounds(services.db, chart, organization)
+    await services.catalogues.follow(known.catalogue, known.register)
     return known, await services.policies.of(known.policy)
 
 

@@ -62,8 +62,9 @@ class Worker:
         await self._every(POLICY_EVERY, self.look_at_policy)
 
     async def look_at_policy(self) -> int:
-        """Take up the policy in force; never more to do."""
+        """Take up the policy and the catalogue in force; never more to do."""
         await self._services.policies.current()
+        await self._services.catalogues.current()
         return 0
 
     async def _every(self, pause: float, work: Callable[[], Awaitable[int]]) -> None:

@@ -12,6 +12,7 @@ from consent.labels import Labeller
 from consent.policy import PolicySet
 from gateway.recognition.catalogue import SHIPPED, Catalogue
 from gateway.recognition.catalogue.reader import load as load_catalogue
+from gateway.services.catalogues import Catalogues
 from gateway.services.labels import open_labels, rules_version
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
@@ -45,7 +46,7 @@ class Services:
     policies: Policies
     register: Register
     maps: Maps
-    catalogue: Catalogue
+    catalogues: Catalogues
     messenger: Messenger
     labels: Labeller
     now: Callable[[], int] = wall_clock
@@ -55,6 +56,11 @@ class Services:
     def policy(self) -> PolicySet:
         """The county's policy that is in force, as this process last read it; see `policies`."""
         return self.policies.policy
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The recognition catalogue in force now, as this process last read it; see `catalogues`."""
+        return self.catalogues.at(self.now())
 
     @property
     def rules(self) -> str:
@@ -77,10 +83,17 @@ class Services:
         await self.keyring.close()
 
 
+def founding_catalogue(settings: Settings) -> Catalogue:
+    """What a county begins with: the shipped list and its own files. CatalogueFault as `load`."""
+    own = [] if settings.catalogue == Path() else [settings.catalogue]
+    return load_catalogue(SHIPPED, *own, zone=settings.zone)
+
+
 async def open_services(settings: Settings, *, policy: bool = True) -> Services:
     """Open everything the settings name; raises before anything is served if a part is unsafe.
 
-    Without `policy` the county's policy is not read: for the commands that put it right.
+    Without `policy` neither the county's policy nor its catalogue is read: for the commands that put
+    them right.
     """
     labels = open_labels(settings)
     db, keyring = open_store(settings.database_url), open_store(settings.keyring_url)
@@ -93,11 +106,13 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
         vault = await Vault.open(wrapped_keys, root, settings.county)
         log = AccessLog(db, vault, settings.node, wall_clock)
         policies = Policies(db, wrapped_keys, vault, settings.timezone)
+        catalogues = Catalogues(db, wrapped_keys, vault, settings.zone)
         if policy:
             await policies.open(settings.policy, log)
             unknown = sorted(labels.sensitivities - policies.policy.known_labels)
             if unknown:
                 raise SettingsFault(f"labels: the policy does not know {', '.join(unknown)}")
+            await catalogues.open(lambda: founding_catalogue(settings), log)
     except BaseException:
         await db.close()
         await keyring.close()
@@ -117,10 +132,7 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
             load_register(settings.county_file) if settings.county_file != Path() else Register({})
         ),
         maps=Maps(sites, settings.canonical, db, wall_clock),
-        catalogue=load_catalogue(
-            *([SHIPPED] if settings.catalogue == Path() else [SHIPPED, settings.catalogue]),
-            zone=settings.zone,
-        ),
+        catalogues=catalogues,
         messenger=open_messenger(settings),
         labels=labels,
     )

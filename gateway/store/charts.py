@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import Insert
 
-from gateway.store import tables
+from gateway.store import stamp, tables
 from gateway.store.engine import Store, Tx
 from gateway.store.statements import Statement, any_of, exclusive
 
@@ -91,12 +91,15 @@ _policy_in_force = select(func.coalesce(func.max(_policy.c.number), 0)).where(
 
 class Grounds(NamedTuple):
     """A person's charts, active directives (chart, id, sealed) and relationships with the asking
-    organisation (chart, id, kind, sealed), and the policy version that was in force then."""
+    organisation (chart, id, kind, sealed), the policy version that was in force then, and the newest
+    version of the recognition catalogue and event of its register."""
 
     charts: tuple[ChartRow, ...]
     directives: tuple[tuple[str, str, bytes], ...]
     relationships: tuple[tuple[str, str, str, bytes], ...]
     policy: int = 0
+    catalogue: int = 0
+    register: int = 0
 
 
 def _same_person() -> Any:
@@ -158,8 +161,8 @@ GROUNDS = Statement(
             literal_column("''"),
             literal_column("''"),
             _policy_in_force.scalar_subquery(),
-            literal_column("0"),
-            literal_column("0"),
+            stamp.published(),
+            stamp.newest_event(),
             null(),
             null(),
             literal_column("''"),
@@ -173,7 +176,8 @@ GROUNDS = Statement(
 
 async def grounds(store: Store, chart: str, organization: str) -> Grounds:
     """What is on file about the person of `chart`; no charts when it is unknown."""
-    charts, directives, relationships, policy = [], [], [], 0
+    charts, directives, relationships = [], [], []
+    versions = (0, 0, 0)
     for kind, one, two, three, four, five, six, blob, sum, *seven in await store.read(
         GROUNDS, chart, organization
     ):
@@ -182,11 +186,13 @@ async def grounds(store: Store, chart: str, organization: str) -> Grounds:
         elif kind == 1:
             directives.append((one, two, blob))
         elif kind == 3:
-            policy = four
+            versions = (four, five, six)
         else:
             relationships.append((one, two, three, blob))
     charts.sort()
-    return Grounds(tuple(charts), tuple(sorted(directives)), tuple(sorted(relationships)), policy)
+    return Grounds(
+        tuple(charts), tuple(sorted(directives)), tuple(sorted(relationships)), *versions
+    )
 
 
 _held_epochs = (

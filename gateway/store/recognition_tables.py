@@ -111,20 +111,23 @@ class WriteBack(Base, table=True):
 
 
 class CatalogueVersion(Base, table=True):
-    """A version of the recognition catalogue, from draft to published."""
+    """A version of the recognition catalogue, from draft to published; published ones are signed."""
 
     __tablename__ = "catalogue_version"
     number: int = Field(primary_key=True)
-    hash: str
-    content: bytes = Field(sa_type=LargeBinary)
-    state: str  # draft | approved | published | retired | refused
+    hash: str  # SHA-256 of the content
+    state: str  # draft | approved | published | refused
+    base: int = 0  # the version it was made from
     note: str = Field(default="", sa_type=Text)
     made_by: str
+    organization: str = ""
     made_at: int = Field(sa_type=BigInteger)
     decided_by: str = ""
     decided_at: int = Field(default=0, sa_type=BigInteger)
+    reason: str = Field(default="", sa_type=Text)
     since: int = Field(default=0, sa_type=BigInteger)  # in force from
     signature: bytes = Field(default=b"", sa_type=LargeBinary)
+    content: bytes = Field(sa_type=LargeBinary)  # last: a state is read without it
 
 
 class EntitlementEvent(Base, table=True):

@@ -1,17 +1,22 @@
 """The recognition catalogue: items, scopes, who belongs where, and which laboratory may for what.
 
-Reviewed CSV files, read once and never changed afterwards. A catalogue's version is the hash of its
-files, so a judgement made under it can be repeated years later from the same files.
+A version (items, scopes, panels, orders, windows, prices) is called by the hash of its content; who
+belongs where and whose results count is a register, and its state is the number of its newest event.
+Both together repeat a judgement years later. A county is founded with reviewed CSV files:
 
 items.csv         what is on the list; `;` separates several values in a cell
 scopes.csv        where marks count, and which scope lies within which
+panels.csv        what everybody knows as one order, such as LOINC's panels
+orders.csv        what a hospital's own order codes and names mean
+windows.csv       exceptions from an item's validity, by kind of visit and department
+prices.csv        what an item costs at a level of hospital
 members.csv       which organisation lies in which scope, from when to when
 entitlements.csv  which organisation's results in which item or group count in which scope
-panels.csv        which items an order code means
 """
 
 from __future__ import annotations
 
+import builtins
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -20,6 +25,8 @@ from pathlib import Path
 import msgspec
 
 LOINC = "http://loinc.org"
+FOREVER = 2**62
+"""The end of what has no end, µs."""
 SHIPPED = Path(__file__).parent
 """The starter list: items and scopes. Members and entitlements belong to the county."""
 
@@ -99,6 +106,11 @@ class Item(msgspec.Struct, frozen=True):
     prices: tuple[Price, ...] = ()
     quality_facts: tuple[str, ...] = ()
 
+    @builtins.property  # `property` is LOINC's here: what kind of quantity is measured
+    def active(self) -> bool:
+        """Whether it may be recognised at all: an uncertain code (Q) waits until it is confirmed."""
+        return self.confidence != "Q"
+
     def window(self, patient_class: str, department: str = "") -> Window:
         """The window for this kind of visit in this department; the most specific row counts."""
         fitting = [
@@ -152,6 +164,7 @@ class Member(msgspec.Struct, frozen=True):
     organization: str
     scope: str
     valid: Span
+    number: int = 0  # the event of the register that says so
 
 
 class Entitlement(msgspec.Struct, frozen=True):
@@ -166,13 +179,21 @@ class Entitlement(msgspec.Struct, frozen=True):
     basis: str
     evidence: str
 
+    decided_by: str = ""
+    decided_at: int = 0  # µs
+    number: int = 0  # the event of the register that granted it
+
     def concerns(self, item: Item) -> bool:
         """Is it about this item?"""
         return self.item == item.code or (bool(self.group) and self.group in item.groups)
 
 
 class Catalogue:
-    """Everything the rules of recognition are read from. Immutable; safe to share."""
+    """Everything the rules of recognition are read from. Immutable; safe to share.
+
+    `version` names items, scopes and panels by their content, `register` the state of memberships
+    and entitlements by its newest event. Items whose code is uncertain are in `items` only.
+    """
 
     def __init__(
         self,
@@ -182,6 +203,7 @@ class Catalogue:
         entitlements: Iterable[Entitlement],
         version: str,
         panels: Iterable[Panel] = (),
+        register: str = "",
     ) -> None:
         self.items = tuple(items)
         self.panels = tuple(panels)
@@ -191,16 +213,21 @@ class Catalogue:
                 self._ordered[panel.organization, said] = panel
         self.scopes: Mapping[str, Scope] = {scope.code: scope for scope in scopes}
         self.version = version
+        self.register = register
         self._by_loinc: dict[str, list[Item]] = {}
-        for item in self.items:
+        self._by_code: dict[str, list[Item]] = {}
+        for item in filter(lambda one: one.active, self.items):
+            self._by_code.setdefault(item.code, []).append(item)
             for code in item.loinc:
                 self._by_loinc.setdefault(code, []).append(item)
         self._around = {code: self._closure(code) for code in self.scopes}
+        self.members = tuple(members)
+        self.entitled = tuple(entitlements)
         self._members: dict[str, list[Member]] = {}
-        for member in members:
+        for member in self.members:
             self._members.setdefault(member.organization, []).append(member)
         self._entitled: dict[str, list[Entitlement]] = {}
-        for entitlement in entitlements:
+        for entitlement in self.entitled:
             self._entitled.setdefault(entitlement.organization, []).append(entitlement)
         self._marks = {
             plain_mark(mark): scope.code for scope in self.scopes.values() for mark in scope.marks
@@ -227,10 +254,8 @@ class Catalogue:
         return tuple(found.values())
 
     def item(self, code: str, at: int) -> Item | None:
-        """The item of that code as it stands at `at`."""
-        return next(
-            (one for one in self.items if one.code == code and one.effective.covers(at)), None
-        )
+        """The item of that code as it stands at `at`; None when it is not in force."""
+        return next((one for one in self._by_code.get(code, ()) if one.effective.covers(at)), None)
 
     def ordered(
         self, organization: str, codings: Iterable[tuple[str, str]], name: str, at: int
@@ -258,6 +283,15 @@ class Catalogue:
                 if panel is not None:
                     return panel
         return None
+
+    def with_register(
+        self, members: Iterable[Member], entitlements: Iterable[Entitlement], register: str
+    ) -> Catalogue:
+        """The same version with this state of the register."""
+        return Catalogue(
+            self.items, self.scopes.values(), members, entitlements, self.version, self.panels,
+            register,
+        )  # fmt: skip
 
     def around(self, scopes: Iterable[str]) -> frozenset[str]:
         """These scopes and all that contain them; a scope nobody declared contains nothing."""

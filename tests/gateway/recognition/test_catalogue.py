@@ -31,7 +31,8 @@ def faults(folder: Path) -> list[tuple[str, int, str]]:
     with pytest.raises(CatalogueFault) as raised:
         load(folder, zone=ZONE)
     assert str(raised.value)
-    return [tuple(fault) for fault in raised.value.faults]
+    assert all(fault.words and fault.zh for fault in raised.value.faults)
+    return [fault[:3] for fault in raised.value.faults]
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -87,6 +88,19 @@ def test_printed_marks_are_read(raw, scope):
     assert plain_mark(plain_mark(raw)) == plain_mark(raw)
 
 
+def test_a_code_that_is_uncertain_waits_and_one_that_was_half_checked_does_not(folder: Path):
+    """B says that property and specimen come from general knowledge: the county decides to rely on
+    it. Only Q, "look it up before anybody relies on it", keeps an item out."""
+    text = (folder / "items.csv").read_text(encoding="utf-8")
+    for mark, known in (("B", True), ("Q", False)):
+        (folder / "items.csv").write_text(text.replace("常规化学,A,", f"常规化学,{mark},", 1), "utf-8")
+        catalogue = load(folder, zone=ZONE)
+        item = next(one for one in catalogue.items if one.code == "HR-L-0001")
+        assert item.active is known
+        assert bool(catalogue.items_for(["1742-6"], AT)) is known
+        assert (catalogue.item("HR-L-0001", AT) is not None) is known
+
+
 def test_an_item_may_follow_its_own_older_version(folder: Path):
     text = (folder / "items.csv").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if line.startswith("HR-L-0001"))
@@ -112,12 +126,11 @@ WRONG = [
     ("items.csv", "HR-L-0031,钾", "HR-L-0001,钾", 18, "twice"),
     ("items.csv", "1742-6", "1742-7", 2, "check digit"),
     ("items.csv", "code,name_zh", "code,nickname,name_zh", 1, "unknown"),
-    ("items.csv", ",approved_by\n", "\n", 1, "missing"),
+    ("items.csv", ",approved_by", ",approved", 1, "missing"),
     ("items.csv", "1920-8", "1742-6", 3, "another item"),
     ("items.csv", "HR-L-0002", "HR-L-0001", 3, "twice"),
     ("items.csv", ",7,3,lab", ",seven,3,lab", 2, "op_days"),
     ("items.csv", ",7,3,lab", ",-7,3,lab", 2, "op_days"),
-    ("items.csv", "常规化学,A,", "常规化学,B,", 2, "not verified"),
     ("items.csv", "U/L,serum;plasma", "U/L,", 2, "specimens"),
     ("items.csv", "U/L,serum;plasma", ",serum;plasma", 2, "unit"),
     ("items.csv", ",CT,CHEST;胸;肺;THORAX", ",CT,", 16, "body part"),
