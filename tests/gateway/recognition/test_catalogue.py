@@ -93,7 +93,9 @@ def test_a_code_that_is_uncertain_waits_and_one_that_was_half_checked_does_not(f
     it. Only Q, "look it up before anybody relies on it", keeps an item out."""
     text = (folder / "items.csv").read_text(encoding="utf-8")
     for mark, known in (("B", True), ("Q", False)):
-        (folder / "items.csv").write_text(text.replace("常规化学,A,", f"常规化学,{mark},", 1), "utf-8")
+        (folder / "items.csv").write_text(
+            text.replace("常规化学,A,", f"常规化学,{mark},", 1), "utf-8"
+        )
         catalogue = load(folder, zone=ZONE)
         item = next(one for one in catalogue.items if one.code == "HR-L-0001")
         assert item.active is known
