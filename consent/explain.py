@@ -31,6 +31,10 @@ _REASONS: dict[Reason, tuple[str, str]] = {
         "没有有效的诊疗关系",
         "there is no live treatment relationship",
     ),
+    Reason.NO_RIGHT: (
+        "县使用权矩阵未授予该机构或系统使用此类数据",
+        "the county's matrix of rights gives no use of this class of data",
+    ),
     Reason.DIRECTORY: ("目录信息，不涉及患者", "directory data, not about a patient"),
     Reason.NO_SUBJECT: ("看不出记录属于哪位患者", "the record names no patient"),
     Reason.UNKNOWN_SUBJECT: (

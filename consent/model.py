@@ -321,6 +321,7 @@ class Reason(StrEnum):
     SEALED_NAMED_ONLY = "sealed-named-only"
     BREAK_GLASS_DEFAULT = "break-glass-over-default"
     BREAK_GLASS_DIRECTIVE = "break-glass-over-directive"
+    NO_RIGHT = "no-right"  # never given here: whoever asks is outside the county's matrix of rights
 
 
 class Obligation(StrEnum):

@@ -87,6 +87,8 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of an event
     REFUSED = "refused"
     CONFIG = "config"
+    REGISTER = "register"
+    REGISTER_EXPORT = "register-export"
     ROLE = "role"
     CLIENT = "client"
     KEY = "key"
@@ -151,6 +153,8 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.TOKEN: _dicom("110114", "110122"),
     Kind.REFUSED: _dicom("110113", "110132"),
     Kind.CONFIG: _SECURITY,
+    Kind.REGISTER: _SECURITY,
+    Kind.REGISTER_EXPORT: _dicom("110106", "110106"),
     Kind.ROLE: _dicom("110113", "110136", "U"),
     Kind.CLIENT: _SECURITY,
     Kind.KEY: _SECURITY,

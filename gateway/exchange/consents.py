@@ -22,7 +22,7 @@ from gateway.errors import Complaint, Kind, Problem
 from gateway.exchange import directives, evidence, signing
 from gateway.exchange.ask import nothing, settled
 from gateway.exchange.authority import RESIDENTS, may_decide
-from gateway.exchange.patients import charts_of
+from gateway.exchange.patients import matched
 from gateway.exchange.person import ALL_TIERS, head_name, manifests
 from gateway.exchange.shelves import add_segment
 from gateway.records import merge
@@ -119,7 +119,7 @@ async def _with_patient(text: bytes, caller: Caller, services: Services) -> byte
         system, value = place.string("identifier", "system"), place.string("identifier", "value")
         if system is None or value is None:
             continue
-        charts = await charts_of(system, value, services)
+        charts = await matched(system, value, caller, services)
         at = services.now()
         body = Body(
             request=f"consent.{at}", human=caller.name, role=caller.role, returned=len(charts)

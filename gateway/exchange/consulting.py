@@ -23,8 +23,8 @@ from gateway.audit.events import Body, Kind, Outcome, Restricted, Ruling
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange.ask import settled
-from gateway.exchange.patients import charts_of
-from gateway.exchange.person import Person, meet
+from gateway.exchange.patients import matched
+from gateway.exchange.person import WITHOUT_RIGHT, Person, meet
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Leaf
@@ -84,7 +84,7 @@ async def _consult(
     ignored: Sequence[str],
 ) -> Answer:
     at = services.now()
-    chart = await _chart(subject, services)
+    chart = await _chart(subject, caller, services)
     person = await meet(chart, caller, services, at, action="read", named=True)
     decisions = [_decided(person, matter, services) for matter in matters]
     refused = [one for one in decisions if not isinstance(one, Permit | PermitEmergency)]
@@ -96,12 +96,13 @@ async def _consult(
     return Answer(True, tuple(dict.fromkeys(owed)), min(ends, default=None), leaf)
 
 
-async def _chart(subject: Subject, services: Services) -> str:
+async def _chart(subject: Subject, caller: Caller, services: Services) -> str:
     """The one person's chart; empty for nobody, and for numbers of several."""
     if subject.chart:
         return subject.chart
     found = {
-        tuple(await charts_of(system, value, services)) for system, value in subject.identifiers
+        tuple(await matched(system, value, caller, services))
+        for system, value in subject.identifiers
     }
     if len(found) != 1:
         return ""
@@ -115,6 +116,8 @@ def _decided(person: Person, matter: Matter, services: Services) -> Decision:
         return person.gate
     if person.rule is None:
         return DenyHide(Reason.UNKNOWN_SUBJECT)
+    if person.entitled is not None and not person.entitled.sees(matter.type):
+        return WITHOUT_RIGHT
     kind = FacetClass(
         type=matter.type,
         source=matter.source,

@@ -21,7 +21,7 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import casework
 from gateway.exchange.grants import held, nobody, place
-from gateway.exchange.patients import charts_of, stranger
+from gateway.exchange.patients import matched, stranger
 from gateway.exchange.person import relationships_of, request_of
 from gateway.services import Services, even
 from gateway.services.caller import Caller
@@ -113,7 +113,7 @@ async def by_number(
     A number that several persons carry is answered like one that nobody does: showing one of them
     would be a guess.
     """
-    found = await charts_of(system, value, services)
+    found = await matched(system, value, caller, services)
     chart = found[0] if len(found) == 1 else stranger(system, value, services)
     return await break_glass(chart, asked, caller, services, approver)
 

@@ -18,7 +18,7 @@ import msgspec
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import labelling, relations, snapshots, unmapped_queue
+from gateway.exchange import labelling, relations, rights, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.filing_person import Again, join, write_person
 from gateway.exchange.kept import opened
@@ -80,6 +80,7 @@ async def file_message(id: str, services: Services) -> Settled | None:
     release = await services.maps.in_force(source.map)
     text = await opened(raw, services)
     read = await read_raw(text, id, raw.day, source.organization, release, services)
+    read = await within_rights(read, source, services)
     end = await ending(raw, source, release.map.release, read, services)
     return await with_neighbours(read.plans, services, _file, read.plans, end, services)
 
@@ -126,6 +127,15 @@ async def read_raw(
                 plans.append(plan)
     unmapped = tuple(one for message in reading.messages for one in message.unmapped)
     return Read(reading, plans, tuple(issues), unmapped)
+
+
+async def within_rights(read: Read, source: inbox.SourceRow, services: Services) -> Read:
+    """The same while the source has the right to store every class of it here; else nothing of it."""
+    said = {
+        (one.mapped.type, one.nature.categories) for plan in read.plans for one in plan.resources
+    }
+    lacking = await rights.storable(source, said, services)
+    return read._replace(plans=[], issues=(*read.issues, *lacking)) if lacking else read
 
 
 async def with_neighbours(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import ask
+from gateway.exchange import ask, rights
 from gateway.exchange.grants import nobody
 from gateway.identity import resident_id
 from gateway.identity.systems import RESIDENT_ID, canonical_system
+from gateway.recognition.rights import DataClass, Use
 from gateway.records.query import Query
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -30,6 +31,13 @@ async def charts_of(system: str, value: str, services: Services) -> list[str]:
     return sorted(persons.values())
 
 
+async def matched(system: str, value: str, caller: Caller, services: Services) -> list[str]:
+    """As `charts_of`, for a caller with the right to match; without it nobody carries the identifier."""
+    if not await rights.granted(caller, DataClass.IDENTITY, Use.MATCH, services):
+        return []
+    return await charts_of(system, value, services)
+
+
 def stranger(system: str, value: str, services: Services) -> str:
     """What stands for the chart of an identifier that nobody carries."""
     return nobody("|".join(canonical(system, value)), services)
@@ -42,7 +50,7 @@ async def find(system: str, value: str, caller: Caller, services: Services) -> a
     """
     pages = []
     refusal = None
-    for chart in await charts_of(system, value, services) or [
+    for chart in await matched(system, value, caller, services) or [
         nobody(f"{system}|{value}", services)
     ]:
         query = Query("Patient", patient=chart, count=50)

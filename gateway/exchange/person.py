@@ -28,7 +28,7 @@ from consent.model import (
 from consent.model import Grant as Emergency
 from consent.model import Tier as Category
 from consent.policy import PolicySet
-from gateway.exchange import acting, directives, grants, relabelling
+from gateway.exchange import acting, directives, grants, relabelling, rights
 from gateway.exchange.shelves import ALL_TIERS as ALL_TIERS
 from gateway.exchange.shelves import head_name as head_name
 from gateway.exchange.shelves import manifests as manifests
@@ -44,6 +44,7 @@ from gateway.vault import ChartTier, Grant, ManifestKey, SealBroken, Tier
 Pair = tuple[Nature, Entry]
 
 NOBODY = PatientContext(charts=frozenset())
+WITHOUT_RIGHT = DenyHide(Reason.NO_RIGHT)
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True):
@@ -103,6 +104,9 @@ class Person:
     facts: dict[str, facts_.Facts]
     policy: PolicySet  # the one this person is decided by, whatever is in force meanwhile
     policy_number: int = 0  # its version; 0 when nothing was read that it could be compared with
+    entitled: rights.Entitled | None = (
+        None  # what the matrix of rights narrows it to; None: nothing
+    )
     shelves: dict[str, list[Segment]] = field(default_factory=dict)  # manifests opened so far
     _classes: dict[tuple[str, Nature], tuple[FacetClass, Decision | None]] = field(
         default_factory=dict
@@ -146,7 +150,9 @@ class Person:
         if known is None:
             assert self.rule is not None, "a gated person has no rule"
             made = facet_class(nature, chart)
-            known = self._classes[chart, nature] = made, self.rule.of_class(made)
+            seen = self.entitled is None or self.entitled.sees(nature.type, nature.categories)
+            decision = self.rule.of_class(made) if seen else WITHOUT_RIGHT
+            known = self._classes[chart, nature] = made, decision
         return known
 
 
@@ -239,6 +245,7 @@ async def meet(
     person = Person(
         known.charts, (), NOBODY, request, None, None, {}, grant, {}, policy, known.policy
     )
+    person.entitled = await rights.entitled(caller, services, at)
     if not caller.purpose and caller.role == "system":
         person.rule = OwnSource(caller.organization)
         if not known.charts:

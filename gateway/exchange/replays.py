@@ -272,7 +272,10 @@ async def _one(kept: KeptRow, going: _Going, services: Services) -> None:
             fnmatchcase(message.kind, replay.kind) for message in read.reading.messages
         ):
             return await _pass(kept, going, services, "passed")
-        await _file(kept, read, going, services)
+        allowed = await filing.within_rights(read, going.source, services)
+        if allowed is not read and kept.state == "filed":
+            return await _pass(kept, going, services, "passed")  # what stands, stands
+        await _file(kept, allowed, going, services)
     except VaultError:
         await _pass(kept, going, services, "unreadable")
     except Problem:

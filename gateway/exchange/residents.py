@@ -20,7 +20,7 @@ from gateway.errors import Problem
 from gateway.exchange import claims, probing
 from gateway.exchange.ask import Gathering, Match, Opened, gather, settled
 from gateway.exchange.issued import listed, parsed
-from gateway.exchange.patients import charts_of, stranger
+from gateway.exchange.patients import matched, stranger
 from gateway.exchange.person import Person
 from gateway.identity import resident_id
 from gateway.identity.resident_id import ResidentId
@@ -63,7 +63,7 @@ async def open_resident(
         raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
     if claim and not claims.says_enough(claim):
         raise Problem(Trouble.UNPROCESSABLE, "Say why in a few words.", "claim")
-    charts: Sequence[str] = await charts_of(system, value, services)
+    charts: Sequence[str] = await matched(system, value, caller, services)
     if claim:
         for chart in charts or [""]:
             await settled(

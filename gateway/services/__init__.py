@@ -21,6 +21,7 @@ from gateway.services.policies import Policies
 from gateway.services.probes import Probes
 from gateway.services.register import Register
 from gateway.services.register import load as load_register
+from gateway.services.rights import Rights
 from gateway.settings import Settings, SettingsFault
 from gateway.store import inbox
 from gateway.store.engine import Store, open_store
@@ -45,6 +46,7 @@ class Services:
     log: AccessLog
     policies: Policies
     register: Register
+    rights: Rights
     maps: Maps
     catalogues: Catalogues
     messenger: Messenger
@@ -117,6 +119,9 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
         await db.close()
         await keyring.close()
         raise
+    register = (
+        load_register(settings.county_file) if settings.county_file != Path() else Register({})
+    )
     sites = settings.sites
     if sites == Path():
         sites = Path(mappings.__file__).parent / "sites"
@@ -128,9 +133,8 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
         vault=vault,
         log=log,
         policies=policies,
-        register=(
-            load_register(settings.county_file) if settings.county_file != Path() else Register({})
-        ),
+        register=register,
+        rights=Rights(db, vault, register, settings.zone),
         maps=Maps(sites, settings.canonical, db, wall_clock),
         catalogues=catalogues,
         messenger=open_messenger(settings),

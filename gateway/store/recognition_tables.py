@@ -161,13 +161,18 @@ class StatisticsSnapshot(Base, table=True):
 
 
 class RegisterEntry(Base, table=True):
-    """One version of one line of the county's registers: systems, rights, resources, elements."""
+    """One version of one line of the county's registers: systems, rights, resources, elements.
+
+    `content` is sealed under the line's name, version, state and who decided: a row that is altered counts
+    for nothing.
+    """
 
     __tablename__ = "register_entry"
     kind: str = Field(primary_key=True)  # system | right | resource | element
     id: str = Field(primary_key=True)
     version: int = Field(primary_key=True)
-    state: str  # draft | approved | ended
+    act: str = "put"  # put | end: whether the line is to stand or to go
+    state: str  # draft | approved | refused
     content: bytes = Field(sa_type=LargeBinary)
     made_by: str
     made_at: int = Field(sa_type=BigInteger)

@@ -261,6 +261,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "该资源已归在另一位患者名下,没有归档,请立即核对",
         "this resource already stands in another patient's chart; it was not filed, check at once",
     ),
+    "no-right": (
+        "县使用权矩阵未授权该来源在此存储这类数据,整条消息留在隔离区,恢复授权后可重新读取",
+        "the county's matrix of rights does not let this source store such data here; the message is"
+        " held and can be read again once the right is there",
+    ),
     "register-only": (
         "机构、人员和地点由登记簿维护,没有归档",
         "organisations, practitioners and locations are kept in the register; it was not filed",
