@@ -103,9 +103,14 @@ async def storable(
         standing, source.organization, client=source.client, source=source.name
     )
     at = services.now()
-    classes = {one for type, categories in said for one in classes_of(type, categories)}
     lacking = sorted(
-        one for one in classes if not permits(standing.matrix, who, one, Use.STORE, at)
+        {
+            "|".join(sorted(classes))
+            for classes in {classes_of(type, categories) for type, categories in said}
+            # What may be of several classes may be stored with a right to any of them.
+            if classes
+            and not any(permits(standing.matrix, who, one, Use.STORE, at) for one in classes)
+        }
     )
     for one in lacking:
         await services.db.do(_alarm, source.name, f"{one}.{Use.STORE}", at)

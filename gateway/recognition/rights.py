@@ -177,7 +177,7 @@ _MEASURED = frozenset({"vital-signs", "social-history", "exam", "survey", "activ
 
 
 def classes_of(type: str, categories: Iterable[str] = ()) -> frozenset[DataClass]:
-    """The classes of a record of a FHIR type with categories (`system|code`); all of them are needed.
+    """The classes of a record of a FHIR type with categories (`system|code`); to be seen it needs all of them.
 
     A result or an order that says nothing of its kind may be either, laboratory or imaging. What only
     accompanies others (Provenance, Organization, Practitioner …) is of no class.
