@@ -55,6 +55,7 @@ class Kind(StrEnum):
     EVERYTHING = "everything"
     DISCLOSURE = "disclosure"
     EXPORT = "export"
+    PRINT = "print"
     CREATE = "create"
     UPDATE = "update"
     RELABEL = "relabel"
@@ -121,6 +122,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.EVERYTHING: _rest("search", "E"),
     Kind.DISCLOSURE: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "disclose"), "R"),
     Kind.EXPORT: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "disclose"), "R"),
+    Kind.PRINT: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "report"), "R"),
     Kind.CREATE: _rest("create", "C"),
     Kind.UPDATE: _rest("update", "U"),
     Kind.RELABEL: _dicom("110113", "110135", "U"),

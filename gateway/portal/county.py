@@ -33,6 +33,7 @@ from gateway.portal.label_county import LabelCounty
 from gateway.portal.mine_county import MineCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
+from gateway.portal.printing_county import PrintingCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     CATEGORIES,
@@ -100,6 +101,7 @@ class _County(
     MineCounty,
     PolicyCounty,
     PresenceCounty,
+    PrintingCounty,
     SigningCounty,
 ):
     """`Stories`, told by the exchange."""

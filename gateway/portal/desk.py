@@ -9,10 +9,10 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from hashlib import sha256
 from typing import Any, Protocol
 
 from jinja2 import Environment
+from markupsafe import Markup
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -21,9 +21,11 @@ from starlette.routing import Route
 
 from gateway.auth.people import cookie_of, same_origin, set_cookie
 from gateway.errors import Kind, Problem
-from gateway.portal import emergency_words, words
+from gateway.portal import assets, display, emergency_words, words
+from gateway.portal.display import Display
 from gateway.portal.handles import handle, id_of
-from gateway.portal.languages import HERE, TAGS, environment, translations
+from gateway.portal.headers import NONCE
+from gateway.portal.languages import TAGS, environment, translations
 from gateway.portal.pace import Pace
 from gateway.portal.stories import People, Session, Stories, Surroundings
 from gateway.services import even
@@ -62,14 +64,13 @@ class Portal:
         # A browser keeps `__Host-` cookies only from a safe origin; plain HTTP is the demo alone.
         self.secure = settings.behind_proxy or bool(settings.tls_certificate.name)
         self.door_cookie = "__Host-door" if self.secure else "door"
-        self.style = (HERE / "style.css").read_bytes()
-        self.mark = (HERE / "mark.svg").read_bytes()
+        self.assets = assets.read()
         known = {
             "words": words,
             "emergency_words": emergency_words,
             "root": ROOT,
             "demo": services.settings.demo,
-            "style_version": sha256(self.style).hexdigest()[:12],
+            "assets": self.assets,
         }
         self.pages: dict[str, Environment] = {
             language: environment(texts, services.settings.zone, known | {"gap": GAPS[language]})
@@ -92,6 +93,7 @@ class Desk:
     portal: Portal
     request: Request
     language: str
+    display: Display = field(default_factory=Display)
     session: Session | None = None
     door: str = ""  # the token of a browser nobody has signed in with yet
     renewed: str = ""  # the session's new cookie, where a second factor was shown
@@ -102,6 +104,26 @@ class Desk:
     def address(self) -> str:
         """Where the browser is."""
         return self.request.client.host if self.request.client else ""
+
+    @property
+    def nonce(self) -> str:
+        """What this answer's scripts, and the elements htmx may look at, are named with."""
+        return str(self.request.scope.get(NONCE, ""))
+
+    @property
+    def step(self) -> Markup:
+        """Attributes of a link or form whose answer takes the page's place without loading it anew.
+
+        For steps within a page: filter, sort, turn a page, decide about a row. Without scripts it
+        is the ordinary link or form it also is. Not for files, for pages with scripts of their own,
+        for signing in or out, nor where language or display changes.
+        """
+        if "htmx" not in self.portal.assets:
+            return Markup("")
+        return Markup(
+            'hx-boost="true" hx-target="#page" hx-select="#page" hx-swap="outerHTML" '
+            'hx-sync="this:drop" hx-nonce="{}"'
+        ).format(self.nonce)
 
     @property
     def who(self) -> Session:
@@ -254,7 +276,8 @@ def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) 
 
 async def _desk(portal: Portal, request: Request) -> Desk:
     language = request.cookies.get(LANGUAGE, "zh")
-    desk = Desk(portal, request, language if language in portal.pages else "zh")
+    shown = Display.read(request.cookies.get(display.COOKIE, ""))
+    desk = Desk(portal, request, language if language in portal.pages else "zh", shown)
     cookie = cookie_of(request, portal.services.settings)
     if cookie:
         desk.session = await portal.people.session_at(cookie, desk.address)

@@ -15,21 +15,27 @@ from gateway.portal import (
     accounts,
     auditor,
     clinician,
+    display_page,
     emergency,
     explain,
     mine,
     office,
     policies,
     presence,
+    printed,
     privacy,
     registrar,
     second_factor,
 )
+from gateway.portal.assets import Asset
 from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Adder, Desk, Endpoint, Page, Portal, at
 from gateway.portal.headers import SecurityHeaders
 from gateway.portal.stories import People, Stories, Surroundings
 
-AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = ()
+AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
+    display_page.pages,
+    printed.pages,
+)
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 
 
@@ -49,8 +55,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/sign-in", sign_in, None),
         post("/sign-out", sign_out),
         post("/language", language, None),
-        Route("/style.css", _file(portal.style, "text/css")),
-        Route("/mark.svg", _file(portal.mark, "image/svg+xml")),
+        *(Route(one.path, _file(one)) for one in portal.assets.values()),
         get("/privacy/explain", explain.page, "privacy"),
         post("/privacy/explain", explain.ask, "privacy"),
         get("/look-up", clinician.look_up_page, "clinician"),
@@ -146,12 +151,12 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
     return [Mount(ROOT, routes=pages, middleware=[Middleware(SecurityHeaders)])]
 
 
-def _file(content: bytes, media_type: str) -> Endpoint:
+def _file(asset: Asset) -> Endpoint:
     """A file of ours; its address changes with its content, so browsers may keep it."""
 
     async def endpoint(request: Request) -> Response:
-        keep = {"cache-control": "public, max-age=86400"}
-        return Response(content, media_type=media_type, headers=keep)
+        keep = {"cache-control": "public, max-age=31536000, immutable"}
+        return Response(asset.content, media_type=asset.media_type, headers=keep)
 
     return endpoint
 

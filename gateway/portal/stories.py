@@ -21,6 +21,7 @@ from gateway.portal.label_stories import LabelStories
 from gateway.portal.mine_stories import MineStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
+from gateway.portal.printing_stories import Printing
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
 from gateway.services.caller import Caller
@@ -584,6 +585,7 @@ class Stories(
     MineStories,
     PolicyStories,
     PresenceStories,
+    Printing,
     SigningStories,
     Protocol,
 ):

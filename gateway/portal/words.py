@@ -161,6 +161,7 @@ ACCESS_KINDS = {
     "everything": N_("读取全部记录"),
     "disclosure": N_("对外提供"),
     "export": N_("导出"),
+    "print": N_("打印"),
     "create": N_("写入记录"),
     "update": N_("更新记录"),
     "relabel": N_("重新标注敏感类别"),

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from gateway.auth.people import ROLES
-from gateway.portal import routes
+from gateway.portal import assets, routes
 from gateway.portal.stories import Session
 from gateway.services.caller import Caller
 from tests.gateway.portal.fake_county import FakeServices
@@ -20,9 +20,16 @@ from tests.gateway.portal.fake_county import FakeServices
 COOKIE = "session"
 TOKEN = "t" * 43
 HOME = {"sec-fetch-site": "same-origin"}
-ANYBODYS = {"/sign-in", "/first-password", "/language", "/mine/presence/{token}", "/{path:path}"}
-FILES = {"/style.css", "/mark.svg"}
-SHARED = {"/sign-out", "/second-factor"}
+ANYBODYS = {
+    "/sign-in",
+    "/first-password",
+    "/language",
+    "/display",
+    "/mine/presence/{token}",
+    "/{path:path}",
+}
+FILES = {one.path for one in assets.read().values()}
+SHARED = {"/sign-out", "/second-factor", "/printed"}
 OWNER = {
     "/privacy": "privacy",
     "/mine": "patient",

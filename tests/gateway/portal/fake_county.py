@@ -65,6 +65,7 @@ from gateway.portal.stories import (
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 from tests.gateway.portal.fake_explaining import FakeExplaining
+from tests.gateway.portal.fake_printing import FakePrinting
 
 NUMBER = "330421198001010005"  # treated here
 STRANGER = "33042119550615000X"  # not known to be treated here
@@ -362,7 +363,7 @@ class FakePeople:
 
 
 @dataclass
-class FakeStories(FakeExplaining):
+class FakeStories(FakeExplaining, FakePrinting):
     """Canned answers; what pages did is written down in `told`."""
 
     told: list[tuple[Any, ...]] = field(default_factory=list)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from gateway.portal import assets
 from tests.gateway.portal.conftest import County
 from tests.gateway.portal.fake_county import NUMBER, PASSWORD
 
@@ -49,21 +50,36 @@ async def signed_in(client: httpx.AsyncClient, login: str) -> str:
     return token(answer)
 
 
-@pytest.mark.parametrize("path", ["/sign-in", "/style.css", "/nowhere", "/results", "/"])
+STYLE = assets.read()["style"].path
+NONCE = re.compile(r"'nonce-([\w-]{24})'")
+
+
+@pytest.mark.parametrize("path", ["/sign-in", STYLE, "/nowhere", "/results", "/"])
 async def test_every_answer_carries_the_security_headers(
     client: httpx.AsyncClient, path: str
 ) -> None:
-    headers = (await client.get("/portal" + path)).headers
+    answer = await client.get("/portal" + path)
+    headers, policy = answer.headers, answer.headers["content-security-policy"]
 
-    assert headers["content-security-policy"] == (
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    )
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        (nonce,) = NONCE.findall(policy)
+        assert policy.replace(nonce, "N") == (
+            "default-src 'none'; script-src 'nonce-N'; style-src 'self'; img-src 'self' data:; "
+            "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
+            "require-trusted-types-for 'script'; trusted-types htmx"
+        )
+        scripts = re.findall("<script[^>]*>", answer.text)
+        assert all(f'nonce="{nonce}"' in one and "integrity=" in one for one in scripts)
+        assert nonce not in (await client.get("/portal" + path)).text
+    else:
+        assert policy == (
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        )
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cache-control"] == (
-        "no-store" if path != "/style.css" else "public, max-age=86400"
+        "no-store" if path != STYLE else "public, max-age=31536000, immutable"
     )
 
 

@@ -478,13 +478,16 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
+@pytest.mark.parametrize("sheet", ["tokens.css", "dark.css"])
 @pytest.mark.parametrize(
     ("ink", "paper"),
-    [("ink", "ground"), ("soft", "ground"), ("soft", "tint"), ("brand", "tint"), ("good", "good-tint"),
-     ("warn", "warn-tint"), ("bad", "bad-tint"), ("high", "paper"), ("low", "paper")],
+    [("ink", "ground"), ("soft", "ground"), ("soft", "tint"), ("mid", "raised"), ("brand", "tint"),
+     ("tint-ink", "tint"), ("good", "good-tint"), ("warn", "warn-tint"), ("bad", "bad-tint"),
+     ("red", "paper"), ("blue", "paper"), ("on-brand", "brand"), ("on-brand", "brand-deep"),
+     ("on-bad", "bad"), ("on-bad", "bad-deep"), ("on-frame", "frame"), ("demo-ink", "demo-two")],
 )  # fmt: skip
-def test_every_ink_is_readable_on_its_paper(ink: str, paper: str) -> None:
-    css = (Path(desk.__file__).parent / "style.css").read_text("utf-8")
+def test_every_ink_is_readable_on_its_paper(ink: str, paper: str, sheet: str) -> None:
+    css = (Path(desk.__file__).parent / "style" / sheet).read_text("utf-8")
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", css))
     light, dark = sorted((luminance(colours[ink]), luminance(colours[paper])), reverse=True)
 
