@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 
 image="${GATEWAY_IMAGE:-localhost/health-gateway:0.1.0}"
 base="localhost/health-gateway-base:bookworm"
+node="localhost/health-gateway-node:bookworm"
 work="${WORK:-var/image}"
 port="${PORT:-18080}"
 mllp_port="${MLLP_PORT:-12575}"
@@ -25,12 +26,19 @@ build() {
     if [[ ! -s "$work/base/base.tar" ]]; then
         mmdebstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/base/base.tar"
     fi
-    printf 'FROM scratch\nADD base.tar /\n' >"$work/base/Dockerfile"
-    buildah build --isolation chroot --format docker --pull-never --tag "$base" "$work/base"
+    mkdir -p "$work/node"
+    if [[ ! -s "$work/node/base.tar" ]]; then
+        mmdebstrap --variant=minbase --include=npm,ca-certificates bookworm "$work/node/base.tar"
+    fi
+    for one in base node; do
+        printf 'FROM scratch\nADD base.tar /\n' >"$work/$one/Dockerfile"
+        buildah build --isolation chroot --format docker --pull-never --tag "${!one}" "$work/$one"
+    done
     local mounts=()
     for volume in ${BUILD_VOLUMES:-}; do mounts+=(--volume "$volume"); done
     # The docker format keeps HEALTHCHECK; the OCI format has none.
     buildah build --isolation chroot --format docker --pull-never --build-arg "BASE=$base" \
+        --build-arg "NODE=$node" \
         --ignorefile docker/Dockerfile.dockerignore "${mounts[@]}" \
         --tag "$image" --file docker/Dockerfile .
 }
@@ -89,7 +97,7 @@ case "${1:-}" in
     try) try ;;
     export) buildah push --quiet "$image" "docker-archive:${2:?a file to write}" ;;
     clean)
-        podman rmi --force "$image" "$base" >/dev/null 2>&1 || true
+        podman rmi --force "$image" "$base" "$node" >/dev/null 2>&1 || true
         rm -rf "${work:?}"
         ;;
     *)

@@ -12,6 +12,7 @@ import typer
 from gateway.cli.common import AsJson, console, print_json, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import releases, safety, sources, standing_consents
+from gateway.portal import assets
 from gateway.services import Services
 from gateway.services.caller import OPERATOR
 from gateway.settings import Settings, describe, read
@@ -95,6 +96,8 @@ def check_config(as_json: AsJson = False) -> None:
             console.print(f"    {says}", highlight=False, markup=False)
         for limit in limits:
             console.print(f"key file: {limit}", highlight=False, markup=False)
+        if "htmx" not in assets.read():
+            console.print(assets.MISSING, highlight=False, markup=False)
         for finding in findings:
             console.print(f"REFUSED: {finding}", style="red", highlight=False, markup=False)
     raise typer.Exit(1 if findings else 0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date, timedelta
 from typing import Any
 
 from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
-from gateway.portal import mine_words, receipt
+from gateway.portal import mine_words, printed
 from gateway.portal.desk import Desk, plain
 from gateway.portal.mine_stories import Me, MyConsents, Wish
 
@@ -229,20 +228,9 @@ async def receipt_file(desk: Desk) -> Response:
     """The receipt as a file to keep; also for the desk that recorded it."""
     id = desk.id_of(desk.request.path_params["handle"])
     one = await desk.portal.stories.my_consent(id, desk.who.caller)
-    html = (
-        desk.portal.pages[desk.language]
-        .get_template("receipt.html")
-        .render(
-            one=one,
-            say=mine_words,
-            language=desk.language,
-            printed=desk.portal.now(),
-            contact=desk.portal.contact,
-        )
-    )
-    content = await asyncio.to_thread(receipt.pdf, html)
-    headers = {"content-disposition": f'attachment; filename="receipt-{one.digest[:8]}.pdf"'}
-    return Response(content, media_type="application/pdf", headers=headers)
+    county = desk.portal.services.settings.county
+    name = f"receipt-{one.digest[:8]}.pdf"
+    return await printed.document(desk, "receipt.html", name, county, one=one, say=mine_words)
 
 
 async def take_back_page(desk: Desk) -> Response:

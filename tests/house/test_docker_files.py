@@ -69,6 +69,13 @@ def test_everything_installed_is_in_the_lock_file_with_a_hash():
     }
 
 
+def test_scripts_for_browsers_come_by_their_lock_and_run_nothing():
+    (fetch,) = re.findall(r"RUN (npm [^&]*)", DOCKERFILE)
+
+    assert fetch.split()[:3] == ["npm", "ci", "--ignore-scripts"]
+    assert "**/node_modules" in (DOCKER / "Dockerfile.dockerignore").read_text("utf-8")
+
+
 def test_every_file_that_is_copied_is_there_and_not_ignored():
     ignored = (DOCKER / "Dockerfile.dockerignore").read_text("utf-8")
     for line in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE):

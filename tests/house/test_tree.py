@@ -14,7 +14,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PACKAGES = ("gateway", "mappings", "consent")
-SKIPPED = {".git", ".venv", "var", "build", "dist", "__pycache__", "health_gateway.egg-info"}
+SKIPPED = {
+    ".git", ".venv", "var", "build", "dist", "__pycache__", "node_modules", "health_gateway.egg-info",
+}  # fmt: skip
 
 
 def tracked() -> list[Path]:
@@ -73,6 +75,7 @@ def test_every_file_read_at_run_time_is_shipped():
         "*.bin",
         "*.html",
         "*.css",
+        "*.js",
         "*.svg",
         "*.po",
     }

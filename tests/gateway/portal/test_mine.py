@@ -17,7 +17,7 @@ from playwright.sync_api import Browser
 
 import gateway.portal
 from gateway.exchange import looked
-from gateway.portal import receipt
+from gateway.portal import printed
 from gateway.store import oversight as listed
 from tests.gateway.portal.conftest import Eyes
 from tests.gateway.portal.own_town import CHILD, HOSTILE, MOTHER, PASSWORD, UNCLE, OwnTown
@@ -243,8 +243,8 @@ def test_the_receipt_is_a_file_that_names_consent_version_time_and_proof(
     window: Any, town: OwnTown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     laid: list[str] = []
-    real = receipt.pdf
-    monkeypatch.setattr(receipt, "pdf", lambda html: (laid.append(html), real(html))[1])
+    real = printed.pdf
+    monkeypatch.setattr(printed, "pdf", lambda html: (laid.append(html), real(html))[1])
     eyes = window(town.logins["aunt"])
     give(eyes, town)
     page = eyes.page
@@ -280,13 +280,13 @@ def test_a_receipt_fetches_nothing() -> None:
         listening.settimeout(0.2)
         there = f"http://127.0.0.1:{listening.getsockname()[1]}/"
         page = f"<html lang='zh'><head><title>x</title></head><img src='{there}' alt='x'></html>"
-        assert receipt.pdf(page).startswith(b"%PDF-")
+        assert printed.pdf(page).startswith(b"%PDF-")
         with pytest.raises(TimeoutError):
             listening.accept()
     secret = (
         "<html lang='zh'><head><title>x</title></head><object data='file:///etc/passwd'></html>"
     )
-    assert b"root:" not in b"".join(_streams(receipt.pdf(secret)))
+    assert b"root:" not in b"".join(_streams(printed.pdf(secret)))
 
 
 def test_a_question_becomes_a_case_with_its_day(window: Any, town: OwnTown) -> None:
