@@ -51,6 +51,9 @@ crash: $(STAMP) ## the long kill tests
 decisions: $(STAMP) ## the consent decision table, each case as pass or fail
 	$(BIN)/python -m tests.consent.table
 
+eligibility: $(STAMP) ## the table of what may be recognised, each case as pass or fail
+	$(BIN)/python -m tests.gateway.recognition.table
+
 coverage-consent: $(STAMP) ## every branch of the consent decision, by its table and checks alone
 	$(BIN)/coverage run --branch --include='$(DECISION)' -m tests.consent.checks
 	$(BIN)/coverage report --show-missing --fail-under=100 --include='$(DECISION)'
@@ -66,4 +69,4 @@ lock: $(STAMP) ## resolve the dependencies again (names, versions, hashes)
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 	cd $(SCRIPTS) && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved
 
-.PHONY: help install demo check-demo test lint format crash decisions coverage-consent mutants bench lock
+.PHONY: help install demo check-demo test lint format crash decisions eligibility coverage-consent mutants bench lock

@@ -12,13 +12,14 @@ from gateway.exchange.issued import Resource, codings, listed, parsed, words
 from gateway.exchange.ledger import Visit
 from gateway.exchange.person import Person
 from gateway.recognition.decisions import Choice
-from gateway.recognition.eligibility import Judgement, PatientClass, Receiver, judge
-from gateway.recognition.facts import ResultFacts, facts_of
+from gateway.recognition.eligibility import DAY, Judgement, PatientClass, Receiver, judge
+from gateway.recognition.facts import LOINC, Images, ResultFacts, facts_of
 from gateway.records.instant import interval, moment
 from gateway.services import Services
 from gateway.services.caller import Caller
 
 DECISION = "recognition-decision"
+_BEFORE_SURGERY = "术前"
 # v3-ActCode encounter classes; all others count as outpatient.
 _CLASSES: dict[str, PatientClass] = {
     **dict.fromkeys(("IMP", "ACUTE", "NONAC", "SS", "OBSENC"), "IP"),
@@ -55,12 +56,43 @@ class Decided:
     at: int
 
 
-def receiver_of(caller: Caller, own: Iterable[Resource]) -> Receiver:
-    """The caller's organisation and the class of the newest of `own`, its open encounters."""
-    newest = max(own, key=_begin, default=None)
-    found = listed(newest.get("class")) if newest else []
+def receiver_of(
+    caller: Caller,
+    own: Iterable[Resource],
+    *,
+    platforms: Iterable[tuple[str, str]] = (),
+) -> Receiver:
+    """The caller's organisation, with class and department of the newest of `own`, its open
+    encounters; `platforms` as in `platforms_of`."""
+    newest: Resource = max(own, key=_begin, default={})
+    found = listed(newest.get("class"))
     code = str(found[0].get("code", "")) if found else ""
-    return Receiver(caller.organization, _CLASSES.get(code, "OP"))
+    why = [words(one) for name in ("type", "reasonCode") for one in listed(newest.get(name))]
+    return Receiver(
+        caller.organization,
+        _CLASSES.get(code, "OP"),
+        words(newest.get("serviceType")),
+        any(_BEFORE_SURGERY in one for one in why),
+        tuple(sorted(set(platforms))),
+    )
+
+
+def platforms_of(results: Iterable[Resource], services: Services, at: int) -> set[tuple[str, str]]:
+    """(item, instrument) of the receiver's own `results`, for items that are comparable on one
+    platform only."""
+    return {
+        (item.code, device)
+        for result in results
+        if (device := _display(result.get("device")))
+        for item in services.catalogue.items_for(
+            (code for system, code in codings(result.get("code")) if system == LOINC), at
+        )
+        if item.platform_only
+    }
+
+
+def _display(reference: object) -> str:
+    return next((str(one.get("display", "")) for one in listed(reference)), "")
 
 
 def visit_of(caller: Caller, own: Iterable[Resource]) -> Visit:
@@ -88,8 +120,10 @@ def judged(
     report: Resource | None = None,
     specimen: Resource | None = None,
     encounter: Resource | None = None,
+    study: Resource | None = None,
+    images: Images = "unknown",
 ) -> Judged:
-    """Annex D for one result and this receiver, at µs `at`."""
+    """The rules of recognition for one result and this receiver, at µs `at`."""
     match = opened.match
     nature, entry = match.pair
     if nature.source == receiver.organization:
@@ -104,13 +138,15 @@ def judged(
         report=report,
         specimen=specimen,
         encounter=encounter,
+        study=study,
+        images=images,
         disputed=entry.disputed,
         sensitivities=nature.sensitivities,
     )
     found = judge(facts, receiver, services.catalogue, at)
     if not found.eligible:
         return Judged("not-eligible", str(found.reason or ""), judgement=found)
-    mark, until = _mark(facts, found, receiver, services, at), _until(facts, found, services)
+    mark, until = _mark(facts, found, receiver, services, at), _until(found, services)
     return Judged("eligible", "", mark, until, found)
 
 
@@ -137,12 +173,10 @@ def _mark(
     return ""
 
 
-def _until(facts: ResultFacts, found: Judgement, services: Services) -> date | None:
-    clocks = (facts.collected, facts.effective, facts.issued)
-    clock = next((one for one in clocks if one is not None), None)
-    if clock is None or found.window_days is None:
+def _until(found: Judgement, services: Services) -> date | None:
+    if found.clock is None or found.window_days is None:
         return None
-    return moment(clock + found.window_days * 86_400_000_000, services.settings.zone).date()
+    return moment(found.clock + found.window_days * DAY, services.settings.zone).date()
 
 
 # Decisions on file

@@ -32,11 +32,13 @@ from gateway.exchange.recognise import (
     decision_records,
     decisions,
     judged,
+    platforms_of,
     receiver_of,
     visit_of,
 )
 from gateway.exchange.residents import InHand, in_hand, patients_of
 from gateway.recognition.eligibility import Judgement, Receiver
+from gateway.recognition.facts import LOINC
 from gateway.recognition.ledger import Happened
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -47,6 +49,7 @@ Timeliness = Literal["answered", "late", "silent"]
 
 AMENDED = frozenset({"Observation", "DiagnosticReport"})
 CORRECTED = frozenset({"corrected", "amended"})
+_ABOUT = frozenset({"specimen", "encounter", "imagingStudy"})
 DAY = 86_400_000_000
 SILENT_AFTER = 7 * DAY
 STUCK_AFTER = 600_000_000
@@ -190,7 +193,7 @@ async def look_at_each(
         named=False,
         amended=AMENDED,
     )
-    pages = _Pages(seen, caller, services)
+    pages = _Pages(seen, caller, services, wanted)
     return Looked(pages.reports(), seen, pages.visit)
 
 
@@ -207,7 +210,7 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         amended=AMENDED,
     )
     resident = in_hand(seen, caller, services)
-    pages = _Pages(seen, caller, services)
+    pages = _Pages(seen, caller, services, {id})
     found = [one for one in pages.reports() if one.opened.id == id]
     if resident is None or not found:
         raise nothing()
@@ -260,7 +263,7 @@ def _of_page(
         main += [by_id[one] for one in sorted(linked - named) if one in by_id]
         main += [m for m in naming if m.pair[1].id not in named]
     chosen = {m.pair[1].id: m for m in main}
-    about = {to for m in main for said, to in m.pair[1].links if said in {"specimen", "encounter"}}
+    about = {to for m in main for said, to in m.pair[1].links if said in _ABOUT}
     chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
     for match in permitted:
         nature, entry = match.pair
@@ -270,6 +273,8 @@ def _of_page(
             "in-progress",
         ):
             chosen[entry.id] = match
+        if _tells_platform(match, caller, services):
+            chosen[entry.id] = match
     chosen |= {match.pair[1].id: match for match in patients_of(permitted, services)}
     focused = {m.pair[1].id for m in main}
     for match in decision_records(permitted, caller):
@@ -278,16 +283,39 @@ def _of_page(
     return list(chosen.values())
 
 
+def _tells_platform(match: Match, caller: Caller, services: Services) -> bool:
+    """Is it the receiver's own result of an item that is comparable on one platform only?"""
+    nature = match.pair[0]
+    return (nature.type, nature.source) == ("Observation", caller.organization) and any(
+        item.platform_only
+        for item in services.catalogue.items_for(
+            (
+                code
+                for said in nature.codes
+                for system, _, code in [said.partition("|")]
+                if system == LOINC
+            ),
+            services.now(),
+        )
+    )
+
+
 def _names(match: Match, ids: Collection[bytes]) -> bool:
     """Is it a report on any of these results?"""
     return any(said == "result" and to in ids for said, to in match.pair[1].links)
 
 
 class _Pages:
-    """One gathering, read once."""
+    """One gathering, read once. `ids` are those asked for, None for all there are."""
 
-    def __init__(self, seen: Gathering, caller: Caller, services: Services) -> None:
-        self.seen, self.services = seen, services
+    def __init__(
+        self,
+        seen: Gathering,
+        caller: Caller,
+        services: Services,
+        ids: Collection[str] | None = None,
+    ) -> None:
+        self.seen, self.services, self.ids = seen, services, ids
         self.at = services.now()
         self.opened = {one.id: one for one in seen.records}
         self.texts = {one.id: parsed(one.text) for one in seen.records}
@@ -302,7 +330,13 @@ class _Pages:
             and one.match.pair[0].source == caller.organization
             and one.match.pair[0].status == "in-progress"
         ]
-        self.receiver: Receiver = receiver_of(caller, own)
+        measured = (
+            self.texts[one.id]
+            for one in seen.records
+            if one.type == "Observation" and one.match.pair[0].source == caller.organization
+        )
+        platforms = platforms_of(measured, services, self.at)
+        self.receiver: Receiver = receiver_of(caller, own, platforms=platforms)
         self.visit = visit_of(caller, own)
 
     def reports(self) -> tuple[Report, ...]:
@@ -316,7 +350,9 @@ class _Pages:
         found += [
             self.alone(one)
             for one in self.seen.records
-            if one.type == "Observation" and one.id not in reported
+            if one.type == "Observation"
+            and one.id not in reported
+            and (self.ids is None or one.id in self.ids)
         ]
         return tuple(sorted(found, key=self.newest))
 
@@ -400,6 +436,7 @@ class _Pages:
             report=report,
             specimen=specimen,
             encounter=self.linked(one, "encounter"),
+            study=self.linked(one, "imagingStudy"),
         )
 
     def decision(self, one: Opened) -> Decided | None:

@@ -7,7 +7,7 @@ may be recognised; recognising is the doctor's.
 
 from __future__ import annotations
 
-from gateway.recognition import annex_d_1
+from gateway.recognition import annex_d_1, annex_d_2
 from gateway.recognition.catalogue import Catalogue
 from gateway.recognition.facts import ResultFacts
 from gateway.recognition.judgement import (
@@ -34,10 +34,14 @@ __all__ = [
     "replay", "written",
 ]  # fmt: skip
 
-VERSIONS = {annex_d_1.RULES: annex_d_1.Walk}
+_Walk = type[annex_d_1.Walk] | type[annex_d_2.Walk]
+VERSIONS: dict[str, _Walk] = {
+    annex_d_1.RULES: annex_d_1.Walk,
+    annex_d_2.RULES: annex_d_2.Walk,
+}
 """Every version anything was ever judged by. None is taken away as long as its decisions are kept."""
 
-CURRENT = annex_d_1.RULES
+CURRENT = annex_d_2.RULES
 """The version in force; a change of any answer gets a new one."""
 
 RULES = CURRENT

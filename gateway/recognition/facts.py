@@ -6,6 +6,7 @@ it stands and when. With the catalogue of the day they give the same judgement a
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, tzinfo
@@ -19,6 +20,7 @@ UCUM = "http://unitsofmeasure.org"
 Resource = Mapping[str, Any]
 SourceClass = Literal["clinical", "health-check", "research", "poct", "unknown"]
 Images = Literal["reachable", "unreachable", "unknown"]
+Contrast = Literal["", "without", "with", "both"]
 
 
 class ResultFacts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,7 +28,11 @@ class ResultFacts(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `result` is "Type/id"; `version` and `content` (keyed hash of its text, hex) pin it. `specimen`
     is a word of SPECIMENS, "other", or "" when not stated. `value` says what kind of value there
-    is: quantity, concept, ratio, text, report, absent (a reason stands instead) or none.
+    is: quantity, concept, ratio, ordinal (a word such as 阴性 or 2+), text (any other), report,
+    absent (a reason stands instead, or words that are no result) or none. `device` is the
+    instrument or platform as its laboratory names it, folded. `acquired` is when the images were
+    taken. `quality` are facts by which images are judged, (name, value with unit), sorted.
+    `times_copied` says that the source is known to write one time into all places.
     """
 
     result: str
@@ -53,6 +59,11 @@ class ResultFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     unit: str = ""
     images: Images = "unknown"
     marks: tuple[str, ...] = ()
+    device: str = ""
+    contrast: Contrast = ""
+    acquired: int | None = None
+    quality: tuple[tuple[str, str], ...] = ()
+    times_copied: bool = False
 
 
 SPECIMENS: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {
@@ -76,6 +87,29 @@ _SIDES = {
     "right": ("右", "RIGHT", "24028007"),
     "both": ("双", "BILATERAL", "51440002"),
 }
+# LOINC codes that name a side by themselves, for senders that send no words with them.
+_LOINC_SIDES = {
+    "36710-2": "left", "36685-6": "left", "26158-6": "left", "26159-4": "right",
+    "36508-0": "left", "36510-6": "right",
+}  # fmt: skip
+_CODE_SIDES = {
+    "left": ("左侧", "左膝", "左踝", "左肩", "左", " LEFT "),
+    "right": ("右侧", "右膝", "右踝", "右肩", "右", " RIGHT "),
+    "both": ("双侧", "双膝", "双踝", "双肩", " BILATERAL "),
+}
+_DICOM_SIDES = {"L": "left", "R": "right", "B": "both"}
+_BOTH_PHASES = re.compile(r"平扫\s*(?:\+|及|加|和|、|与)\s*增强|WO AND W\b|WITHOUT AND WITH\b")
+_WITH_CONTRAST = re.compile(r"(?<![非不未无])增强|造影|CTA|\bW (?:CONTRAST|IV)|\bWITH CONTRAST")
+_WITHOUT_CONTRAST = re.compile(r"平扫|[非不未]增强|\bWO (?:CONTRAST|IV)|\bWITHOUT CONTRAST")
+# Ordinal answers that senders of FHIR write as text; the maps make concepts of them.
+_ORDINAL = re.compile(
+    r"(?:弱?阳性|阴性|可疑|未检出|检出|NEG(?:ATIVE)?|POS(?:ITIVE)?|(?:NON-?)?REACTIVE|TRACE|±|\+-|-\+"
+    r"|\+{1,4}|[1-4]\+|\+[1-4])?\s*(?:\((?:±|-|\+{1,4}|[1-4]\+|\+[1-4])\))?"
+)
+_NO_RESULT = re.compile(
+    r"[./*\s]+|-{2,}|(?:见|详见|请见|另见).{0,8}|.{0,4}(?:溶血|脂血|凝固|不足|污染|错误)|(?:请|建议)?复查"
+    r"|已退.{0,2}|未做|退检|重抽|拒收|作废|取消"
+)
 _HEALTH_CHECK = ("体检", "健康检查", "健康管理", "HEALTH CHECK", "CHECKUP", "CHECK-UP")
 _RESEARCH = ("科研", "临床试验", "RESEARCH", "CLINICAL TRIAL")
 _POCT = ("POCT", "床旁", "床边", "即时检验", "POINT OF CARE", "POINT-OF-CARE")
@@ -97,6 +131,8 @@ def facts_of(
     sensitivities: Iterable[str] = (),
     performers: Mapping[str, str] | None = None,
     images: Images = "unknown",
+    study: Resource | None = None,
+    times_copied: bool = False,
 ) -> ResultFacts:
     """The facts of an Observation, or of a DiagnosticReport that is an examination itself.
 
@@ -106,7 +142,7 @@ def facts_of(
     Never raises for content: what cannot be read is as if it had not been said.
     """
     collection = _map(_map(specimen).get("collection"))
-    report = report or {}
+    report, study = report or {}, study or {}
     concepts = [_map(specimen).get("type"), _map(result.get("specimen")).get("display")]
     return ResultFacts(
         result=f"{result.get('resourceType', '')}/{result.get('id', '')}",
@@ -130,8 +166,8 @@ def facts_of(
         specimen=_specimen(concepts),
         method=" ".join(_words(result.get("method"))),
         modality=_modality(result, report),
-        body_parts=tuple(_words(result.get("bodySite"))),
-        laterality=_side(_words(result.get("bodySite"))),
+        body_parts=tuple(_words(result.get("bodySite")) or _study_body(study)),
+        laterality=_laterality(result, study),
         collected=_first_time(
             zone,
             collection.get("collectedDateTime"),
@@ -143,7 +179,22 @@ def facts_of(
         unit=_unit(result),
         images=images,
         marks=tuple(dict.fromkeys([*_marks(result), *_marks(report)])),
+        device=" ".join(dict.fromkeys(_words(result.get("device")))),
+        contrast=_contrast(result, study),
+        acquired=_first_time(zone, study.get("started")),
+        quality=tuple(sorted(_quality(study))),
+        times_copied=times_copied,
     )
+
+
+def side_of(codings: Iterable[tuple[str, str]], *names: str) -> str:
+    """The side that an order or examination names by its (system, code) or its names, else ""."""
+    for system, code in codings:
+        if system == LOINC and code in _LOINC_SIDES:
+            return _LOINC_SIDES[code]
+    words = [f" {word} " for name in names for word in _words(name)]
+    found = [side for side, parts in _CODE_SIDES.items() if _says(words, parts)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _map(value: object) -> Mapping[str, Any]:
@@ -208,6 +259,66 @@ def _modality(*resources: Resource) -> str:
 def _side(words: list[str]) -> str:
     found = [side for side, parts in _SIDES.items() if _says(words, parts)]
     return found[0] if len(found) == 1 else ""
+
+
+def _laterality(result: Resource, study: Resource) -> str:
+    """Of the body site, else of the series, else of the code's own words."""
+    if side := _side(_words(result.get("bodySite"))):
+        return side
+    sides = {
+        _DICOM_SIDES.get(word, "") or _side([word])
+        for series in _list(study.get("series"))
+        for word in _words(series.get("laterality"))
+    } - {""}
+    if len(sides) == 1:
+        return sides.pop()
+    if sides == {"left", "right"}:
+        return "both"
+    code = _map(result.get("code"))
+    names = [_text(code.get("text")), *(_text(one.get("display")) for one in _codings(code))]
+    return side_of([(_text(c.get("system")), _text(c.get("code"))) for c in _codings(code)], *names)
+
+
+def _study_body(study: Resource) -> list[str]:
+    found = [w for series in _list(study.get("series")) for w in _words(series.get("bodySite"))]
+    return list(dict.fromkeys(found))
+
+
+def _contrast(result: Resource, study: Resource) -> Contrast:
+    """As the names say; an agent in the images themselves is believed before the word 平扫."""
+    words = _words(result.get("code")) + _words(study.get("description"))
+    for procedure in _list(study.get("procedureCode")):
+        words += _words(procedure)
+    said = " | ".join(words)
+    given = any(name == "contrastAgent" for name, _ in _quality(study))
+    plain, enhanced = bool(_WITHOUT_CONTRAST.search(said)), bool(_WITH_CONTRAST.search(said))
+    if _BOTH_PHASES.search(said) or (plain and enhanced):
+        return "both"
+    if given or enhanced:
+        return "with"
+    return "without" if plain else ""
+
+
+def _quality(study: Resource) -> set[tuple[str, str]]:
+    """What the series say for a reader: slice thickness, detector rows, agent, and how many series."""
+    found = set()
+    series = _list(study.get("series"))
+    for one in series:
+        for extension in _list(one.get("extension")):
+            if _text(extension.get("url")).endswith("/image-quality"):
+                for part in _list(extension.get("extension")):
+                    if said := _said(part):
+                        found.add((_text(part.get("url")), said))
+    if series:
+        found.add(("series", str(len(series))))
+    return found
+
+
+def _said(part: Resource) -> str:
+    quantity = _map(part.get("valueQuantity"))
+    if quantity:
+        return f"{quantity.get('value', '')} {_text(quantity.get('code'))}".strip()
+    return _text(part.get("valueString")) or str(part.get("valueInteger", ""))
 
 
 def _source_class(result: Resource, report: Resource, encounter: Resource | None) -> SourceClass:
@@ -289,8 +400,15 @@ def _value(result: Resource) -> str:
         return "report" if any(result.get(part) for part in parts) else "none"
     for element, kind in _VALUES.items():
         if element in result:
-            return kind
+            return _kind_of_text(result[element]) if kind == "text" else kind
     return "absent" if "dataAbsentReason" in result else "none"
+
+
+def _kind_of_text(value: object) -> str:
+    said = unicodedata.normalize("NFKC", _text(value)).strip().upper()
+    if not said or _NO_RESULT.fullmatch(said):
+        return "absent"
+    return "ordinal" if _ORDINAL.fullmatch(said) else "text"
 
 
 def _unit(result: Resource) -> str:

@@ -177,13 +177,15 @@ _FLAGS = {
 class Receiver(msgspec.Struct, frozen=True):
     """Who would recognise, and in what kind of visit and department the patient is there.
 
-    `preoperative`: an operation is being prepared, so the result would be decisive.
+    `preoperative`: an operation is being prepared, so the result would be decisive. `platforms` are
+    (item, instrument) of the receiver's own laboratory, as far as known.
     """
 
     organization: str
     patient_class: PatientClass = "OP"
     department: str = ""
     preoperative: bool = False
+    platforms: tuple[tuple[str, str], ...] = ()
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -201,7 +203,8 @@ class Judgement(msgspec.Struct, frozen=True):
     `qualified_then` and `qualified_now` are both answers of step 8, None when it was not reached.
     `choices` is what a doctor may be offered, empty unless eligible. `counted` is false where the
     figures leave the result out. `clock` is µs UTC of what the age counts from. `reference_only`
-    names what of the result is never recognised: a doctor's conclusion.
+    names what of the result is never recognised: a doctor's conclusion. `side` is left, right, both
+    or empty.
     """
 
     eligible: bool
@@ -220,6 +223,7 @@ class Judgement(msgspec.Struct, frozen=True):
     counted: bool = True
     clock: int | None = None
     reference_only: tuple[str, ...] = ()
+    side: str = ""
 
     @property
     def silent(self) -> bool:
@@ -227,14 +231,20 @@ class Judgement(msgspec.Struct, frozen=True):
         return self.reason is Reason.PROTECTED
 
 
-_SINCE_2 = ("outcome", "choices", "counted", "clock", "reference_only")
+_SINCE_2 = ("outcome", "choices", "counted", "clock", "reference_only", "side")
 
 
 class Case(msgspec.Struct, frozen=True):
-    """Everything a judgement was made from, apart from the catalogue it names.
+    """Everything a judgement was made from, apart from the catalogue it names."""
 
-    A case that was stored before there were several versions of the rules names none.
-    """
+    facts: ResultFacts
+    receiver: Receiver
+    at: int
+    rules: str
+
+
+class _Stored(msgspec.Struct):
+    """A case as it may stand in the store: before there were several versions it named none."""
 
     facts: ResultFacts
     receiver: Receiver
@@ -248,8 +258,9 @@ def encode(case: Case) -> bytes:
 
 
 def decode(data: bytes) -> Case:
-    """The case again; msgspec.MsgspecError when it is none."""
-    return msgspec.json.decode(data, type=Case)
+    """The case again, one that names no rules as of the first version; msgspec.MsgspecError when it is none."""
+    stored = msgspec.json.decode(data, type=_Stored)
+    return Case(stored.facts, stored.receiver, stored.at, stored.rules)
 
 
 def written(judgement: Judgement) -> bytes:

@@ -22,6 +22,7 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 from gateway.recognition.catalogue import Catalogue, Item
+from gateway.recognition.facts import side_of
 from gateway.recognition.judgement import Flag, Judgement, Outcome
 
 T = TypeVar("T")
@@ -41,12 +42,18 @@ class Order:
     """One order of a set. `key` is whatever names it to the caller.
 
     `items` is what it means, empty when nobody knows. `beyond` are codes of parts that are not in
-    the catalogue in force: an order with such parts is never covered as a whole.
+    the catalogue in force: an order with such parts is never covered as a whole. `side` is left,
+    right, both or empty: a result of another side does not cover it.
     """
 
     key: str
     items: tuple[Item, ...]
     beyond: tuple[str, ...] = ()
+    side: str = ""
+
+    def fits(self, item: Item, side: str) -> bool:
+        """Is a result of this side what the order asks for? Only where sides matter to the item."""
+        return not item.laterality_required or (bool(self.side) and side in (self.side, "both"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,9 @@ def meant(
     items = catalogue.ordered(organization, codings, name, at)
     panel = catalogue.panel(organization, codings, name)
     known = {item.code for item in items}
-    return Order(key, items, tuple(c for c in (panel.items if panel else ()) if c not in known))
+    beyond = tuple(code for code in (panel.items if panel else ()) if code not in known)
+    names = (name, *((panel.name_zh, panel.name_en) if panel else ()))
+    return Order(key, items, beyond, side_of(codings, *names))
 
 
 def compare(orders: Sequence[Order], candidates: Iterable[Candidate[T]]) -> Comparison[T]:
@@ -161,7 +170,7 @@ def compare(orders: Sequence[Order], candidates: Iterable[Candidate[T]]) -> Comp
     for found in shelf.values():
         found.sort(key=_newest_first)
     compared = tuple(
-        Compared(order, tuple(_line(item, shelf.get(item.code, ())) for item in order.items))
+        Compared(order, tuple(_line(order, item, shelf.get(item.code, ())) for item in order.items))
         for order in orders
     )
     return Comparison(compared, _repeats(orders))
@@ -171,15 +180,16 @@ def _newest_first(one: Candidate[T]) -> tuple[int, str, str]:
     return (-(one.judgement.clock or 0), one.issuer, one.key)
 
 
-def _line(item: Item, found: Sequence[Candidate[T]]) -> Line[T]:
-    def of(outcome: Outcome, *, own: bool = False) -> tuple[Candidate[T], ...]:
-        return tuple(c for c in found if c.judgement.outcome is outcome and c.own == own)
-
+def _line(order: Order, item: Item, found: Sequence[Candidate[T]]) -> Line[T]:
+    """An order that names no side is covered by none: its results are there to look at."""
+    sided = [c for c in found if order.fits(item, c.judgement.side)]
+    eligible = [c for c in sided if c.judgement.outcome is Outcome.ELIGIBLE]
+    other = [c for c in found if c not in eligible and (c in sided or not order.side)]
     return Line(
         item,
-        of(Outcome.ELIGIBLE),
-        of(Outcome.INFORMATIONAL),
-        of(Outcome.ELIGIBLE, own=True),
+        tuple(c for c in eligible if not c.own),
+        tuple(c for c in other if not c.own),
+        tuple(c for c in eligible if c.own),
     )
 
 
@@ -189,7 +199,12 @@ def _repeats(orders: Sequence[Order]) -> tuple[Repeat, ...]:
     for n, first in enumerate(orders):
         before = {item.code for item in first.items}
         for again in orders[n + 1 :]:
-            both = tuple(item.code for item in again.items if item.code in before)
+            both = tuple(
+                item.code
+                for item in again.items
+                if item.code in before
+                and (not item.laterality_required or first.side == again.side)
+            )
             if both:
                 whole = len(both) == len(again.items) and set(again.beyond) <= set(first.beyond)
                 found.append(Repeat(first.key, again.key, both, whole))

@@ -8,18 +8,11 @@ import msgspec
 import pytest
 
 from gateway.recognition import eligibility
-from gateway.recognition.catalogue import Catalogue, Entitlement, Item, Member, Scope
+from gateway.recognition.catalogue import Catalogue
 from gateway.recognition.eligibility import Outcome, Reason
+from tests.gateway.recognition import table
 
 HERE = Path(__file__).parent / "annex-d-1"
-
-
-class Frozen(msgspec.Struct):
-    version: str
-    items: list[Item]
-    scopes: list[Scope]
-    members: list[Member]
-    entitlements: list[Entitlement]
 
 
 class Stored(msgspec.Struct):
@@ -29,10 +22,7 @@ class Stored(msgspec.Struct):
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    frozen = msgspec.json.decode((HERE / "catalogue.json").read_bytes(), type=Frozen)
-    return Catalogue(
-        frozen.items, frozen.scopes, frozen.members, frozen.entitlements, frozen.version
-    )
+    return table.frozen().catalogue()
 
 
 STORED = [
