@@ -25,7 +25,7 @@ from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
 from gateway.recognition.catalogue import Catalogue
-from gateway.recognition.catalogue.content import HASH, content_of
+from gateway.recognition.catalogue.content import HASH
 from gateway.recognition.catalogue.reader import of_content
 from gateway.recognition.catalogue.register import Act, Step, Terms, founding, state
 from gateway.services.caller import OPERATOR
@@ -240,7 +240,7 @@ class Catalogues:
 
     async def _found(self, catalogue: Catalogue, log: AccessLog) -> None:
         at = log.now()
-        content = content_of(catalogue, self._zone)
+        content = catalogue.content
         digest = sha256(content)
         steps = founding(catalogue, OPERATOR.user, at, FOUNDED)
         body = Body(

@@ -192,7 +192,7 @@ class Catalogue:
     """Everything the rules of recognition are read from. Immutable; safe to share.
 
     `version` names items, scopes and panels by their content, `register` the state of memberships
-    and entitlements by its newest event. Items whose code is uncertain are in `items` only.
+    and entitlements by its newest event. `content` is the text of the version (see `content`). Items whose code is uncertain are in `items` only.
     """
 
     def __init__(
@@ -204,6 +204,7 @@ class Catalogue:
         version: str,
         panels: Iterable[Panel] = (),
         register: str = "",
+        content: bytes = b"",
     ) -> None:
         self.items = tuple(items)
         self.panels = tuple(panels)
@@ -214,6 +215,7 @@ class Catalogue:
         self.scopes: Mapping[str, Scope] = {scope.code: scope for scope in scopes}
         self.version = version
         self.register = register
+        self.content = content
         self._by_loinc: dict[str, list[Item]] = {}
         self._by_code: dict[str, list[Item]] = {}
         for item in filter(lambda one: one.active, self.items):
@@ -290,7 +292,7 @@ class Catalogue:
         """The same version with this state of the register."""
         return Catalogue(
             self.items, self.scopes.values(), members, entitlements, self.version, self.panels,
-            register,
+            register, self.content,
         )  # fmt: skip
 
     def around(self, scopes: Iterable[str]) -> frozenset[str]:

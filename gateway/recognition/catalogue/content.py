@@ -60,11 +60,6 @@ def canonical(
     return msgspec.json.encode(_cells(items, scopes, panels, zone))
 
 
-def content_of(catalogue: Catalogue, zone: tzinfo) -> bytes:
-    """The text of the version that this catalogue is."""
-    return msgspec.json.encode(cells_of(catalogue, zone))
-
-
 def version_of(content: bytes) -> str:
     """What a version with this text is called."""
     return sha256(content).hexdigest()[:HASH]

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from gateway.recognition.catalogue.sheets import SHEETS, Sheet
@@ -151,20 +150,20 @@ def rows(
         yield Row(file, number, found | {k: v or "" for k, v in left_out.items()}, faults)
 
 
-def read(path: Path, sheet: Sheet, faults: list[Fault]) -> Iterator[Row]:
+def read(file: str, body: bytes, sheet: Sheet, faults: list[Fault]) -> Iterator[Row]:
     """The lines of a CSV file of that sheet; faults are added to the list."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Excel puts a mark in front
+        text = body.decode("utf-8-sig")  # Excel puts a mark in front
     except UnicodeDecodeError:
-        faults.append(Fault(path.name, 1, "not UTF-8", "不是 UTF-8 编码"))
+        faults.append(Fault(file, 1, "not UTF-8", "不是 UTF-8 编码"))
         return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         head = next(reader, [])
         lines = ((reader.line_num, cells) for cells in reader if cells and cells != [""])
-        yield from rows(path.name, sheet, head, lines, faults)
+        yield from rows(file, sheet, head, lines, faults)
     except csv.Error:
-        faults.append(Fault(path.name, reader.line_num, "not a CSV line", "不是 CSV 行"))
+        faults.append(Fault(file, reader.line_num, "not a CSV line", "不是 CSV 行"))
 
 
 def without_doubles(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,7 +31,7 @@ from gateway.recognition.catalogue.csvfile import CatalogueFault, Fault, Row
 from gateway.recognition.catalogue.sheets import SHEETS, VERSIONED, Cells
 
 SCOPE_KINDS = ("national", "region", "province", "prefecture", "county", "consortium")
-PROTECTED = ("", "HIV", "STD", "PSY", "REPRO", "GENETIC", "HBV", "VIOLENCE")
+PROTECTED = ("", "HIV", "STD", "PSY", "REPRO", "GENETIC", "HBV", "HCV", "VIOLENCE")
 PATIENT_CLASSES = ("", "OP", "IP", "EM")
 _LOINC = re.compile(r"\d{1,7}-\d", re.ASCII)
 _AMOUNT = re.compile(r"(0|[1-9]\d{0,6})(\.\d{1,2})?", re.ASCII)
@@ -55,16 +56,21 @@ def load(*directories: Path, zone: tzinfo) -> Catalogue:
     missing or unknown columns, doubtful cells, wrong LOINC check digits, unknown scopes or items,
     scopes that contain each other, anything that stands twice.
     """
+    found = [path for directory in directories for path in sorted(directory.glob("*.csv"))]
+    return _of_files(tuple((path.name, path.read_bytes()) for path in found), zone)
+
+
+@lru_cache(maxsize=4)
+def _of_files(files: tuple[tuple[str, bytes], ...], zone: tzinfo) -> Catalogue:
     faults: list[Fault] = []
     reader = Reader(zone, faults)
-    for directory in directories:
-        for path in sorted(directory.glob("*.csv")):
-            sheet = SHEETS.get(path.stem)
-            if sheet is None:
-                faults.append(Fault(path.name, 1, "not a file of the catalogue", "不是目录的文件"))
-                continue
-            for row in csvfile.read(path, sheet, faults):
-                reader.keep(row)
+    for name, body in files:
+        sheet = SHEETS.get(name.removesuffix(".csv"))
+        if sheet is None:
+            faults.append(Fault(name, 1, "not a file of the catalogue", "不是目录的文件"))
+            continue
+        for row in csvfile.read(name, body, sheet, faults):
+            reader.keep(row)
     return reader.catalogue()
 
 
@@ -79,6 +85,7 @@ def of_cells(cells: Cells, zone: tzinfo) -> Catalogue:
     return reader.catalogue()
 
 
+@lru_cache(maxsize=8)
 def of_content(content: bytes, zone: tzinfo) -> Catalogue:
     """A version as it was kept (see `content.canonical`), with nobody entitled to anything.
 
@@ -242,13 +249,15 @@ class Reader:
             )
         ]
         panels = [panel for _, panel in self._panels]
+        content = canonical(items, scopes, panels, self._zone)
         return Catalogue(
             items,
             scopes,
             [member for _, member in self._members],
             [entitlement for _, entitlement in self._entitlements],
-            version_of(canonical(items, scopes, panels, self._zone)),
+            version_of(content),
             panels,
+            content=content,
         )
 
     def _check_scopes(self, scopes: list[Scope], known: set[str]) -> None:
