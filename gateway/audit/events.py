@@ -71,6 +71,8 @@ class Kind(StrEnum):
     RECOGNITION_VIEW = "recognition-view"
     RECOGNITION_DECISION = "recognition-decision"
     RECOGNITION_REVOCATION = "recognition-revocation"
+    RECOGNITION_ALERT = "recognition-alert"
+    RECOGNITION_EVIDENCE = "recognition-evidence"
     RELATIONSHIP_CLAIM = "relationship-claim"
     PRESENCE = "presence"
     BREAK_GLASS = "break-glass"
@@ -138,6 +140,8 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.RECOGNITION_VIEW: _rest("read", "R"),
     Kind.RECOGNITION_DECISION: _rest("create", "C"),
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),
+    Kind.RECOGNITION_ALERT: _rest("read", "R"),
+    Kind.RECOGNITION_EVIDENCE: _rest("read", "R"),
     Kind.RELATIONSHIP_CLAIM: _dicom("110113", "110132"),
     Kind.PRESENCE: _dicom("110113", "110132"),
     Kind.BREAK_GLASS: _dicom("110113", "110127"),

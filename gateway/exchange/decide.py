@@ -1,82 +1,44 @@
 """Records a clinician's decision on results of other hospitals: recognised or not, and why.
 
 A decision is a Task in the folder the deciding organisation keeps on the person, pinned to one
-version of one result. It orders nothing, cancels nothing and merges nothing. Deciding
-anew about the same version makes a new version of the same Task; the old one stays in its history.
+version of one result, with the evidence it rested on. It orders nothing, cancels nothing and merges
+nothing. Deciding anew about the same version makes a new version of the same Task; the old one stays
+in its history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
-from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import filing, ledger
-from gateway.exchange.ask import Gathering, Opened, nothing, settled
-from gateway.exchange.ledger import PORTAL, Visit
-from gateway.exchange.person import ALL_TIERS
-from gateway.exchange.planning import Plan, Planned, prepare
-from gateway.exchange.recognise import Decided, Judged
-from gateway.exchange.results import Looked, Report, look_at, look_at_each
-from gateway.recognition.decisions import Choice, Decision, Declined, Pin, decision_task, fault_of
-from gateway.recognition.ledger import Event, Happened
-from gateway.records import merge
-from gateway.records.instant import moment
+from gateway.exchange.ask import nothing, settled
+from gateway.exchange.deciding import (
+    Act,
+    Thing,
+    Work,
+    copy_of,
+    doctor_of,
+    plans_of,
+    sealed,
+)
+from gateway.exchange.deciding import Made as Made
+from gateway.exchange.deciding import Verdict as Verdict
+from gateway.exchange.ledger import PORTAL
+from gateway.exchange.ledger import Visit as Visit
+from gateway.exchange.planning import Plan
+from gateway.exchange.recognise import Decided
+from gateway.exchange.results import Looked, Report, look_at_each
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.services.log import Draft, Moved, append
+from gateway.services.log import Moved, append
 from gateway.store import charts as rows
-from gateway.store import links
+from gateway.store import decisions, links
+from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
-from gateway.vault import ChartTier, Grant, Tier
-from mappings.engine import Mapped
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the clinician said. `informed`: the patient was told why a test is repeated."""
-
-    choice: Choice
-    reason: Declined | None = None
-    words: str = ""
-    informed: bool = False
-
-
-class Made(NamedTuple):
-    """A decision on file. `task` is its Task's id, `target` and `version` (tag) what was decided on."""
-
-    task: str
-    target: str
-    version: str
-    choice: Choice
-    new: bool  # False where the same person had said just that already
-
-
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """One decision, ready to be written."""
-
-    made: Made
-    chart: str
-    source: str  # the chart of the result
-    version: int  # the one decided on
-    planned: Planned
-    draft: Draft
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class _Thing:
-    """What can be decided on: one result, or an examination as a whole, in the report it is of."""
-
-    opened: Opened
-    judged: Judged
-    decided: Decided | None
-    report: Report
 
 
 async def decide(
@@ -90,12 +52,9 @@ async def decide(
     """`decide_results` on results of one report; Problem UNKNOWN for a target of another."""
     _may_decide(targets, caller, services)
 
-    async def work() -> tuple[Made, ...]:
-        issued = await look_at(report, caller, services)
-        looked = Looked((issued.report,), issued.seen, issued.visit)
-        return await _decide(looked, dict(targets), verdict, caller, services, visit)
-
-    return await settled(work)
+    current = await rows.current(services.db, report)
+    chart = current.chart if current else ""
+    return await _settled(chart, targets, verdict, caller, services, visit, report)
 
 
 async def decide_results(
@@ -115,10 +74,24 @@ async def decide_results(
     """
     _may_decide(targets, caller, services)
 
+    return await _settled(chart, targets, verdict, caller, services, visit)
+
+
+async def _settled(
+    chart: str,
+    targets: Sequence[tuple[str, str]],
+    verdict: Verdict,
+    caller: Caller,
+    services: Services,
+    visit: Visit,
+    report: str = "",
+) -> tuple[Made, ...]:
+    beside = [one.rpartition("/")[2] for one in (visit.order, visit.encounter)]
+
     async def work() -> tuple[Made, ...]:
         ids = [id for id, _ in targets]
-        looked = await look_at_each(chart, ids, caller, services)
-        return await _decide(looked, dict(targets), verdict, caller, services, visit)
+        looked = await look_at_each(chart, ids, caller, services, beside)
+        return await _decide(looked, dict(targets), verdict, caller, services, visit, report)
 
     return await settled(work)
 
@@ -146,34 +119,36 @@ async def _decide(
     caller: Caller,
     services: Services,
     visit: Visit,
+    report: str,
 ) -> tuple[Made, ...]:
     offered = _offered(looked.reports)
-    visit = at_visit(visit, looked.visit)
+    at, organization = services.now(), caller.organization
+    doctor = await doctor_of(caller, services)
+    act = Act(looked.seen, verdict, caller, at_visit(visit, looked.visit), at, doctor)
     made: list[Made] = []
-    work: list[_Decision] = []
-    at = services.now()
+    work: list[Work] = []
     for id, version in targets.items():
         thing = offered.get(id)
-        if thing is None:
+        if thing is None or report not in ("", thing.reported):
             raise nothing()
         if thing.opened.version != version:
             raise Problem(Trouble.CONFLICT, "Another version stands; look at it first.")
         if thing.judged.state != "eligible":
             raise Problem(Trouble.UNPROCESSABLE, "This may not be recognised here.", "target")
-        if _said_already(verdict, thing.decided, caller):
-            task = thing.decided.task if thing.decided else ""
-            made.append(Made(task, id, version, verdict.choice, new=False))
+        if thing.decided is not None and _said_already(verdict, thing.decided, caller):
+            made.append(Made(thing.decided.task, id, version, verdict.choice, new=False))
         else:
-            work.append(await _prepared(looked.seen, thing, verdict, at, caller, services, visit))
+            work.append(await act.prepared(thing, services))
             made.append(work[-1].made)
     if work:
-        plans = await plans_of(
-            [(one.chart, one.planned) for one in work], caller.organization, services, at
-        )
+        written = [(one.chart, each) for one in work for each in one.resources]
+        written += copy_of(work, act, services)
+        plans = await plans_of(written, organization, services, at, looked.seen)
         events = ledger.prepared([one.event for one in work], services)
         epochs = looked.seen.person.epochs
+        evidence = sealed(work, plans)
         await filing.with_neighbours(
-            plans, services, _write, work, plans, events, epochs, caller.user, services, at
+            plans, services, _write, work, plans, evidence, events, epochs, act, services
         )
     return tuple(made)
 
@@ -188,164 +163,36 @@ def at_visit(said: Visit, known: Visit) -> Visit:
     )
 
 
-def _offered(reports: Sequence[Report]) -> dict[str, _Thing]:
-    """What of these reports can be decided on."""
-    found: dict[str, _Thing] = {}
+def _offered(reports: Sequence[Report]) -> dict[str, Thing]:
+    """What of these reports can be decided on: their results, or an examination as a whole."""
+    found: dict[str, Thing] = {}
     for report in reports:
         for one in report.results:
-            found.setdefault(one.opened.id, _Thing(one.opened, one.judged, one.decided, report))
+            found.setdefault(one.opened.id, Thing(one.opened, one.judged, one.decided, report, one))
     for report in reports:
-        thing = _Thing(report.opened, report.judged, report.decided, report)
-        found.setdefault(report.opened.id, thing)
+        whole = Thing(report.opened, report.judged, report.decided, report, None)
+        found.setdefault(report.opened.id, whole)
     return found
 
 
-def _said_already(verdict: Verdict, decided: Decided | None, caller: Caller) -> bool:
-    return decided is not None and (
-        (decided.choice, decided.reason, decided.words, decided.by)
-        == (verdict.choice, verdict.reason or "", verdict.words.strip(), caller.user)
-    )
-
-
-async def _prepared(
-    seen: Gathering,
-    thing: _Thing,
-    verdict: Verdict,
-    at: int,
-    caller: Caller,
-    services: Services,
-    visit: Visit,
-) -> _Decision:
-    opened, judged = thing.opened, thing.judged
-    nature, entry = opened.match.pair
-    id = services.ids(caller.organization)("recognition", "Task", (opened.id, opened.version))
-    decision = Decision(
-        id=id,
-        result=Pin(opened.type, opened.id, opened.version, entry.digest.hex()),
-        chart=_folder(seen, id, opened.match.chart, caller, services),
-        organization=caller.organization,
-        practitioner=caller.user,
-        choice=verdict.choice,
-        at=at,
-        reason=verdict.reason,
-        note=verdict.words,
-        informed=verdict.informed,
-        issuer=nature.source,
-    )
-    fault = fault_of(decision)
-    if fault:
-        raise Problem(Trouble.UNPROCESSABLE, " ".join(fault), "reason")
-    judgement = judged.judgement
-    assert judgement is not None, "what is eligible was judged"
-    settings = services.settings
-    text = decision_task(decision, judgement, base=settings.canonical, zone=settings.zone)
-    body = Body(
-        request=f"recognition.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        policies=dict(judgement.rules),
-        note=verdict.words,
-        details={
-            "task": id,
-            "target": f"{opened.type}/{opened.id}/_history/{opened.version}",
-            "content": entry.digest.hex(),
-            "item": judgement.item,
-            "choice": str(verdict.choice),
-            "reason": str(verdict.reason or ""),
-            "informed": "yes" if verdict.informed else "no",
-            "hook": visit.hook,
-        },
-    )
-    asked = ledger.Asked(
-        caller, person_of(seen), opened.id, nature.source, judgement.item, judgement.rules, visit
-    )
-    charts = tuple(dict.fromkeys((opened.match.chart, decision.chart)))
-    return _Decision(
-        made=Made(id, opened.id, opened.version, verdict.choice, new=True),
-        chart=decision.chart,
-        source=opened.match.chart,
-        version=entry.version,
-        planned=task_of(text, id, at, caller.organization, services),
-        draft=await services.log.draft(
-            Kind.RECOGNITION_DECISION, Outcome.PERMIT, caller, at, body, charts
-        ),
-        event=ledger.event(
-            Happened.DECISION,
-            asked,
-            at,
-            services,
-            choice=str(verdict.choice),
-            reason=str(verdict.reason or ""),
-            task=id,
-        ),
-    )
-
-
-def person_of(seen: Gathering) -> str:
-    """The identity group whom the events of recognition are about."""
-    return seen.person.charts[0].person
-
-
-def task_of(text: bytes, id: str, at: int, organization: str, services: Services) -> Planned:
-    """A Task of ours, ready to be written."""
-    head, tail = merge.renamed(text, id)
-    return prepare(Mapped("Task", id, (), head, tail, clock=at), organization, services)
-
-
-def _folder(seen: Gathering, task: str, source: str, caller: Caller, services: Services) -> str:
-    """The deciding organisation's folder on the person: where the Task already is, else its first
-    chart, else one that is made for it, named after the chart of the result and linked with it."""
-    for opened in seen.records:
-        if opened.id == task:
-            return opened.match.chart
-    own = [row.id for row in seen.person.charts if row.organization == caller.organization]
-    made = services.ids(caller.organization)("recognition", "Patient", (source,))
-    return min(own, default=made)
-
-
-async def plans_of(
-    work: Sequence[tuple[str, Planned]], organization: str, services: Services, at: int
-) -> list[Plan]:
-    """Resources of our own by the folder they go to, with its keys."""
-    plans = []
-    year = moment(at).year
-    for chart in sorted({chart for chart, _ in work}):
-        planned = tuple(one for whose, one in work if whose == chart)
-        wants = [ChartTier(chart, t) for t in sorted({Tier.GENERAL, *(p.tier for p in planned)})]
-        await services.vault.ensure(wants, [(chart, year)])
-        grant = Grant("filing", f"recognition.{at}", ALL_TIERS)
-        plans.append(
-            Plan(
-                chart=chart,
-                organization=organization,
-                inbox="",
-                at=at,
-                resources=planned,
-                facts=None,
-                facts_mode="",
-                identifiers=(),
-                shelves=await services.vault.manifests(grant, wants),
-                bodies=await services.vault.records(grant, wants),
-                neighbours=frozenset(),
-            )
-        )
-    return plans
+def _said_already(verdict: Verdict, decided: Decided, caller: Caller) -> bool:
+    local = verdict.local.code if verdict.local else ""
+    return (decided.choice, decided.reason, decided.local, decided.words, decided.by) == (
+        verdict.choice, verdict.reason or "", local, verdict.words.strip(), caller.user,
+    )  # fmt: skip
 
 
 def _write(
     tx: Tx,
-    work: Sequence[_Decision],
+    work: Sequence[Work],
     plans: Sequence[Plan],
+    evidence: Sequence[EvidenceRow],
     events: Sequence[EventRow],
     epochs: Mapping[str, int],
-    user: str,
+    act: Act,
     services: Services,
-    at: int,
 ) -> None:
-    """Tasks and their events in one transaction, if what was judged still stands."""
+    """Records, evidence and events in one transaction, if what was judged still stands."""
     for source in sorted({one.source for one in work}):
         rows.take(tx, source, 0)
     if dict(tx.all(rows.STOOD_ON, list(epochs))) != dict(epochs):
@@ -357,10 +204,24 @@ def _write(
         write_own(tx, plan, services)
     for chart, source in sorted({(one.chart, one.source) for one in work}):
         if chart not in epochs and not tx.all(links.OF, [chart]):
-            links.add(tx, (chart, source), links.RECOGNITION, user, at)
+            links.add(tx, (chart, source), links.RECOGNITION, act.caller.user, act.at)
             links.regroup(tx, {chart, source})
+    supersede(tx, [one.made.target for one in work], act.caller.organization, act.at)
+    tx.many(decisions.ADD, [tuple(row) for row in evidence])
+    if act.verdict.code:
+        tx.run(decisions.USED, act.caller.organization, act.verdict.code)
     append(tx, services.log.filing_writer, [one.draft for one in work], services.now)
     ledger.add(tx, events)
+
+
+def supersede(tx: Tx, targets: Sequence[str], organization: str, at: int) -> None:
+    """What an organisation decided on these records before, in whatever version, stands no longer,
+    and nobody needs to be told of changes to it."""
+    found = [EvidenceRow(*row) for row in tx.all(decisions.RELIED_ON, list(targets), [])]
+    before = [one for one in found if one.organization == organization]
+    if before:
+        tx.run(decisions.END, [one.task for one in before])
+        tx.run(decisions.SETTLE, [one.id for one in before], at)
 
 
 def write_own(tx: Tx, plan: Plan, services: Services) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import labelling, relations, rights, snapshots, unmapped_queue
+from gateway.exchange import labelling, relations, relied, rights, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.filing_person import Again, join, write_person
 from gateway.exchange.kept import opened
@@ -285,6 +285,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     versions = relabelled = 0
     passed_over: set[str] = set()
     added: list[tuple[object, ...]] = []
+    changed: list[relied.Changed] = []
     ends = labels_end = taken.labelled  # what is to be said of the chart's labels then
     for one in resources:
         seq += 1
@@ -330,6 +331,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         entry, row = _file_one(plan, planned, seq, before, old, services)
         added.append(_as_written(row, plan))
         standing[row.id] = row
+        if before is not None and one.mapped.type in relied.RESULTS:
+            changed.append(relied.Changed(row.id, row.version, planned.nature.status))
         written.setdefault(planned.tier, []).append((planned.nature, entry))
         plan.fresh.add(row.id)
         versions += 1
@@ -340,6 +343,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
             relations.write(tx, plan, planned, services)
     if added:
         tx.many(rows.ADD_RECORD, added)
+    relied.changed(tx, changed, plan.at)
     for tier, entries in sorted(written.items()):
         add_segment(tx, _shelf(plan, tier), chart, tier, entries)
     if ends != labels_end:

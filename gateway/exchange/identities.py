@@ -19,7 +19,7 @@ from typing import Literal
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import desk
+from gateway.exchange import desk, relied
 from gateway.exchange.consents import RECORDERS
 from gateway.exchange.person import ALL_TIERS, manifests
 from gateway.records import facts as facts_
@@ -156,6 +156,7 @@ def _write(
         raise Problem(Trouble.CONFLICT, "Somebody has just decided this.")
     tx.run(links.CONFIRM if said == "one" else links.REVOKE, id, at, by)
     links.regroup(tx, pair)
+    relied.parted(tx, pair, at)
     append(tx, services.log.filing_writer, [draft], services.now)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.audit.events import Body, Kind, Outcome
+from gateway.exchange import relied
 from gateway.exchange.person import manifests
 from gateway.records import facts as facts_
 from gateway.services import Services
@@ -124,6 +125,8 @@ def join(
             return Joined(False, trouble, tuple(events))
         if _say(tx, pair, one, said, at):
             links.regroup(tx, pair)
+            if one.undone:
+                relied.parted(tx, pair, at)
             events.append(one.draft)
     return Joined(True, tuple(issues), tuple(events))
 

@@ -152,8 +152,22 @@ class Person:
             made = facet_class(nature, chart)
             seen = self.entitled is None or self.entitled.sees(nature.type, nature.categories)
             decision = self.rule.of_class(made) if seen else WITHOUT_RIGHT
+            decision = _kept(nature, self.request, self.policy) or decision
             known = self._classes[chart, nature] = made, decision
         return known
+
+
+_DECISIONS = "/CodeSystem/recognition|"
+
+
+def _kept(nature: Nature, request: AccessRequest, policy: PolicySet) -> Decision | None:
+    """A hospital's file on its own decisions holds copies of what others measured: it is its own and
+    the resident's, because a refusal of the one must not be got round by way of the other."""
+    if not any(_DECISIONS in code for code in nature.codes):
+        return None
+    if nature.source in request.requester.chain or not policy.patient.isdisjoint(request.purposes):
+        return None
+    return DenyHide(Reason.NO_RELATIONSHIP, ("recognition/own-file",))
 
 
 def facet_class(nature: Nature, chart: str) -> FacetClass:

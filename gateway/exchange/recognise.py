@@ -12,7 +12,15 @@ from gateway.exchange.issued import Resource, codings, listed, parsed, words
 from gateway.exchange.ledger import Visit
 from gateway.exchange.person import Person
 from gateway.recognition.decisions import Choice
-from gateway.recognition.eligibility import DAY, Judgement, PatientClass, Receiver, judge
+from gateway.recognition.eligibility import (
+    DAY,
+    Case,
+    Judgement,
+    PatientClass,
+    Receiver,
+    case_of,
+    judge,
+)
 from gateway.recognition.facts import LOINC, Images, ResultFacts, facts_of
 from gateway.records.instant import interval, moment
 from gateway.services import Services
@@ -20,6 +28,7 @@ from gateway.services.caller import Caller
 
 DECISION = "recognition-decision"
 _BEFORE_SURGERY = "术前"
+LOCAL = "/decline-reason"  # how the system of a hospital's own reasons ends
 # v3-ActCode encounter classes; all others count as outpatient.
 _CLASSES: dict[str, PatientClass] = {
     **dict.fromkeys(("IMP", "ACUTE", "NONAC", "SS", "OBSENC"), "IP"),
@@ -39,6 +48,7 @@ class Judged:
     mark: str = ""
     until: date | None = None
     judgement: Judgement | None = None
+    case: Case | None = None  # what it was judged from
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,7 @@ class Decided:
     by: str
     organization: str
     at: int
+    local: str = ""  # the hospital's own code beside the reason
 
 
 def receiver_of(
@@ -143,11 +154,12 @@ def judged(
         disputed=entry.disputed,
         sensitivities=nature.sensitivities,
     )
+    case = case_of(facts, receiver, at)
     found = judge(facts, receiver, services.catalogue, at)
     if not found.eligible:
-        return Judged("not-eligible", str(found.reason or ""), judgement=found)
+        return Judged("not-eligible", str(found.reason or ""), judgement=found, case=case)
     mark, until = _mark(facts, found, receiver, services, at), _until(found, services)
-    return Judged("eligible", "", mark, until, found)
+    return Judged("eligible", "", mark, until, found, case)
 
 
 def _identity_tier(person: Person, match: Match) -> int:
@@ -213,10 +225,12 @@ def decided_in(task: Resource, services: Services) -> Decided | None:
     choice = next((code for _, code in codings(task.get("businessStatus"))), "")
     if task.get("status") == "cancelled" or choice not in set(Choice) or not version:
         return None
-    reason = ""
+    reason = local = ""
     for part in listed(task.get("output")):
         if any(code == "decline-reason" for _, code in codings(part.get("type"))):
-            reason = next((code for _, code in codings(part.get("valueCodeableConcept"))), "")
+            said = list(codings(part.get("valueCodeableConcept")))
+            reason = next((code for _, code in said), "")
+            local = next((code for system, code in said if system.endswith(LOCAL)), "")
     at = interval(str(task.get("authoredOn", "")), services.settings.zone)
     return Decided(
         task=str(task.get("id", "")),
@@ -228,6 +242,7 @@ def decided_in(task: Resource, services: Services) -> Decided | None:
         by=_identified(task.get("owner")),
         organization=_identified(task.get("requester")),
         at=at[0] if at else 0,
+        local=local,
     )
 
 

@@ -179,16 +179,20 @@ class Looked:
 
 
 async def look_at_each(
-    chart: str, ids: Collection[str], caller: Caller, services: Services
+    chart: str,
+    ids: Collection[str],
+    caller: Caller,
+    services: Services,
+    beside: Collection[str] = (),
 ) -> Looked:
     """These results or reports of the person of `chart`, as one `read`; what is absent or hidden is
-    simply not among them."""
-    wanted = frozenset(ids)
+    simply not among them. `beside` are ids of the caller's own records that come along."""
+    wanted, more = frozenset(ids), frozenset(beside)
     seen = await gather(
         chart,
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, services, wanted, reports=True),
+        lambda permitted: _to_decide(permitted, caller, services, wanted, more),
         kind=Kind.READ,
         named=False,
         amended=AMENDED,
@@ -246,6 +250,7 @@ def _of_page(
     caller: Caller,
     services: Services,
     ids: Collection[str] | None,
+    *,
     reports: bool = False,
 ) -> list[Match]:
     """Patients, results and reports (all, or those of `ids` and their own), what judging them needs,
@@ -298,6 +303,34 @@ def _tells_platform(match: Match, caller: Caller, services: Services) -> bool:
             services.now(),
         )
     )
+
+
+def _to_decide(
+    permitted: Sequence[Match],
+    caller: Caller,
+    services: Services,
+    ids: Collection[str],
+    beside: Collection[str],
+) -> list[Match]:
+    """What a decision on `ids` is made from: their page, the reports on them, what says who signed
+    them, and the caller's own records `beside` them."""
+    chosen = _of_page(permitted, caller, services, ids, reports=True)
+    if not chosen:
+        return []
+    known = {match.pair[1].id for match in chosen}
+    return chosen + [
+        match
+        for match in permitted
+        if match.pair[1].id not in known
+        and (
+            (match.pair[0].type == "Provenance" and _tells(match, known))
+            or (match.pair[0].source == caller.organization and match.pair[1].hex in beside)
+        )
+    ]
+
+
+def _tells(match: Match, ids: Collection[bytes]) -> bool:
+    return any(said == "target" and to in ids for said, to in match.pair[1].links)
 
 
 def _names(match: Match, ids: Collection[bytes]) -> bool:

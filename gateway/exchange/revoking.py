@@ -13,24 +13,21 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import filing, ledger
 from gateway.exchange.ask import Gathering, Match, gather, nothing, settled
-from gateway.exchange.decide import (
-    at_visit,
-    may_record,
-    person_of,
-    plans_of,
-    task_of,
-    write_own,
-)
+from gateway.exchange.decide import at_visit, may_record, write_own
+from gateway.exchange.deciding import own, person_of, plans_of
 from gateway.exchange.issued import parsed
 from gateway.exchange.ledger import PORTAL, Visit
 from gateway.exchange.planning import Plan
 from gateway.exchange.recognise import decided_in, decision_records, rested_on, visit_of
 from gateway.recognition.decisions import Revoked, revoked_task
+from gateway.recognition.filed import lifted
 from gateway.recognition.ledger import Happened
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, Moved, append
 from gateway.store import charts as rows
+from gateway.store import decisions
+from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
 
@@ -77,6 +74,7 @@ class _Revocation:
     draft: Draft
     events: Sequence[EventRow]
     epochs: Mapping[str, int]
+    at: int
 
 
 async def _attempt(
@@ -96,6 +94,7 @@ async def _attempt(
         found.text, at, why, words, caller.user, base=settings.canonical, zone=settings.zone
     )
     rest = rested_on(parsed(found.text))
+    issue = next((one for one in seen.records if one.type == "DetectedIssue"), None)
     entry = found.match.pair[1]
     body = Body(
         request=f"recognition.{at}",
@@ -120,14 +119,19 @@ async def _attempt(
         )
         for kind in kinds
     ]
-    planned = task_of(text, task, at, caller.organization, services)
+    planned = [own("Task", task, text, at, caller.organization, services)]
+    if issue is not None:
+        text = lifted(issue.text, at, why, caller.user, base=settings.canonical, zone=settings.zone)
+        planned.append(own("DetectedIssue", issue.id, text, at, caller.organization, services))
+    chart = found.match.chart
     work = _Revocation(
         task,
         entry.version,
-        await plans_of([(found.match.chart, planned)], caller.organization, services, at),
+        await plans_of([(chart, one) for one in planned], caller.organization, services, at, seen),
         draft,
         ledger.prepared(events, services),
         seen.person.epochs,
+        at,
     )
     await filing.with_neighbours(work.plans, services, _write, work, services)
 
@@ -143,7 +147,14 @@ async def _look(task: str, caller: Caller, services: Services) -> tuple[Gatherin
             if (one.pair[0].type, one.pair[0].source, one.pair[0].status)
             == ("Encounter", caller.organization, "in-progress")
         ]
-        return [*mine, *open_visits] if mine else []
+        about = {to for one in mine for said, to in one.pair[1].links if said == "focus"}
+        noticed = [
+            one
+            for one in permitted
+            if (one.pair[0].type, one.pair[0].source) == ("DetectedIssue", caller.organization)
+            and any(said == "implicated" and to in about for said, to in one.pair[1].links)
+        ]
+        return [*mine, *noticed, *open_visits] if mine else []
 
     seen = await gather(
         current.chart if current else "",
@@ -166,5 +177,8 @@ def _write(tx: Tx, work: _Revocation, services: Services) -> None:
         raise Problem(Trouble.CONFLICT, "Somebody else has just decided; look at it first.")
     for plan in work.plans:
         write_own(tx, plan, services)
+    ended = [EvidenceRow(*row).id for row in tx.all(decisions.OF_TASKS, [work.task])]
+    tx.run(decisions.END, [work.task])
+    tx.run(decisions.SETTLE, ended, work.at)
     append(tx, services.log.filing_writer, [work.draft], services.now)
     ledger.add(tx, work.events)

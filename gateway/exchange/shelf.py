@@ -29,7 +29,7 @@ from gateway.services.caller import Caller
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Tier
 
-NOT_IN_EVERYTHING = frozenset({"Consent", "Task"})
+NOT_IN_EVERYTHING = frozenset({"Communication", "Consent", "DetectedIssue", "Task"})
 # What a chart holds without the patient having been seen for anything that may be shown.
 _SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance", "Specimen"}
 # These speak of others alone: a specimen says that something was taken for what names it, and a

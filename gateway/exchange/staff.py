@@ -36,6 +36,15 @@ async def clinicians(services: Services) -> list[tuple[str, str, str]]:
     return sorted(found, key=lambda one: (one[2], one[0]))
 
 
+async def named(login: str, services: Services) -> tuple[str, str]:
+    """(name, licence number) of an account; without one the login, and no licence."""
+    person = await services.db.session(accounts.find, login) if login else None
+    if person is None:
+        return login, ""
+    sealed = services.vault.open_field("account", person.login, person.sealed)
+    return msgspec.msgpack.decode(sealed, type=tuple[str, str])
+
+
 def _name(person: accounts.Person, services: Services) -> str:
     sealed = services.vault.open_field("account", person.login, person.sealed)
     name, _ = msgspec.msgpack.decode(sealed, type=tuple[str, str])

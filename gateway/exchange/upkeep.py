@@ -6,6 +6,7 @@ import json
 
 import msgspec
 
+from gateway.exchange import relied
 from gateway.exchange.shelves import ALL_TIERS, add_segment, head_name, manifests, segment_name
 from gateway.records.entry import Entry, Nature, Segment, pack_head, unpack_head, unpack_segment
 from gateway.services import Services
@@ -93,12 +94,12 @@ async def mark_disputed(id: str, services: Services) -> None:
         want = ChartTier(row.chart, Tier(row.tier))
         keys = await manifests(services, Grant("job", "dispute", ALL_TIERS), [want])
         if want in keys:
-            await services.db.do(_mark_disputed, row.id, want, keys[want])
+            await services.db.do(_mark_disputed, row.id, want, keys[want], services.now())
             return
     await services.db.do(_end_dispute, id)
 
 
-def _mark_disputed(tx: Tx, id: str, want: ChartTier, key: ManifestKey) -> None:
+def _mark_disputed(tx: Tx, id: str, want: ChartTier, key: ManifestKey, at: int) -> None:
     seq, _, _, _ = rows.take(tx, want.chart, 1, 1)
     row = rows.standing(tx, [id]).get(id)
     if row is not None and row.chart == want.chart and row.tier == want.tier:
@@ -112,6 +113,7 @@ def _mark_disputed(tx: Tx, id: str, want: ChartTier, key: ManifestKey) -> None:
             row.seq,
             key.seal(pack_head(head.nature, entry), head_name(row.id, row.version)),
         )
+        relied.disputed(tx, id, at)
     tx.run(inbox.END_JOB, "dispute", id)
 
 

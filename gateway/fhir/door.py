@@ -30,7 +30,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 log = structlog.get_logger(__name__)
 
 CLINICAL = (
+    "Communication",
     "Condition",
+    "DetectedIssue",
     "DiagnosticReport",
     "DocumentReference",
     "Encounter",
@@ -39,6 +41,7 @@ CLINICAL = (
     "Provenance",
     "ServiceRequest",
     "Specimen",
+    "Task",
 )
 READABLE = ("Patient", *CLINICAL)
 VERSIONED = ("Binary", *READABLE)

@@ -82,6 +82,8 @@ DEEDS = {
     "recognition-view": N_("看了能不能不重做检查"),
     "recognition-decision": N_("决定要不要重做检查"),
     "recognition-revocation": N_("收回了那个决定"),
+    "recognition-alert": N_("得知所依据的结果有变更"),
+    "recognition-evidence": N_("查看了那个决定的依据"),
     "presence": N_("回答医生能不能看"),
     "relabel": N_("重新给记录分类"),
     "relationship-claim": N_("说自己正在给您看病"),

@@ -177,6 +177,8 @@ ACCESS_KINDS = {
     "recognition-view": N_("互认查阅"),
     "recognition-decision": N_("互认决定"),
     "recognition-revocation": N_("撤销互认决定"),
+    "recognition-alert": N_("查看结果变更提醒"),
+    "recognition-evidence": N_("查看互认决定的证据"),
     "relationship-claim": N_("自述诊疗关系"),
     "presence": N_("居民在场确认"),
     "break-glass": N_("紧急查阅"),

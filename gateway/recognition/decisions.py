@@ -1,8 +1,4 @@
-"""The doctor's decision about one version of one earlier result, and the FHIR Task that keeps it.
-
-The reasons are the coded list of a provincial platform with our own wording. 98 and
-99 are no refusals and stay out of the refusal rate; 09 is ours and is reported upstream as 08.
-"""
+"""The doctor's decision about one version of one earlier result, and the FHIR Task that keeps it."""
 
 from __future__ import annotations
 
@@ -13,6 +9,8 @@ from enum import StrEnum
 import msgspec
 
 from gateway.recognition.judgement import Judgement
+from gateway.recognition.reasons import Declined as Declined
+from gateway.recognition.reasons import LocalReason
 
 
 class Choice(StrEnum):
@@ -40,80 +38,6 @@ _CHOICES = {
 }
 
 
-class Declined(StrEnum):
-    """Why a doctor does not recognise a result."""
-
-    CHANGED = "01"
-    FAST = "02"
-    DECISIVE = "03"
-    EMERGENCY = "04"
-    APPRAISAL = "05"
-    QUALIFIED_LABORATORY = "06"
-    JUDGEMENT = "07"
-    OTHER = "08"
-    QUALITY = "09"
-    NOT_RECEIVED = "98"
-    MONITORING = "99"
-
-    @property
-    def zh(self) -> str:
-        """The sentence to choose from."""
-        return _REASONS[self][0]
-
-    @property
-    def en(self) -> str:
-        """The same in English."""
-        return _REASONS[self][1]
-
-    @property
-    def counted(self) -> bool:
-        """Does it count as a refusal in the statistics?"""
-        return self not in {Declined.NOT_RECEIVED, Declined.MONITORING}
-
-    @property
-    def upstream(self) -> str:
-        """The code the provincial platform knows."""
-        return "08" if self is Declined.QUALITY else self.value
-
-    @property
-    def needs_words(self) -> bool:
-        """Must the doctor say it in words too?"""
-        return self is Declined.OTHER
-
-
-_REASONS = {
-    Declined.CHANGED: (
-        "病情变化，原结果与临床表现或诊断不符",
-        "condition changed; the result does not fit presentation or diagnosis",
-    ),
-    Declined.FAST: (
-        "该项目在疾病过程中变化较快",
-        "the item changes fast in the course of the disease",
-    ),
-    Declined.DECISIVE: (
-        "结果对治疗有重大影响（手术、输血等重大措施前）",
-        "decisive for treatment (before surgery, transfusion or other major measures)",
-    ),
-    Declined.EMERGENCY: ("急诊、急救等危急情况", "emergency, first aid or critical state"),
-    Declined.APPRAISAL: (
-        "司法、伤残、病退、劳动仲裁等鉴定",
-        "judicial, disability, sick-retirement or labour appraisal",
-    ),
-    Declined.QUALIFIED_LABORATORY: (
-        "依法须由具备特定资质的机构检查",
-        "the law requires a specially qualified institution",
-    ),
-    Declined.JUDGEMENT: ("主诊医师认为确需重复检查", "the attending doctor finds it necessary"),
-    Declined.OTHER: ("其他确需重复检查的情形（请说明）", "another reason (say which)"),
-    Declined.QUALITY: ("影像或标本质量不符合要求", "quality of images or specimen insufficient"),
-    Declined.NOT_RECEIVED: (
-        "未收到或患者无法提供外院影像资料",
-        "outside images not received and not brought by the patient",
-    ),
-    Declined.MONITORING: ("疾病需连续动态监测", "continuous monitoring needs serial tests"),
-}
-
-
 class Revoked(StrEnum):
     """Why a decision does not stand any more."""
 
@@ -134,12 +58,19 @@ class Pin(msgspec.Struct, frozen=True):
     version: str
     content: str
 
+    @property
+    def reference(self) -> str:
+        """The version as FHIR names it."""
+        return f"{self.type}/{self.id}/_history/{self.version}"
+
 
 class Decision(msgspec.Struct, frozen=True):
     """One decision. `chart` is the patient's folder at the organisation that decides.
 
-    `reason` stands with a decline and only there. `informed` says whether necessity of repeating
-    was explained to the patient (a duty when declining), `note` holds the doctor's own words.
+    `reason` stands with a decline and only there, `local` is the hospital's own word for it. `informed`
+    says whether the necessity of repeating was explained to the patient (a duty when declining),
+    `acknowledged` is what the patient signed to that, `note` holds the doctor's own words. `order` and
+    `encounter` are references where the record is on file here, else the receiver's own number.
     """
 
     id: str
@@ -154,6 +85,12 @@ class Decision(msgspec.Struct, frozen=True):
     informed: bool = False
     revoked: int | None = None  # µs UTC
     issuer: str = ""  # who issued the result
+    local: LocalReason | None = None
+    acknowledged: str = ""
+    name: str = ""  # the doctor's
+    licence: str = ""  # the doctor's, empty when not on file
+    order: str = ""
+    encounter: str = ""
 
 
 def fault_of(decision: Decision) -> tuple[str, str] | None:
@@ -163,6 +100,8 @@ def fault_of(decision: Decision) -> tuple[str, str] | None:
         return "不认可时请选择原因。", "Choose a reason for declining."
     if decision.choice is not Choice.DECLINE and reason is not None:
         return "认可时不能填写不认可原因。", "A reason is for declining only."
+    if decision.local and decision.local.national is not reason:
+        return "本院原因与目录原因不一致。", "The local reason stands for another."
     if reason and reason.needs_words and not decision.note.strip():
         return "选择“其他”时请用文字说明。", "Say in words what the other reason is."
     if decision.revoked is not None and decision.revoked < decision.at:
@@ -178,78 +117,111 @@ def decision_task(decision: Decision, judgement: Judgement, *, base: str, zone: 
     """
     if fault_of(decision):
         raise ValueError("the decision is not whole")
-    system = f"{base}/CodeSystem/recognition"
-    pin = decision.result
-    decided = _moment(decision.at, zone)
-
-    def coded(code: str, zh: str) -> dict[str, object]:
-        return {"coding": [{"system": system, "code": code, "display": zh}]}
-
-    def part(code: str, zh: str, kind: str, value: object) -> dict[str, object]:
-        return {"type": coded(code, zh), f"value{kind}": value}
-
-    choice = decision.choice
-    outputs = [part("decision", "互认决定", "CodeableConcept", coded(choice.value, choice.zh))]
-    if decision.reason:
-        concept = {
-            "coding": [
-                {
-                    "system": f"{base}/CodeSystem/recognition-decline",
-                    "code": decision.reason.value,
-                    "display": decision.reason.zh,
-                }
-            ]
-        }
-        outputs.append(part("decline-reason", "不认可原因", "CodeableConcept", concept))
-        outputs.append(part("patient-informed", "已向患者说明", "Boolean", decision.informed))
-    eligible = "eligible" if judgement.reason is None else judgement.reason.value
+    pin, choice = decision.result, decision.choice
+    decided = written_at(decision.at, zone)
+    doctor = doctor_of(decision, base)
     task: dict[str, object] = {
         "resourceType": "Task",
         "id": decision.id,
-        "status": "completed" if decision.revoked is None else "cancelled",
+        "contained": [
+            {"resourceType": "Practitioner", "id": "doctor", "identifier": doctor}
+            | ({"name": [{"text": decision.name}]} if decision.name else {})
+        ],
     }
+    if decision.order:
+        task["basedOn"] = [named(decision.order, "ServiceRequest", decision.organization, base)]
+    task["status"] = "completed" if decision.revoked is None else "cancelled"
     if decision.revoked is not None:
-        task["statusReason"] = coded("revoked", "已撤销")
+        task["statusReason"] = coded(Revoked.DOCTOR.value, Revoked.DOCTOR.zh, base)
     task |= {
-        "businessStatus": coded(choice.value, choice.zh),
+        "businessStatus": coded(choice.value, choice.zh, base),
         "intent": "order",
-        "code": coded("recognition-decision", "检查检验结果互认决定"),
-        "focus": {
-            "reference": f"{pin.type}/{pin.id}/_history/{pin.version}",
-            "type": pin.type,
-        },
+        "code": coded("recognition-decision", "检查检验结果互认决定", base),
+        "focus": {"reference": pin.reference, "type": pin.type},
         "for": {"reference": f"Patient/{decision.chart}"},
+    }
+    if decision.encounter:
+        task["encounter"] = named(decision.encounter, "Encounter", decision.organization, base)
+    task |= {
         "authoredOn": decided,
-        "lastModified": decided if decision.revoked is None else _moment(decision.revoked, zone),
+        "lastModified": decided if decision.revoked is None else written_at(decision.revoked, zone),
         "requester": {
             "type": "Organization",
             "identifier": {"system": f"{base}/sid/organization", "value": decision.organization},
         },
-        "owner": {
-            "type": "Practitioner",
-            "identifier": {
-                "system": f"{base}/sid/{decision.organization}/user",
-                "value": decision.practitioner,
-            },
-        },
+        "owner": {"reference": "#doctor", "type": "Practitioner", "identifier": doctor[0]},
     }
     if decision.note.strip():
         task["note"] = [{"time": decided, "text": decision.note.strip()}]
+    task["input"] = _inputs(decision, judgement, base)
+    task["output"] = _outputs(decision, base)
+    return msgspec.json.encode(task)
+
+
+def _inputs(decision: Decision, judgement: Judgement, base: str) -> list[dict[str, object]]:
+    eligible = "eligible" if judgement.reason is None else judgement.reason.value
     inputs = [
-        part("content-hash", "结果内容哈希", "String", pin.content),
-        part("eligibility", "系统判定", "Code", eligible),
+        part("content-hash", "结果内容哈希", "String", decision.result.content, base),
+        part("eligibility", "系统判定", "Code", eligible, base),
     ]
     if decision.issuer:
-        inputs.append(part("issuer", "出具机构", "String", decision.issuer))
+        inputs.append(part("issuer", "出具机构", "String", decision.issuer, base))
     if judgement.item:
-        inputs.append(part("item", "互认项目", "Code", judgement.item))
+        inputs.append(part("item", "互认项目", "Code", judgement.item, base))
     inputs += [
-        part(name, zh, "String", judgement.rules[name])
+        part(name, zh, "String", judgement.rules[name], base)
         for name, zh in (("catalogue", "目录版本"), ("rules", "规则版本"))
     ]
-    task["input"] = inputs
-    task["output"] = outputs
-    return msgspec.json.encode(task)
+    return inputs
+
+
+def _outputs(decision: Decision, base: str) -> list[dict[str, object]]:
+    choice, reason, local = decision.choice, decision.reason, decision.local
+    concept = coded(choice.value, choice.zh, base)
+    outputs = [part("decision", "互认决定", "CodeableConcept", concept, base)]
+    if reason:
+        system = f"{base}/CodeSystem/recognition-decline"
+        codings = [{"system": system, "code": reason.value, "display": reason.zh}]
+        if reason.upstream != reason.value:
+            upstream = Declined(reason.upstream)
+            codings.append({"system": system, "code": upstream.value, "display": upstream.zh})
+        if local:
+            own = f"{base}/sid/{decision.organization}/decline-reason"
+            codings.append({"system": own, "code": local.code, "display": local.zh})
+        said = {"coding": codings}
+        outputs.append(part("decline-reason", "不认可原因", "CodeableConcept", said, base))
+        outputs.append(part("patient-informed", "已向患者说明", "Boolean", decision.informed, base))
+    if decision.acknowledged.strip():
+        text = decision.acknowledged.strip()
+        outputs.append(part("patient-acknowledged", "患者知情确认", "String", text, base))
+    return outputs
+
+
+def coded(code: str, zh: str, base: str) -> dict[str, object]:
+    """A concept of our own code system."""
+    return {"coding": [{"system": f"{base}/CodeSystem/recognition", "code": code, "display": zh}]}
+
+
+def part(code: str, zh: str, kind: str, value: object, base: str) -> dict[str, object]:
+    """One input or output of a Task."""
+    return {"type": coded(code, zh, base), f"value{kind}": value}
+
+
+def named(said: str, type: str, organization: str, base: str) -> dict[str, object]:
+    """A reference to a record on file ("Type/id"), or to one that only the hospital has, by number."""
+    if said.startswith(f"{type}/"):
+        return {"reference": said, "type": type}
+    system = f"{base}/sid/{organization}/{type.lower()}"
+    return {"type": type, "identifier": {"system": system, "value": said}}
+
+
+def doctor_of(decision: Decision, base: str) -> list[dict[str, str]]:
+    """Who decided: the login at the hospital, and the licence number (医师执业证书编号) if on file."""
+    system = f"{base}/sid/{decision.organization}/user"
+    identifiers = [{"system": system, "value": decision.practitioner}]
+    if decision.licence:
+        identifiers.append({"system": f"{base}/sid/doctor-licence", "value": decision.licence})
+    return identifiers
 
 
 def revoked_task(
@@ -261,7 +233,7 @@ def revoked_task(
     """
     said = json.loads(task)
     said.pop("meta", None)
-    moment = _moment(at, zone)
+    moment = written_at(at, zone)
     code = {"system": f"{base}/CodeSystem/recognition", "code": why.value, "display": why.zh}
     system = said["owner"]["identifier"]["system"]
     by = {"type": "Practitioner", "identifier": {"system": system, "value": practitioner}}
@@ -277,6 +249,7 @@ def revoked_task(
     return msgspec.json.encode(found)
 
 
-def _moment(at: int, zone: tzinfo) -> str:
+def written_at(at: int, zone: tzinfo) -> str:
+    """A moment as FHIR writes it."""
     seconds, micro = divmod(at, 1_000_000)
     return datetime.fromtimestamp(seconds, zone).replace(microsecond=micro).isoformat()

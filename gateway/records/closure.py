@@ -22,6 +22,9 @@ _FROM_TARGET: Final = frozenset(
         "relatesto",
         "target",
         "focus",
+        "implicated",
+        "supporting-info",
+        "about",
     }
 )
 # What a record names under one of these is protected as the record is: the results of a report.

@@ -29,6 +29,8 @@ _WHEN = {
     "Task": ("authoredOn",),
     "ImagingStudy": ("started",),
     "DocumentReference": ("date",),
+    "DetectedIssue": ("identifiedDateTime", "identifiedPeriod"),
+    "Communication": ("sent", "received"),
     "Appointment": ("start",),
     "CareTeam": ("period",),
     "EpisodeOfCare": ("period",),
@@ -49,6 +51,9 @@ _LINKS = {
     "focus": "focus",
     "target": "target",
     "diagnosticReport": "report",
+    "implicated": "implicated",
+    "supportingInfo": "supporting-info",
+    "about": "about",
 }
 _AUTHORS = ("performer", "author", "recorder", "asserter", "requester", "resultsInterpreter")
 _STATUS = {"Condition": "clinicalStatus", "AllergyIntolerance": "clinicalStatus"}
@@ -58,6 +63,7 @@ _CODE = {
     "Encounter": "type",
     "Specimen": "type",
     "DocumentReference": "type",
+    "Communication": "topic",
 }
 _BINARY = re.compile(r"Binary/([0-9a-f]{32})")
 INLINE_LABEL = (

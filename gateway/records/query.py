@@ -76,7 +76,16 @@ PARAMETERS: Final[dict[str, dict[str, str]]] = {
         "basedon": REFERENCE,
     },
     "Consent": {"status": TOKEN, "date": DATE},
-    "Task": {"code": TOKEN, "status": TOKEN, "authored-on": DATE, "focus": REFERENCE},
+    "Task": {
+        "code": TOKEN,
+        "status": TOKEN,
+        "authored-on": DATE,
+        "focus": REFERENCE,
+        "based-on": REFERENCE,
+        "encounter": REFERENCE,
+    },
+    "DetectedIssue": {"code": TOKEN, "identified": DATE, "implicated": REFERENCE},
+    "Communication": {"status": TOKEN, "sent": DATE},
     "Provenance": {"target": REFERENCE, "recorded": DATE},
 }
 _LINK_OF: Final = {"basedon": "based-on"}  # where a parameter has another name than its link
@@ -86,6 +95,8 @@ _SORTS: Final = {
     "onset-date",
     "authored",
     "authored-on",
+    "identified",
+    "sent",
     "collected",
     "recorded",
 }

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.recognition.reasons import Declined, LocalReason
+
 T = TypeVar("T")
 
 PRIMARY_CARE = frozenset(
@@ -95,6 +97,7 @@ class Register:
         name: str = "",
         groups: Iterable[Group] = (),
         policies: Iterable[KnownPolicy] = (),
+        reasons: Iterable[LocalReason] = (),
     ) -> None:
         self._organizations = dict(organizations)
         self._facilities = {one.facility: one for one in organizations.values() if one.facility}
@@ -102,6 +105,7 @@ class Register:
         self.name = name
         self.groups = {group.id: group for group in groups}
         self.policies = frozenset(policy.uri for policy in policies)
+        self._reasons = tuple(reasons)
 
     def __iter__(self) -> Iterator[Organization]:
         return iter(self._organizations.values())
@@ -122,6 +126,11 @@ class Register:
             id = self.get(id).part_of
         return tuple(chain)
 
+    def reasons(self, organization: str) -> tuple[LocalReason, ...]:
+        """The organisation's own reasons for not recognising a result, those of its whole included."""
+        chain = self.chain(organization)
+        return tuple(one for one in self._reasons if one.organization in chain)
+
     def groups_of(self, login: str, organization: str) -> frozenset[str]:
         """The groups somebody belongs to where they act."""
         member = f"{organization}/{login}"
@@ -130,7 +139,8 @@ class Register:
 
 def load(path: Path) -> Register:
     """Read a register (TOML: `[county] zh`, `[[organization]] id, zh, …`, `[[source]] name, …`,
-    `[[group]] id, zh, organization, members`, `[[policy]] uri, zh`).
+    `[[group]] id, zh, organization, members`, `[[policy]] uri, zh`,
+    `[[decline_reason]] organization, code, zh, en, national`).
 
     Raises RegisterFault naming what is unknown, missing or repeated.
     """
@@ -161,8 +171,20 @@ def load(path: Path) -> Register:
                 f"{path}: {group.id} names {group.organization}, which is not listed"
             )
     policies = [_made(KnownPolicy, row, path) for row in table.get("policy", [])]
+    reasons = [_reason(row, organizations, path) for row in table.get("decline_reason", [])]
     name = str(table.get("county", {}).get("zh", ""))
-    return Register(organizations, sources, name, groups, policies)
+    return Register(organizations, sources, name, groups, policies, reasons)
+
+
+def _reason(
+    row: Mapping[str, Any], organizations: Mapping[str, Organization], path: Path
+) -> LocalReason:
+    code = str(row.get("code", ""))
+    if row.get("organization") not in organizations:
+        raise RegisterFault(f"{path}: reason {code} names no listed organisation")
+    if not code or code in set(Declined) or row.get("national") not in set(Declined):
+        raise RegisterFault(f"{path}: reason {code} needs a code of its own and a national one")
+    return _made(LocalReason, {**row, "national": Declined(row["national"])}, path)
 
 
 def _made(kind: type[T], row: Mapping[str, Any], path: Path) -> T:

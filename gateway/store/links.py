@@ -180,6 +180,17 @@ def join_same(tx: Tx, chart: str, others: Iterable[str], at: int) -> None:
         regroup(tx, {chart, *new})
 
 
+_known = _chart.alias("known")
+PERSONS = Statement(
+    select(_chart.c.id, _chart.c.person).where(
+        _chart.c.person.in_(select(_known.c.person).where(any_of(_known.c.id, "charts")))
+    ),
+    "charts",
+    lists=("charts",),
+)
+"""(chart, person) of every chart of the persons that these charts belong to."""
+
+
 def regroup(tx: Tx, charts: Iterable[str]) -> None:
     """Make `person`, `identity` and `disputed` of charts say what the links say.
 

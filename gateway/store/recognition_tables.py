@@ -66,11 +66,14 @@ class DecisionEvidence(Base, table=True):
     chart: str = Field(index=True)
     target: str = Field(index=True)  # the record decided on
     version: int
+    source: str = Field(index=True)  # the chart of that record
+    report: str = Field(default="", index=True)  # the report it was shown in
     organization: str
     login: str
     at: int = Field(sa_type=BigInteger)
     standing: int = 1  # 0 when revoked or decided anew
-    sealed: bytes = Field(sa_type=LargeBinary)
+    licensed: int = 0  # 1: the doctor's licence number was on file
+    sealed: bytes = Field(sa_type=LargeBinary)  # with the record key of `chart`
 
 
 class ReliedAlert(Base, table=True):
@@ -83,14 +86,24 @@ class ReliedAlert(Base, table=True):
     login: str
     chart: str
     target: str
-    version: int  # the version that changed it
-    change: str  # corrected | withdrawn
+    version: int  # the version that changed it; the old one where only whose it is changed
+    change: str  # corrected | withdrawn | identity
     at: int = Field(sa_type=BigInteger)
     seen: int = Field(default=0, sa_type=BigInteger)
+    settled: int = Field(default=0, sa_type=BigInteger)  # the decision was renewed or revoked since
     __table_args__ = (
-        Index("relied_alert_of", "organization", "login", "seen"),
-        Index("relied_alert_once", "evidence", "version", unique=True),
+        Index("relied_alert_of", "organization", "login", "settled"),
+        Index("relied_alert_once", "evidence", "version", "change", unique=True),
     )
+
+
+class DeclineUse(Base, table=True):
+    """How often the doctors of a hospital chose a reason, so that forms list the usual ones first."""
+
+    __tablename__ = "decline_use"
+    organization: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    uses: int = Field(default=0, sa_type=BigInteger)
 
 
 class WriteBack(Base, table=True):
@@ -106,7 +119,7 @@ class WriteBack(Base, table=True):
     attempts: int = 0
     due: int = Field(sa_type=BigInteger)
     error: str = ""  # kind of the last failure, never its text
-    sealed: bytes = Field(sa_type=LargeBinary)
+    sealed: bytes = Field(sa_type=LargeBinary)  # with the record key of `chart`
     __table_args__ = (Index("write_back_due", "state", "due"),)
 
 

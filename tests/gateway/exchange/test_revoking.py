@@ -84,7 +84,8 @@ async def test_what_was_revoked_may_be_decided_anew_in_the_same_task(here: Town)
     no = Verdict(Choice.DECLINE, Declined.CHANGED)
     (anew,) = await decide_results(chart, targets[:1], no, LI, here.services, VISIT)
 
-    assert anew == made._replace(choice=Choice.DECLINE)
+    assert anew == made._replace(choice=Choice.DECLINE, evidence=anew.evidence)
+    assert anew.evidence != made.evidence
     versions = await rows.versions(here.services.db, made.task)
     assert len(versions) == 3
     assert (await happened(here))[-1] == ("decision", "decline", "01")

@@ -38,16 +38,29 @@ def upgrade() -> None:
         sa.Column("chart", sa.String(), nullable=False),
         sa.Column("target", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("report", sa.String(), nullable=False),
         sa.Column("organization", sa.String(), nullable=False),
         sa.Column("login", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("standing", sa.Integer(), nullable=False),
+        sa.Column("licensed", sa.Integer(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_decision_evidence_chart", "decision_evidence", ["chart"], unique=False)
+    op.create_index("ix_decision_evidence_report", "decision_evidence", ["report"], unique=False)
+    op.create_index("ix_decision_evidence_source", "decision_evidence", ["source"], unique=False)
     op.create_index("ix_decision_evidence_target", "decision_evidence", ["target"], unique=False)
     op.create_index("ix_decision_evidence_task", "decision_evidence", ["task"], unique=False)
+
+    op.create_table(
+        "decline_use",
+        sa.Column("organization", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("uses", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organization", "code"),
+    )
 
     op.create_table(
         "entitlement_event",
@@ -141,13 +154,16 @@ def upgrade() -> None:
         sa.Column("change", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("settled", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_relied_alert_evidence", "relied_alert", ["evidence"], unique=False)
     op.create_index(
-        "relied_alert_of", "relied_alert", ["organization", "login", "seen"], unique=False
+        "relied_alert_of", "relied_alert", ["organization", "login", "settled"], unique=False
     )
-    op.create_index("relied_alert_once", "relied_alert", ["evidence", "version"], unique=True)
+    op.create_index(
+        "relied_alert_once", "relied_alert", ["evidence", "version", "change"], unique=True
+    )
 
     op.create_table(
         "statistics_snapshot",
@@ -192,5 +208,6 @@ def downgrade() -> None:
     op.drop_table("launch_ticket")
     op.drop_table("image_probe")
     op.drop_table("entitlement_event")
+    op.drop_table("decline_use")
     op.drop_table("decision_evidence")
     op.drop_table("catalogue_version")

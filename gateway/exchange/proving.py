@@ -1,0 +1,150 @@
+"""Hands out the evidence of a decision, and judges again from it: the same, or not, and where not.
+
+A clinician of the hospital that decided reads it, as far as the Task itself may be seen. Everybody
+else learns at most that it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange.ask import Gathering, Match, gather, nothing
+from gateway.exchange.deciding import EVIDENCE
+from gateway.exchange.person import ALL_TIERS
+from gateway.exchange.recognise import decision_records
+from gateway.exchange.residents import InHand, in_hand, patients_of
+from gateway.recognition import bundle as bundles
+from gateway.recognition.bundle import Bundle
+from gateway.recognition.catalogue import Catalogue
+from gateway.recognition.eligibility import decode, replay, written
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.store import charts as charts
+from gateway.store import decisions as rows
+from gateway.store.decisions import EvidenceRow
+from gateway.vault import ChartTier, Grant, RecordName, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The evidence of one decision; `fingerprint` is the SHA-256 of it as it is kept."""
+
+    bundle: Bundle
+    fingerprint: str
+    standing: bool
+
+
+class Proofs(NamedTuple):
+    """Everything that was decided in one Task, oldest first, and about whom."""
+
+    resident: InHand | None
+    found: tuple[Proof, ...]
+
+
+async def proofs(task: str, caller: Caller, services: Services) -> Proofs:
+    """The evidence of a Task of the caller's own organisation, as one `read` and one event of its own.
+
+    Problem UNKNOWN when absent, hidden or another organisation's.
+    """
+    current = await charts.current(services.db, task)
+
+    def choose(permitted: Sequence[Match]) -> list[Match]:
+        mine = [one for one in decision_records(permitted, caller) if one.pair[1].hex == task]
+        return [*mine, *patients_of(permitted, services)] if mine else []
+
+    seen = await gather(
+        current.chart if current else "", caller, services, choose, kind=Kind.READ, named=False
+    )
+    if not any(one.id == task for one in seen.records):
+        raise nothing()
+    found = [EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task])]
+    at = services.now()
+    body = Body(
+        request=f"evidence.{at}",
+        human=caller.name,
+        role=caller.role,
+        strength=str(caller.strength),
+        token=caller.session,
+        address=caller.address,
+        returned=len(found),
+        details={"task": task, "event": f"{seen.leaf.writer}/{seen.leaf.counter}"},
+    )
+    await services.log.note(
+        Kind.RECOGNITION_EVIDENCE, Outcome.PERMIT, caller, at, body, seen.person.chart_ids
+    )
+    opened = await _opened(found, _grant(seen), services)
+    return Proofs(in_hand(seen, caller, services), tuple(opened))
+
+
+def _grant(seen: Gathering) -> Grant:
+    grant = seen.person.grant
+    return Grant(grant.kind, grant.about, grant.tiers, seen.leaf)
+
+
+async def _opened(found: Sequence[EvidenceRow], grant: Grant, services: Services) -> list[Proof]:
+    wants = sorted({ChartTier(row.chart, Tier.GENERAL) for row in found})
+    keys = await services.vault.records(grant, wants)
+    proofs = []
+    for row in found:
+        key = keys[ChartTier(row.chart, Tier.GENERAL)]
+        text = key.open(row.sealed, RecordName(EVIDENCE, row.id, 1))
+        proofs.append(Proof(bundles.decode(text), bundles.fingerprint(text), bool(row.standing)))
+    return proofs
+
+
+# Judging again
+
+
+class Replayed(NamedTuple):
+    """How judging again from the kept case came out.
+
+    `no-catalogue`: the catalogue of then is not kept here, so nothing can be said.
+    """
+
+    evidence: str
+    at: int
+    result: Literal["identical", "different", "no-catalogue"]
+    catalogue: str
+    rules: str
+    reason: str  # E01 to E14, empty for eligible
+
+
+async def replayed(task: str, caller: Caller, services: Services) -> tuple[Replayed, ...]:
+    """Judge every decision of a Task again, for whoever keeps the system: the content stays closed.
+
+    One event. Problem UNKNOWN for a Task without evidence.
+    """
+    found = [EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task])]
+    if not found:
+        raise Problem(Trouble.UNKNOWN, "No decision of that name is on file.")
+    at = services.now()
+    chart_ids = tuple(sorted({row.chart for row in found}))
+    body = Body(request=f"evidence.{at}", role=caller.role, details={"task": task, "act": "replay"})
+    leaf = await services.log.note(
+        Kind.RECOGNITION_EVIDENCE, Outcome.PERMIT, caller, at, body, chart_ids
+    )
+    grant = Grant("request", f"evidence.{at}", ALL_TIERS, leaf)
+    proofs = await _opened(found, grant, services)
+    return tuple([again(one, await catalogue_of(one.bundle.catalogue, services)) for one in proofs])
+
+
+def again(proof: Proof, catalogue: Catalogue | None) -> Replayed:
+    """Judge a kept case again with the catalogue of then; its rules are those it names."""
+    kept = proof.bundle
+    result: Literal["identical", "different", "no-catalogue"] = "no-catalogue"
+    reason = ""
+    if catalogue is not None:
+        found = replay(decode(kept.case.encode()), catalogue)
+        reason = str(found.reason or "")
+        result = "identical" if written(found) == kept.judgement.encode() else "different"
+    return Replayed(kept.id, kept.times.decided, result, kept.catalogue, kept.rules, reason)
+
+
+async def catalogue_of(version: str, services: Services) -> Catalogue | None:
+    """The catalogue of a version, None when it is not kept."""
+    return services.catalogue if services.catalogue.version == version else None

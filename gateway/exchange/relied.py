@@ -1,0 +1,80 @@
+"""Who relied on a result that has changed since: told at once, until they have looked and gone on.
+
+An alert is written in the very transaction that changes the result, so there is no correction that
+nobody is told of. What follows from it outside (a Communication in the hospital's folder, a message to
+its system) is a job of that transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from gateway.store import decisions as rows
+from gateway.store import inbox, links
+from gateway.store.decisions import EvidenceRow
+from gateway.store.engine import Tx
+
+Change = Literal["corrected", "withdrawn", "identity"]
+"""Its values or words are others; it was never true or is not a result; it may be somebody else's."""
+
+RESULTS = frozenset({"DiagnosticReport", "ImagingStudy", "Observation"})
+JOB = "relied"
+_VOID = frozenset({"cancelled", "entered-in-error"})
+
+
+class Changed(NamedTuple):
+    """A record with its new version and status."""
+
+    id: str
+    version: int
+    status: str
+
+    @property
+    def change(self) -> Change:
+        """What that means for whoever relied on an older version."""
+        return "withdrawn" if self.status in _VOID else "corrected"
+
+
+def changed(tx: Tx, found: Iterable[Changed], at: int) -> int:
+    """Alert whoever relied on an older version of these; a report that is withdrawn takes what it
+    reported along. Returns how many alerts there are."""
+    new = {one.id: one for one in found}
+    if not new:
+        return 0
+    void = [id for id, one in new.items() if one.change == "withdrawn"]
+    count = 0
+    for row in tx.all(rows.RELIED_ON, list(new), void):
+        evidence = EvidenceRow(*row)
+        own = new.get(evidence.target)
+        if own is not None and own.version > evidence.version:
+            count += _alert(tx, evidence, own.version, own.change, at)
+        elif own is None:
+            count += _alert(tx, evidence, evidence.version, "withdrawn", at)
+    return count
+
+
+def disputed(tx: Tx, id: str, at: int) -> int:
+    """Another folder claims this record: whose it is has become a question."""
+    found = [EvidenceRow(*row) for row in tx.all(rows.RELIED_ON, [id], [])]
+    return sum(_alert(tx, one, one.version, "identity", at) for one in found)
+
+
+def parted(tx: Tx, charts: Collection[str], at: int) -> int:
+    """These charts are not one person's any more: decisions made across them are to be looked at."""
+    persons: Mapping[str, str] = dict(tx.all(links.PERSONS, list(charts)))
+    count = 0
+    for row in tx.all(rows.RELIED_ACROSS, list(persons), list(persons)):
+        evidence = EvidenceRow(*row)
+        if persons.get(evidence.source) != persons.get(evidence.chart):
+            count += _alert(tx, evidence, evidence.version, "identity", at)
+    return count
+
+
+def _alert(tx: Tx, evidence: EvidenceRow, version: int, change: Change, at: int) -> int:
+    tx.run(
+        rows.ADD_ALERT, evidence.id, evidence.organization, evidence.login, evidence.chart,
+        evidence.target, version, change, at, 0, 0,
+    )  # fmt: skip
+    tx.run(inbox.ADD_JOB, JOB, f"{evidence.id}/{version}/{change}", at)
+    return 1

@@ -1,0 +1,145 @@
+"""What is filed beside a decision: the duplicate that was noticed, the copy for the record, a re-read.
+
+All FHIR R4, in the folder of the organisation that decides; each begins with resourceType and id
+and holds no meta. Nothing here orders anything: a re-read is a proposal the hospital's own system may
+turn into an order.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from gateway.recognition.decisions import Decision, Revoked, coded, doctor_of, named, written_at
+
+
+def duplicate(id: str, decision: Decision, *, base: str, zone: tzinfo) -> bytes:
+    """A DetectedIssue: the same was measured before, and what the doctor did about it.
+
+    `implicated` names the order, where one is known, and the very version of the earlier result.
+    """
+    at = written_at(decision.at, zone)
+    order = [named(decision.order, "ServiceRequest", decision.organization, base)]
+    choice = decision.choice
+    return msgspec.json.encode(
+        {
+            "resourceType": "DetectedIssue",
+            "id": id,
+            "status": "final",
+            "code": coded("duplicate-test", "重复检查检验", base),
+            "patient": {"reference": f"Patient/{decision.chart}"},
+            "identifiedDateTime": at,
+            "implicated": [
+                *(order if decision.order else []),
+                {"reference": decision.result.reference, "type": decision.result.type},
+            ],
+            "detail": "同一项目已有可互认的结果，由医师决定是否重复检查。",
+            "mitigation": [
+                _mitigation(choice.value, choice.zh, at, doctor_of(decision, base)[0], base)
+            ],
+        }
+    )
+
+
+def lifted(
+    issue: bytes, at: int, why: Revoked, practitioner: str, *, base: str, zone: tzinfo
+) -> bytes:
+    """The next version of such a DetectedIssue: the decision was taken back at `at`, by whom."""
+    said: dict[str, Any] = msgspec.json.decode(issue)
+    said.pop("meta", None)
+    system = said["mitigation"][0]["author"]["identifier"]["system"]
+    doctor = {"system": system, "value": practitioner}
+    more = _mitigation(why.value, why.zh, written_at(at, zone), doctor, base)
+    said["mitigation"] = [*said["mitigation"], more]
+    return msgspec.json.encode(said)
+
+
+def _mitigation(
+    code: str, zh: str, at: str, doctor: dict[str, str], base: str
+) -> dict[str, object]:
+    author = {"type": "Practitioner", "identifier": doctor}
+    return {"action": coded(code, zh, base), "date": at, "author": author}
+
+
+def copy_of(
+    id: str,
+    decisions: Sequence[Decision],
+    text: str,
+    title: str,
+    *,
+    base: str,
+    zone: tzinfo,
+) -> bytes:
+    """A DocumentReference: what was relied on or declined, word for word, for the medical record.
+
+    `text` is kept inside as UTF-8; `related` names the decisions and the versions they are about. The
+    decisions are of one act: one doctor, one patient, one moment.
+    """
+    one = decisions[0]
+    plain = text.encode("utf-8", "replace")
+    related = [{"reference": f"Task/{each.id}"} for each in decisions]
+    related += [{"reference": each.result.reference} for each in decisions]
+    context: dict[str, object] = {"related": related}
+    if one.encounter.startswith("Encounter/"):
+        context = {"encounter": [{"reference": one.encounter}], **context}
+    return msgspec.json.encode(
+        {
+            "resourceType": "DocumentReference",
+            "id": id,
+            "status": "current",
+            "docStatus": "final",
+            "type": coded("recognition-copy", "互认结果存档", base),
+            "subject": {"reference": f"Patient/{one.chart}"},
+            "date": written_at(one.at, zone),
+            "author": [{"type": "Practitioner", "identifier": doctor_of(one, base)[0]}],
+            "description": title,
+            "content": [
+                {
+                    "attachment": {
+                        "contentType": "text/plain; charset=utf-8",
+                        "language": "zh-CN",
+                        "data": base64.b64encode(plain).decode(),
+                        "size": len(plain),
+                        "title": title,
+                        "creation": written_at(one.at, zone),
+                    }
+                }
+            ],
+            "context": context,
+        }
+    )
+
+
+def reread(id: str, decision: Decision, what: str, *, base: str, zone: tzinfo) -> bytes:
+    """A ServiceRequest draft: the images are accepted, and our own radiology is asked to read them.
+
+    A proposal: whether it becomes an order, with its own fee, is for the hospital's system.
+    """
+    return msgspec.json.encode(
+        {
+            "resourceType": "ServiceRequest",
+            "id": id,
+            "status": "draft",
+            "intent": "proposal",
+            "code": coded("re-read", "外院影像重新阅片", base) | {"text": f"重新阅片：{what}"},
+            "subject": {"reference": f"Patient/{decision.chart}"},
+            "authoredOn": written_at(decision.at, zone),
+            "requester": {"type": "Practitioner", "identifier": doctor_of(decision, base)[0]},
+            "performer": [
+                {
+                    "type": "Organization",
+                    "identifier": {
+                        "system": f"{base}/sid/organization",
+                        "value": decision.organization,
+                    },
+                }
+            ],
+            "supportingInfo": [
+                {"reference": decision.result.reference, "type": decision.result.type}
+            ],
+        }
+    )
