@@ -146,6 +146,7 @@ class Act:
             catalogue=judgement.rules["catalogue"],
             rules=judgement.rules["rules"],
             entitlement=judgement.evidence,
+            register=judgement.rules.get("register", services.catalogue.register),
             leaf=f"{self.seen.leaf.writer}/{self.seen.leaf.counter}",
             basis=_basis(opened),
             said=Said(

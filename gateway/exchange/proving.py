@@ -130,7 +130,7 @@ async def replayed(task: str, caller: Caller, services: Services) -> tuple[Repla
     )
     grant = Grant("request", f"evidence.{at}", ALL_TIERS, leaf)
     proofs = await _opened(found, grant, services)
-    return tuple([again(one, await catalogue_of(one.bundle.catalogue, services)) for one in proofs])
+    return tuple([again(one, await catalogue_of(one.bundle, services)) for one in proofs])
 
 
 def again(proof: Proof, catalogue: Catalogue | None) -> Replayed:
@@ -145,6 +145,11 @@ def again(proof: Proof, catalogue: Catalogue | None) -> Replayed:
     return Replayed(kept.id, kept.times.decided, result, kept.catalogue, kept.rules, reason)
 
 
-async def catalogue_of(version: str, services: Services) -> Catalogue | None:
-    """The catalogue of a version, None when it is not kept."""
-    return services.catalogue if services.catalogue.version == version else None
+async def catalogue_of(kept: Bundle, services: Services) -> Catalogue | None:
+    """The catalogue that a decision was judged under, None when it is not kept."""
+    try:
+        return await services.catalogues.of(kept.catalogue, kept.register)
+    except Problem as problem:
+        if problem.kind is not Trouble.UNKNOWN:
+            raise
+        return None

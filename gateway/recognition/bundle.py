@@ -105,6 +105,7 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):
     doctor: Doctor
     times: Times
     where: Where
+    register: str = ""  # the state of the register of entitlements
     received: int = 0
     report: str = ""  # id of the report it was shown in
     signatures: int = 0

@@ -22,7 +22,7 @@ from gateway.app import Application, http_server
 from gateway.auth import systems
 from gateway.demo import story
 from gateway.demo.check import free_port
-from gateway.exchange import residents, sources
+from gateway.exchange import deciding, filing, residents, sources
 from gateway.identity.systems import RESIDENT_ID
 from gateway.services import open_services
 from gateway.services.log import AccessLog
@@ -168,6 +168,29 @@ async def fill(door: Door) -> None:
         source="people-pacs",
     )
     await house.work()
+    await keep(house)
+
+
+OWN = {
+    "Task": {"status": "completed", "intent": "order", "for": "for"},
+    "DetectedIssue": {"status": "final", "for": "patient"},
+    "Communication": {"status": "completed", "for": "subject"},
+}
+
+
+async def keep(house: House) -> None:
+    """What the gateway itself writes into a folder, one of each kind."""
+    chart, at, services = house.chart(), house.services.now(), house.services
+    made = []
+    for kind, said in OWN.items():
+        id = services.ids("people")("recognition", kind, ("1",))
+        fields = {name: value for name, value in said.items() if name != "for"}
+        text = {"resourceType": kind, "id": id, **fields}
+        text[said["for"]] = {"reference": f"Patient/{chart}"}
+        resource = deciding.own(kind, id, json.dumps(text).encode(), at, "people", services)
+        made.append((chart, resource))
+    for plan in await deciding.plans_of(made, "people", services, at):
+        await filing.with_neighbours([plan], services, filing.write_plan, plan, services)
 
 
 # One county for all tests of a file, which leave it as they found it: a server takes a while to start.
