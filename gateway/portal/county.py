@@ -36,7 +36,6 @@ from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.printing_county import PrintingCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
-    CATEGORIES,
     ORGANIZATION,
     PERSON,
     Shown,
@@ -77,6 +76,7 @@ from gateway.portal.stories import (
     UnmappedCode,
     Verdict,
 )
+from gateway.portal.words import CATEGORIES
 from gateway.recognition.decisions import Choice as Recognised
 from gateway.recognition.decisions import Declined
 from gateway.records import facts as facts_

@@ -20,8 +20,9 @@ from gateway.exchange.patients import charts_of
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.explain_stories import Explained, Offered, Question, SeenLine, Seers, Way
-from gateway.portal.shown import CATEGORIES, ORGANIZATION, PERSON, Shown
+from gateway.portal.shown import ORGANIZATION, PERSON, Shown
 from gateway.portal.stories import Choice, Identifier, Language
+from gateway.portal.words import CATEGORIES
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller

@@ -43,8 +43,9 @@ from gateway.portal.mine_stories import (
     NewMandate,
     Wish,
 )
-from gateway.portal.shown import CATEGORIES, ORGANIZATION, PERSON, Shown, fours, status
+from gateway.portal.shown import ORGANIZATION, PERSON, Shown, fours, status
 from gateway.portal.stories import Amendment, Choice, Evidence, Report, ReportView, Said
+from gateway.portal.words import CATEGORIES
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller

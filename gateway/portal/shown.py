@@ -28,6 +28,7 @@ from gateway.portal.stories import (
     Struck,
     UnmappedCode,
 )
+from gateway.portal.words import CATEGORIES
 from gateway.recognition.decisions import Choice as Recognised
 from gateway.records.instant import micros, moment
 from gateway.services import Services
@@ -51,19 +52,6 @@ _STATUSES: frozenset[str] = frozenset(
 )
 # R4 diagnostic-report-status and observation-status beyond what pages tell apart.
 _OTHER_STATUS: dict[str, ResultStatus] = {"appended": "amended", "partial": "preliminary"}
-# v3-ActCode sensitivities a county restricts, in the words of a form.
-CATEGORIES = {
-    "BH": "行为健康",
-    "ETH": "物质使用（酒精、药物）",
-    "GDIS": "遗传病与基因信息",
-    "HIV": "艾滋病病毒感染",
-    "MH": "心理健康",
-    "PSY": "精神卫生",
-    "SDV": "性侵害与家庭暴力",
-    "SEX": "性与生殖健康",
-    "STD": "性传播疾病",
-    "SUD": "成瘾与戒断治疗",
-}
 
 
 def named(counts: Iterable[tuple[str, int]]) -> tuple[tuple[Said, int], ...]:

@@ -155,6 +155,20 @@ CONSENT_KINDS = {
 }
 
 # Every kind and outcome of gateway.audit.events.
+# v3-ActCode sensitivities a county restricts, in the words of a form.
+CATEGORIES = {
+    "BH": N_("行为健康"),
+    "ETH": N_("物质使用（酒精、药物）"),
+    "GDIS": N_("遗传病与基因信息"),
+    "HIV": N_("艾滋病病毒感染"),
+    "MH": N_("心理健康"),
+    "PSY": N_("精神卫生"),
+    "SDV": N_("性侵害与家庭暴力"),
+    "SEX": N_("性与生殖健康"),
+    "STD": N_("性传播疾病"),
+    "SUD": N_("成瘾与戒断治疗"),
+}
+
 ACCESS_KINDS = {
     "read": N_("读取记录"),
     "search": N_("检索记录"),

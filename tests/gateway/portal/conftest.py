@@ -146,10 +146,12 @@ class Eyes:
         return self.page
 
     def press(self, what: str | Locator) -> Page:
-        """Click, and wait until the page it leads to is there with its style."""
+        """Click, and wait until the page it leads to is there with its style: loaded or exchanged."""
         target = self.page.locator(what) if isinstance(what, str) else what
-        with self.page.expect_navigation():
-            target.click()
+        self.page.evaluate("document.getElementById('page')?.setAttribute('data-left', '')")
+        target.click()
+        self.page.locator("#page:not([data-left])").wait_for(state="attached")
+        self.page.wait_for_load_state()
         return self.page
 
     def sign_in(self, login: str) -> Page:
