@@ -29,6 +29,7 @@ from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
 from gateway.portal.identity_county import IdentityCounty
+from gateway.portal.image_county import ImageCounty
 from gateway.portal.label_county import LabelCounty
 from gateway.portal.mine_county import MineCounty
 from gateway.portal.policy_county import PolicyCounty
@@ -97,6 +98,7 @@ class _County(
     EmergencyCounty,
     ExplainCounty,
     IdentityCounty,
+    ImageCounty,
     LabelCounty,
     MineCounty,
     PolicyCounty,

@@ -18,6 +18,7 @@ from gateway.portal import (
     display_page,
     emergency,
     explain,
+    images,
     mine,
     office,
     policies,
@@ -34,6 +35,7 @@ from gateway.portal.stories import People, Stories, Surroundings
 
 AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     display_page.pages,
+    images.pages,
     printed.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
 from gateway.portal.identity_stories import IdentityStories
+from gateway.portal.image_stories import ImageStories
 from gateway.portal.label_stories import LabelStories
 from gateway.portal.mine_stories import MineStories
 from gateway.portal.policy_stories import PolicyStories
@@ -581,6 +582,7 @@ class Stories(
     EmergencyStories,
     ExplainStories,
     IdentityStories,
+    ImageStories,
     LabelStories,
     MineStories,
     PolicyStories,

@@ -12,11 +12,13 @@ from consent.labels import Labeller
 from consent.policy import PolicySet
 from gateway.recognition.catalogue import SHIPPED, Catalogue
 from gateway.recognition.catalogue.reader import load as load_catalogue
+from gateway.services.archives import Archives
 from gateway.services.catalogues import Catalogues
 from gateway.services.labels import open_labels, rules_version
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
 from gateway.services.messenger import Messenger, open_messenger
+from gateway.services.open_studies import OpenStudies
 from gateway.services.policies import Policies
 from gateway.services.probes import Probes
 from gateway.services.register import Register
@@ -53,6 +55,8 @@ class Services:
     labels: Labeller
     now: Callable[[], int] = wall_clock
     probes: Probes = field(default_factory=Probes)
+    archives: Archives = field(default_factory=lambda: Archives({}))
+    open_studies: OpenStudies = field(default_factory=OpenStudies)
 
     @property
     def policy(self) -> PolicySet:
@@ -80,6 +84,7 @@ class Services:
 
     async def close(self) -> None:
         """Let go of keys and databases."""
+        await self.archives.close()
         await self.vault.close()
         await self.db.close()
         await self.keyring.close()
@@ -139,4 +144,5 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
         catalogues=catalogues,
         messenger=open_messenger(settings),
         labels=labels,
+        archives=Archives(register.archives),
     )

@@ -87,6 +87,18 @@ class KnownPolicy:
     en: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An organisation's image archive: the base address of its DICOMweb services (PS3.18).
+
+    `password_file` holds "user:password" on one line, for Basic authentication over TLS; empty is none.
+    """
+
+    organization: str
+    dicomweb: str
+    password_file: str = ""
+
+
 class Register:
     """All organisations by id; unknown ids have only themselves."""
 
@@ -98,6 +110,7 @@ class Register:
         groups: Iterable[Group] = (),
         policies: Iterable[KnownPolicy] = (),
         reasons: Iterable[LocalReason] = (),
+        archives: Iterable[Archive] = (),
     ) -> None:
         self._organizations = dict(organizations)
         self._facilities = {one.facility: one for one in organizations.values() if one.facility}
@@ -106,6 +119,7 @@ class Register:
         self.groups = {group.id: group for group in groups}
         self.policies = frozenset(policy.uri for policy in policies)
         self._reasons = tuple(reasons)
+        self.archives = {archive.organization: archive for archive in archives}
 
     def __iter__(self) -> Iterator[Organization]:
         return iter(self._organizations.values())
@@ -140,7 +154,8 @@ class Register:
 def load(path: Path) -> Register:
     """Read a register (TOML: `[county] zh`, `[[organization]] id, zh, …`, `[[source]] name, …`,
     `[[group]] id, zh, organization, members`, `[[policy]] uri, zh`,
-    `[[decline_reason]] organization, code, zh, en, national`).
+    `[[decline_reason]] organization, code, zh, en, national`, `[[archive]] organization, dicomweb,
+    password_file`).
 
     Raises RegisterFault naming what is unknown, missing or repeated.
     """
@@ -172,8 +187,16 @@ def load(path: Path) -> Register:
             )
     policies = [_made(KnownPolicy, row, path) for row in table.get("policy", [])]
     reasons = [_reason(row, organizations, path) for row in table.get("decline_reason", [])]
+    archives = [_made(Archive, row, path) for row in table.get("archive", [])]
+    for archive in archives:
+        if archive.organization not in organizations:
+            raise RegisterFault(
+                f"{path}: an archive of {archive.organization}, which is not listed"
+            )
+        if not archive.dicomweb.startswith(("https://", "http://127.0.0.1:", "http://[::1]:")):
+            raise RegisterFault(f"{path}: the archive of {archive.organization} is not at https://")
     name = str(table.get("county", {}).get("zh", ""))
-    return Register(organizations, sources, name, groups, policies, reasons)
+    return Register(organizations, sources, name, groups, policies, reasons, archives)
 
 
 def _reason(

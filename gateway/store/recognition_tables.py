@@ -201,4 +201,3 @@ class ImageProbe(Base, table=True):
     organization: str
     state: str  # reachable | unreachable
     at: int = Field(sa_type=BigInteger)
-    sealed: bytes = Field(default=b"", sa_type=LargeBinary)  # quality facts

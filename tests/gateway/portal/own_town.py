@@ -41,14 +41,16 @@ CHILD = person("child", "王若谷", date(2016, 3, 1))
 class OwnTown:
     """A mother and a child with results, their doctors, and the desk."""
 
-    def __init__(self, folder: Path, migrated: Path, port: int) -> None:
+    def __init__(
+        self, folder: Path, migrated: Path, port: int, register: Path = story.REGISTER
+    ) -> None:
         self.address = f"http://127.0.0.1:{port}"
         for which in ("records", "keyring"):
             shutil.copyfile(migrated / f"{which}.sqlite", folder / f"{which}.sqlite")
         self.settings = Settings(
             data=folder,
             county="yunxi",
-            county_file=story.REGISTER,
+            county_file=register,
             catalogue=story.CATALOGUE,
             base_url=self.address,
             demo=True,

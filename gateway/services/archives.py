@@ -1,0 +1,167 @@
+"""Fetches images from the hospitals' archives over DICOMweb: only of the register's addresses.
+
+Paths are made here from checked UIDs, redirects are not followed, what an archive says about itself is
+not passed on, and a fault names the organisation and the kind of fault, never a study.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import structlog
+
+from gateway.errors import Kind, Problem
+from gateway.services.register import Archive
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = httpx.Timeout(10.0, connect=2.0)
+LARGEST_TEXT = 32_000_000
+LARGEST_BODY = 600_000_000
+DICOM_JSON = "application/dicom+json"
+TYPES = frozenset(
+    {DICOM_JSON, "application/json", "multipart/related", "image/jpeg", "image/png",
+     "application/octet-stream"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An archive's answer: its media type as sent, and its bytes as they come."""
+
+    media_type: str
+    body: AsyncIterator[bytes]
+
+
+class Archives:
+    """The archives of the county, each with a client of its own."""
+
+    def __init__(self, archives: Mapping[str, Archive]) -> None:
+        self._archives = archives
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._beside: set[asyncio.Task[None]] = set()
+
+    def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for; it ends with the services, and what fails is told."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._beside.discard(task)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.warning("archive not asked", kind=type(fault).__name__)
+
+    async def settled(self) -> None:
+        """Wait for what runs beside."""
+        await asyncio.gather(*self._beside, return_exceptions=True)
+
+    def has(self, organization: str) -> bool:
+        """Whether this organisation's images can be fetched at all."""
+        return organization in self._archives
+
+    async def json(self, organization: str, path: str) -> list[dict[str, Any]]:
+        """The DICOM JSON model objects under `path`; nothing found is an empty list.
+
+        Problem BUSY when the archive cannot be asked or answers something else.
+        """
+        answer = await self._send(organization, path, DICOM_JSON)
+        try:
+            if answer.status_code in (204, 404):
+                return []
+            self._whole(organization, answer)
+            text = bytearray()
+            async for piece in answer.aiter_bytes():
+                text += piece
+                if len(text) > LARGEST_TEXT:
+                    raise _trouble(organization, "too large")
+            found = orjson.loads(bytes(text)) if text else []
+        except (httpx.HTTPError, orjson.JSONDecodeError) as fault:
+            raise _trouble(organization, type(fault).__name__) from None
+        finally:
+            await answer.aclose()
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise _trouble(organization, "not a list")
+        return found
+
+    async def stream(self, organization: str, path: str, accept: str) -> Streamed | None:
+        """What stands under `path`, as it comes; None when there is nothing."""
+        answer = await self._send(organization, path, accept)
+        if answer.status_code in (204, 404):
+            await answer.aclose()
+            return None
+        try:
+            self._whole(organization, answer)
+        except Problem:
+            await answer.aclose()
+            raise
+        return Streamed(answer.headers.get("content-type", ""), _pieces(answer))
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        for task in self._beside:
+            task.cancel()
+        await self.settled()
+        await asyncio.gather(*(client.aclose() for client in self._clients.values()))
+        self._clients.clear()
+
+    def _whole(self, organization: str, answer: httpx.Response) -> None:
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if answer.status_code != 200:
+            raise _trouble(organization, f"status {answer.status_code}")
+        if kind not in TYPES:
+            raise _trouble(organization, "media type")
+
+    async def _send(self, organization: str, path: str, accept: str) -> httpx.Response:
+        client = self._client(organization)
+        request = client.build_request("GET", path, headers={"accept": accept})
+        try:
+            return await client.send(request, stream=True)
+        except httpx.HTTPError as fault:
+            raise _trouble(organization, type(fault).__name__) from None
+
+    def _client(self, organization: str) -> httpx.AsyncClient:
+        archive = self._archives.get(organization)
+        if archive is None:
+            raise _trouble(organization, "no archive in the register")
+        client = self._clients.get(organization)
+        if client is None:
+            headers = {}
+            if archive.password_file:
+                try:
+                    secret = Path(archive.password_file).read_bytes().strip()
+                except OSError as fault:
+                    raise _trouble(organization, type(fault).__name__) from None
+                headers["authorization"] = f"Basic {base64.b64encode(secret).decode()}"
+            client = self._clients[organization] = httpx.AsyncClient(
+                base_url=archive.dicomweb.rstrip("/") + "/",
+                headers=headers,
+                timeout=PATIENCE,
+                follow_redirects=False,
+                trust_env=False,
+            )
+        return client
+
+
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """The body; a fault in the middle breaks the answer off where everybody can see it."""
+    size = 0
+    try:
+        async for piece in answer.aiter_bytes():
+            size += len(piece)
+            if size > LARGEST_BODY:
+                raise Problem(Kind.BUSY, "The archive sent too much.")
+            yield piece
+    finally:
+        await answer.aclose()
+
+
+def _trouble(organization: str, what: str) -> Problem:
+    return Problem(Kind.BUSY, f"The image archive of {organization} cannot be asked now: {what}.")
