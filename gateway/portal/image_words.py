@@ -34,13 +34,17 @@ TROUBLE = {
 
 QUALITY = {
     "sliceThickness": N_("层厚"),
+    "spacingBetweenSlices": N_("层间距"),
+    "detectorRows": N_("探测器排数"),
     "kvp": N_("管电压"),
-    "collimation": N_("准直宽度"),
-    "singleCollimation": N_("单排准直"),
-    "totalCollimation": N_("总准直"),
     "fieldStrength": N_("场强"),
-    "contrast": N_("对比剂"),
-    "view": N_("体位"),
+    "viewPosition": N_("体位"),
+    "scanningSequence": N_("扫描序列"),
+    "contrastAgent": N_("对比剂"),
+    "manufacturer": N_("设备厂家"),
+    "model": N_("设备型号"),
+    "lossyCompression": N_("有损压缩"),
+    "burnedInAnnotation": N_("图上有标注"),
 }
 
 
