@@ -30,7 +30,8 @@ from gateway.exchange.ledger import PORTAL
 from gateway.exchange.ledger import Visit as Visit
 from gateway.exchange.planning import Plan
 from gateway.exchange.recognise import Decided
-from gateway.exchange.results import Looked, Report, look_at_each
+from gateway.exchange.results import Looked, Report, look_at_all, look_at_each
+from gateway.recognition.decisions import Choice
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Moved, append
@@ -77,6 +78,26 @@ async def decide_results(
     return await _settled(chart, targets, verdict, caller, services, visit)
 
 
+async def everything_from(
+    issuer: str, chart: str, choice: Choice, caller: Caller, services: Services, visit: Visit
+) -> tuple[tuple[str, str], ...]:
+    """(id, version tag) of all results of one hospital that may be recognised here and are undecided,
+    or decided just so by the caller: what `decide_results` takes for "all of this hospital"."""
+    may_record(caller, services)
+    looked = await look_at_all(chart, caller, services, visit)
+    return tuple(
+        (id, thing.opened.version)
+        for id, thing in sorted(_offered(looked.reports).items())
+        if thing.judged.state == "eligible"
+        and (
+            thing.decided is None
+            or (thing.decided.choice, thing.decided.by) == (choice, caller.user)
+        )
+        and thing.opened.match.pair[0].source == issuer
+        and (thing.result is not None or not thing.report.results)
+    )
+
+
 async def _settled(
     chart: str,
     targets: Sequence[tuple[str, str]],
@@ -90,7 +111,7 @@ async def _settled(
 
     async def work() -> tuple[Made, ...]:
         ids = [id for id, _ in targets]
-        looked = await look_at_each(chart, ids, caller, services, beside)
+        looked = await look_at_each(chart, ids, caller, services, visit, beside)
         return await _decide(looked, dict(targets), verdict, caller, services, visit, report)
 
     return await settled(work)

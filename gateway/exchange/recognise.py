@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from gateway.exchange.ask import Match, Opened
 from gateway.exchange.issued import Resource, codings, listed, parsed, words
 from gateway.exchange.ledger import Visit
@@ -27,6 +29,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 
 DECISION = "recognition-decision"
+_TOLD: tuple[PatientClass, ...] = ("OP", "IP", "EM")
 _BEFORE_SURGERY = "术前"
 LOCAL = "/decline-reason"  # how the system of a hospital's own reasons ends
 # v3-ActCode encounter classes; all others count as outpatient.
@@ -85,6 +88,16 @@ def receiver_of(
         words(newest.get("serviceType")),
         any(_BEFORE_SURGERY in one for one in why),
         tuple(sorted(set(platforms))),
+    )
+
+
+def at_visit(known: Receiver, visit: Visit) -> Receiver:
+    """The receiver in the visit that was told, where that says more than what is on file."""
+    said: PatientClass | None = next((c for c in _TOLD if c == visit.patient_class), None)
+    return msgspec.structs.replace(
+        known,
+        patient_class=said or known.patient_class,
+        department=visit.department or known.department,
     )
 
 

@@ -25,10 +25,11 @@ from gateway.exchange.issued import (
     when,
 )
 from gateway.exchange.issued import collected as collected_of
-from gateway.exchange.ledger import Visit
+from gateway.exchange.ledger import PORTAL, Visit
 from gateway.exchange.recognise import (
     Decided,
     Judged,
+    at_visit,
     decision_records,
     decisions,
     judged,
@@ -183,10 +184,12 @@ async def look_at_each(
     ids: Collection[str],
     caller: Caller,
     services: Services,
+    visit: Visit,
     beside: Collection[str] = (),
 ) -> Looked:
     """These results or reports of the person of `chart`, as one `read`; what is absent or hidden is
-    simply not among them. `beside` are ids of the caller's own records that come along."""
+    simply not among them. They are judged for the `visit`, as far as it is told; `beside` are ids of
+    the caller's own records that come along."""
     wanted, more = frozenset(ids), frozenset(beside)
     seen = await gather(
         chart,
@@ -197,7 +200,22 @@ async def look_at_each(
         named=False,
         amended=AMENDED,
     )
-    pages = _Pages(seen, caller, services, wanted)
+    pages = _Pages(seen, caller, services, wanted, visit)
+    return Looked(pages.reports(), seen, pages.visit)
+
+
+async def look_at_all(chart: str, caller: Caller, services: Services, visit: Visit) -> Looked:
+    """The same for everything of that person, as one `everything`."""
+    seen = await gather(
+        chart,
+        caller,
+        services,
+        lambda permitted: _of_page(permitted, caller, services, None),
+        kind=Kind.EVERYTHING,
+        named=False,
+        amended=AMENDED,
+    )
+    pages = _Pages(seen, caller, services, None, visit)
     return Looked(pages.reports(), seen, pages.visit)
 
 
@@ -347,6 +365,7 @@ class _Pages:
         caller: Caller,
         services: Services,
         ids: Collection[str] | None = None,
+        visit: Visit = PORTAL,
     ) -> None:
         self.seen, self.services, self.ids = seen, services, ids
         self.at = services.now()
@@ -369,7 +388,8 @@ class _Pages:
             if one.type == "Observation" and one.match.pair[0].source == caller.organization
         )
         platforms = platforms_of(measured, services, self.at)
-        self.receiver: Receiver = receiver_of(caller, own, platforms=platforms)
+        known = receiver_of(caller, own, platforms=platforms)
+        self.receiver: Receiver = at_visit(known, visit)
         self.visit = visit_of(caller, own)
 
     def reports(self) -> tuple[Report, ...]:

@@ -321,7 +321,7 @@ def _only_format(request: Request) -> None:
 
 def table() -> list[Route]:
     """Everything the door does, in the order it is tried."""
-    from gateway.fhir import consents, emergency, messages
+    from gateway.fhir import consents, emergency, messages, recognition
 
     return [
         Route("GET", ("type", "id"), READABLE, "read", read),
@@ -345,6 +345,17 @@ def table() -> list[Route]:
         Route("POST", ("type",), ("Consent",), "create", consents.create),
         Route("PUT", ("type", "id"), ("Consent",), "update", consents.update),
         Route("POST", ("$process-message",), (), "", messages.process, "process-message"),
+        Route(
+            "POST", ("$recognition-decision",), (), "", recognition.decision, "recognition-decision"
+        ),
+        Route(
+            "POST",
+            ("$recognition-revocation",),
+            (),
+            "",
+            recognition.revocation,
+            "recognition-revocation",
+        ),
     ]
 
 

@@ -110,6 +110,8 @@ def _operation(name: str, settings: Settings) -> dict[str, str]:
     known = {
         "break-glass": f"{settings.canonical}/OperationDefinition/Patient-break-glass",
         "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        "recognition-decision": f"{settings.canonical}/OperationDefinition/recognition-decision",
+        "recognition-revocation": f"{settings.canonical}/OperationDefinition/recognition-revocation",
         "process-message": "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message",
     }
     return {"name": name, "definition": known[name]}

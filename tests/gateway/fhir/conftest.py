@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -128,7 +129,9 @@ async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
         answer_floor_ms=0,
     )
     KeyFile.create(settings.root_key, demo=True)
-    opened, clock = await open_services(settings), Clock()
+    clock = Clock()
+    with patch("gateway.services.wall_clock", clock):  # what is founded is in force by then
+        opened = await open_services(settings)
     log = AccessLog(opened.db, opened.vault, settings.node, clock)
     services = replace(opened, now=clock, log=log)
     await sources.declare(services)
