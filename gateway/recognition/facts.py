@@ -90,7 +90,7 @@ _SIDES = {
 # LOINC codes that name a side by themselves, for senders that send no words with them.
 _LOINC_SIDES = {
     "36710-2": "left", "36685-6": "left", "26158-6": "left", "26159-4": "right",
-    "36508-0": "left", "36510-6": "right",
+    "36508-0": "left", "36510-6": "right", "26214-7": "both",
 }  # fmt: skip
 _CODE_SIDES = {
     "left": ("左侧", "左膝", "左踝", "左肩", "左", " LEFT "),

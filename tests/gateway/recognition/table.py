@@ -67,6 +67,20 @@ def _county() -> Catalogue:
 CATALOGUE = _county()
 
 
+def rows(catalogue: Catalogue) -> list[Entitlement]:
+    """Every entitlement of the table's county that concerns an item, once."""
+    organizations = {row.organization for row in frozen().entitlements}
+    organizations |= {row["organization"] for row in TABLE["entitlement"]}
+    return list(
+        dict.fromkeys(
+            row
+            for organization in sorted(organizations)
+            for item in catalogue.items
+            for row in catalogue.entitlements(organization, item)
+        )
+    )
+
+
 def facts(base: str = "alt", changes: Mapping[str, Any] | None = None) -> ResultFacts:
     """A result of the table with what is different about it."""
     row = {**TABLE["base"][base], **(changes or {})}

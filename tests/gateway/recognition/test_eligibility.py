@@ -264,22 +264,10 @@ def standing_since_ever(catalogue: Catalogue) -> Catalogue:
         catalogue,
         [
             msgspec.structs.replace(row, valid=ever)
-            for row in rows_of(catalogue)
+            for row in table.rows(catalogue)
             if row.status == "active"
         ],
     )
-
-
-def rows_of(catalogue: Catalogue):
-    organizations = {row.organization for row in table.frozen().entitlements}
-    organizations |= {row["organization"] for row in TABLE["entitlement"]}
-    found = [
-        row
-        for organization in sorted(organizations)
-        for item in catalogue.items
-        for row in catalogue.entitlements(organization, item)
-    ]
-    return list(dict.fromkeys(found))
 
 
 MEMBERS = table.frozen().members
@@ -289,7 +277,7 @@ def with_entitlements(catalogue: Catalogue, rows, members=MEMBERS) -> Catalogue:
     return Catalogue(catalogue.items, catalogue.scopes.values(), members, rows, "changed")
 
 
-ROWS = rows_of(CATALOGUE)
+ROWS = table.rows(CATALOGUE)
 spans = st.builds(
     lambda start, length: Span(NOON + start * DAY, NOON + (start + length) * DAY),
     st.integers(-20, 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.recognition import facts
 from gateway.recognition.facts import ResultFacts, facts_of
+from mappings.engine import files
 
 ZONE = ZoneInfo("Asia/Shanghai")
 BASE = "https://gateway.example/fhir"
@@ -232,3 +235,104 @@ def test_nothing_in_a_resource_makes_reading_fail(result, report, specimen, enco
 def test_facts_do_not_depend_on_how_the_json_was_written():
     text = json.dumps(OBSERVATION, ensure_ascii=True, sort_keys=True)
     assert of(json.loads(text)) == of()
+
+
+QUALITY = f"{BASE}/StructureDefinition/image-quality"
+STUDY = {
+    "resourceType": "ImagingStudy",
+    "started": "2026-03-02T08:00:00+08:00",
+    "description": "上腹部平扫",
+    "series": [
+        {"laterality": {"code": "L"}, "bodySite": {"code": "KNEE", "display": "膝"},
+         "extension": [{"url": QUALITY, "extension": [
+             {"url": "sliceThickness", "valueQuantity": {"value": "1.25", "code": "mm"}},
+             {"url": "detectorRows", "valueInteger": "64"}]}]},
+        {"extension": [{"url": QUALITY, "extension": [
+            {"url": "sliceThickness", "valueQuantity": {"value": "5", "code": "mm"}}]}]},
+    ],
+}  # fmt: skip
+
+
+def test_images_say_when_what_side_and_of_what_quality():
+    found = of(REPORT, study=STUDY)
+    assert (found.acquired, found.laterality, found.body_parts) == (EIGHT, "left", ("KNEE", "膝"))
+    assert found.quality == (
+        ("detectorRows", "64"), ("series", "2"), ("sliceThickness", "1.25 mm"),
+        ("sliceThickness", "5 mm"),
+    )  # fmt: skip
+    assert found.contrast == "without"
+
+
+def test_an_agent_in_the_images_is_believed_before_the_name():
+    agent = {"url": QUALITY, "extension": [{"url": "contrastAgent", "valueString": "碘海醇"}]}
+    study = {**STUDY, "series": [{"extension": [agent]}]}
+    assert of(REPORT, study=study).contrast == "with"
+
+
+@pytest.mark.parametrize(
+    ("name", "contrast"),
+    [
+        ("胸部CT平扫", "without"),
+        ("胸部CT增强", "with"),
+        ("腹部CT平扫+增强", "both"),
+        ("腹部CT平扫＋增强", "both"),
+        ("腹部CT(平扫、增强)", "both"),
+        ("肺动脉CTA", "with"),
+        ("头颅MRA", ""),
+        ("CT Abdomen WO and W contrast IV", "both"),
+        ("CT Chest WO contrast", "without"),
+        ("CT Chest W contrast IV", "with"),
+        ("胸部CT非增强", "without"),
+        ("胸部CT", ""),
+    ],
+)
+def test_contrast_is_read_from_the_name(name, contrast):
+    assert of({**REPORT, "code": {"text": name}}).contrast == contrast
+
+
+@pytest.mark.parametrize(
+    ("more", "side"),
+    [
+        ({"bodySite": {"text": "右膝"}}, "right"),
+        ({"code": {"coding": [{"system": "http://loinc.org", "code": "36508-0"}]}}, "left"),
+        ({"code": {"text": "右膝关节MR平扫"}}, "right"),
+        ({"code": {"text": "左、右膝关节"}}, ""),
+        ({"code": {"text": "膝关节"}}, ""),
+    ],
+)
+def test_a_side_is_read_from_the_site_else_from_the_code(more, side):
+    assert of({**REPORT, **more}).laterality == side
+
+
+def test_two_series_of_two_sides_are_both():
+    series = [{"laterality": {"code": code}} for code in "LR"]
+    assert of(REPORT, study={"series": series}).laterality == "both"
+
+
+def test_the_sides_that_codes_name_are_those_of_the_countys_examinations():
+    table = files.HOME / "tables" / "exam_items.csv"
+    rows = csv.DictReader(line for line in table.open(encoding="utf-8") if line[0] != "#")
+    sides = {"left": "left", "right": "right", "bilateral": "both"}
+    named = {row["loinc"]: sides[row["laterality"]] for row in rows if row["role"] == "side"}
+    assert named
+    assert {code: facts._LOINC_SIDES.get(code) for code in named} == named
+
+
+def test_the_instrument_is_kept_as_its_laboratory_names_it():
+    assert of({**OBSERVATION, "device": {"display": "AU5800-2"}}).device == "AU5800-2"
+    assert of().device == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("阴性", "ordinal"), ("阳性(+)", "ordinal"), ("2+", "ordinal"), ("+1", "ordinal"),
+        ("±", "ordinal"), ("Negative", "ordinal"), ("(-)", "ordinal"), ("Reactive", "ordinal"),
+        ("溶血", "absent"), ("标本不足", "absent"), ("见附页", "absent"), ("****", "absent"),
+        ("/", "absent"), (".", "absent"), ("复查", "absent"), ("已退", "absent"), ("", "absent"),
+        ("淡黄色", "text"), ("阳性，建议定量", "text"),
+    ],
+)  # fmt: skip
+def test_words_are_an_answer_or_no_result_or_just_words(text, kind):
+    result = {k: v for k, v in OBSERVATION.items() if k != "valueQuantity"}
+    assert of({**result, "valueString": text}).value == kind

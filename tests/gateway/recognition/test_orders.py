@@ -102,6 +102,48 @@ def test_an_order_that_stands_twice_and_two_that_overlap():
     )
 
 
+KNEE = ITEMS["HR-E-0027"]
+
+
+@pytest.mark.parametrize(
+    ("ordered", "measured", "covered", "shown"),
+    [
+        ("left", "left", True, False),
+        ("left", "both", True, False),
+        ("left", "right", False, False),
+        ("both", "left", False, False),
+        ("", "left", False, True),  # nobody knows which knee is meant: there to look at
+    ],
+)
+def test_a_knee_is_covered_by_the_same_knee(ordered, measured, covered, shown):
+    found = only(compare([Order("o", (KNEE,), side=ordered)], [result(KNEE, side=measured)]))
+    assert (found.covered == (KNEE,), found.only_informational) == (covered, shown)
+
+
+def test_a_left_and_a_right_knee_are_no_repeat():
+    left, right, again = (
+        Order(key, (KNEE,), side=key[:4].strip("2")) for key in ("left", "righ", "left2")
+    )
+    assert [(r.first, r.again) for r in compare([left, right, again], []).repeats] == [
+        ("left", "left2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("codings", "name", "side"),
+    [
+        ([("http://loinc.org", "36508-0")], "", "left"),
+        ([], "左膝关节MR平扫", "left"),
+        ([], "MR Knee right WO contrast", "right"),
+        ([], "双膝关节正侧位", "both"),
+        ([], "膝关节MR平扫", ""),
+        ([], "左膝及右膝关节MR", ""),
+    ],
+)
+def test_an_order_says_which_side_by_code_or_name(codings, name, side):
+    assert meant(catalogue(), "o", "people", codings, name, NOW).side == side
+
+
 def catalogue(*panels: Panel, ended: tuple[str, ...] = ()) -> Catalogue:
     over = Span(0, NOW - 1)
     items = [
