@@ -73,6 +73,9 @@ class Kind(StrEnum):
     RECOGNITION_REVOCATION = "recognition-revocation"
     RECOGNITION_ALERT = "recognition-alert"
     RECOGNITION_EVIDENCE = "recognition-evidence"
+    STATISTICS = "statistics"
+    STATISTICS_EXPORT = "statistics-export"
+    STATISTICS_CHANGE = "statistics-change"
     RELATIONSHIP_CLAIM = "relationship-claim"
     PRESENCE = "presence"
     BREAK_GLASS = "break-glass"
@@ -142,6 +145,9 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),
     Kind.RECOGNITION_ALERT: _rest("read", "R"),
     Kind.RECOGNITION_EVIDENCE: _rest("read", "R"),
+    Kind.STATISTICS: _rest("search", "R"),
+    Kind.STATISTICS_EXPORT: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "disclose"), "R"),
+    Kind.STATISTICS_CHANGE: _rest("create", "C"),
     Kind.RELATIONSHIP_CLAIM: _dicom("110113", "110132"),
     Kind.PRESENCE: _dicom("110113", "110132"),
     Kind.BREAK_GLASS: _dicom("110113", "110127"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.exchange.aside import aside
 from gateway.recognition.ledger import Event, Happened, decode, encode
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -112,7 +113,15 @@ def prepared(events: Iterable[Event], services: Services) -> list[EventRow]:
         id = services.vault.digest("ledger-event", name.encode())[:16].hex()
         sealed = services.vault.seal_field(_TABLE, id, encode(event))
         found.append(
-            EventRow(id, event.kind.value, event.at, event.organization, event.question, sealed)
+            EventRow(
+                id,
+                event.kind.value,
+                event.at,
+                event.organization,
+                event.question,
+                event.patient,
+                sealed,
+            )
         )
     return found
 
@@ -131,6 +140,21 @@ async def between(start: int, end: int, services: Services) -> list[Event]:
 async def of_question(question: str, services: Services) -> list[Event]:
     """All events of one question, oldest first."""
     return [_opened(row, services) for row in await services.db.read(rows.OF_QUESTION, question)]
+
+
+async def arisen(start: int, end: int, until: int, services: Services) -> list[Event]:
+    """All events before `until` of the questions that arose in [start, end), oldest first."""
+    rows_ = await services.db.read(rows.ARISEN, start, end, until)
+    size = sum(len(row[-1]) for row in rows_)
+    return await aside(size, lambda: [_opened(row, services) for row in rows_])
+
+
+def of_patient(
+    tx: Tx, patient: str, organization: str, since: int, services: Services
+) -> list[Event]:
+    """What one receiver was asked about one patient since then, oldest first."""
+    found = tx.all(rows.OF_PATIENT, patient, organization, since)
+    return [_opened(row, services) for row in found]
 
 
 def _opened(row: Sequence[object], services: Services) -> Event:

@@ -52,6 +52,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     price: str = ""
     catalogue: str = ""  # version
     rules: str = ""  # version
+    comparison: str = ""  # of a repetition with the earlier result: unchanged | changed | unknown
 
 
 def encode(event: Event) -> bytes:

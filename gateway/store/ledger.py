@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store import recognition_tables as tables
@@ -21,6 +21,7 @@ class EventRow(NamedTuple):
     at: int
     organization: str
     question: str
+    patient: str
     sealed: bytes
 
 
@@ -59,3 +60,40 @@ OF_QUESTION = Statement(
     select(*_ROW).where(_event.c.question == bindparam("question")).order_by(_event.c.at),
     "question",
 )
+_arisen = (
+    select(_event.c.question)
+    .group_by(_event.c.question)
+    .having(func.min(_event.c.at) >= bindparam("start"), func.min(_event.c.at) < bindparam("end"))
+)
+ARISEN = Statement(
+    select(*_ROW)
+    .where(_event.c.question.in_(_arisen), _event.c.at < bindparam("until"))
+    .order_by(_event.c.at, _event.c.id),
+    "start",
+    "end",
+    "until",
+)
+"""Every event before `until` of the questions whose first event lies in [start, end)."""
+HOW_MANY = Statement(
+    select(func.count(), func.max(_event.c.at)).where(
+        _event.c.question.in_(_arisen), _event.c.at < bindparam("until")
+    ),
+    "start",
+    "end",
+    "until",
+)
+OF_PATIENT = Statement(
+    select(*_ROW)
+    .where(
+        _event.c.patient == bindparam("patient"),
+        _event.c.organization == bindparam("organization"),
+        _event.c.at >= bindparam("since"),
+    )
+    .order_by(_event.c.at, _event.c.id),
+    "patient",
+    "organization",
+    "since",
+)
+"""What one receiver was asked about one patient since then, and what became of it."""
+FIRST = Statement(select(func.min(_event.c.at)))
+"""When the first event of all happened; NULL without any."""

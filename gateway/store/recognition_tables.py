@@ -15,8 +15,9 @@ from gateway.store.tables import Base as Base
 class RecognitionEvent(Base, table=True):
     """One prompt, view, decision or revocation (and what became of it), for the statistics.
 
-    `question` is a keyed hash: the same receiver, patient, item and visit. Everything that could tell
-    who was examined for what is in `sealed`.
+    `question` is a keyed hash: the same receiver, patient, item and visit; `patient` is one too, by
+    which a later measurement finds the questions it answers. Everything that could tell who was
+    examined for what is in `sealed`.
     """
 
     __tablename__ = "recognition_event"
@@ -25,10 +26,12 @@ class RecognitionEvent(Base, table=True):
     at: int = Field(sa_type=BigInteger)
     organization: str  # the receiver
     question: str
+    patient: str = ""
     sealed: bytes = Field(sa_type=LargeBinary)
     __table_args__ = (
         Index("recognition_event_at", "at"),
         Index("recognition_event_question", "question"),
+        Index("recognition_event_patient", "patient", "organization"),
     )
 
 
@@ -159,7 +162,7 @@ class EntitlementEvent(Base, table=True):
 
 
 class StatisticsSnapshot(Base, table=True):
-    """The figures of a month as they stood when it was closed."""
+    """The figures of a month as they stood when it was closed; never changed. `content` is sealed."""
 
     __tablename__ = "statistics_snapshot"
     id: str = Field(primary_key=True)
@@ -171,6 +174,23 @@ class StatisticsSnapshot(Base, table=True):
     at: int = Field(sa_type=BigInteger)
     signature: bytes = Field(default=b"", sa_type=LargeBinary)
     __table_args__ = (Index("statistics_snapshot_month", "month", "organization", unique=True),)
+
+
+class StatisticsObjection(Base, table=True):
+    """A hospital's objection to frozen figures, and the commission's answer; the figures stay."""
+
+    __tablename__ = "statistics_objection"
+    id: str = Field(primary_key=True)
+    month: str
+    organization: str
+    made_by: str
+    made_at: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    state: str = "open"  # open | upheld | rejected
+    decided_by: str = ""
+    decided_at: int = Field(default=0, sa_type=BigInteger)
+    answer: bytes = Field(default=b"", sa_type=LargeBinary)  # sealed
+    __table_args__ = (Index("statistics_objection_month", "month", "organization"),)
 
 
 class RegisterEntry(Base, table=True):

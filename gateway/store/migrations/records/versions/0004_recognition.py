@@ -120,10 +120,14 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("organization", sa.String(), nullable=False),
         sa.Column("question", sa.String(), nullable=False),
+        sa.Column("patient", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("recognition_event_at", "recognition_event", ["at"], unique=False)
+    op.create_index(
+        "recognition_event_patient", "recognition_event", ["patient", "organization"], unique=False
+    )
     op.create_index("recognition_event_question", "recognition_event", ["question"], unique=False)
 
     op.create_table(
@@ -165,6 +169,27 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "statistics_objection",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("month", sa.String(), nullable=False),
+        sa.Column("organization", sa.String(), nullable=False),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("decided_by", sa.String(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "statistics_objection_month",
+        "statistics_objection",
+        ["month", "organization"],
+        unique=False,
+    )
+
+    op.create_table(
         "statistics_snapshot",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("month", sa.String(), nullable=False),
@@ -200,6 +225,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("write_back")
     op.drop_table("statistics_snapshot")
+    op.drop_table("statistics_objection")
     op.drop_table("relied_alert")
     op.drop_table("register_entry")
     op.drop_table("recognition_event")
