@@ -19,6 +19,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import labelling, relations, relied, rights, snapshots, unmapped_queue
+from gateway.exchange import labelling, relations, repeats, rights, snapshots, unmapped_queue
 from gateway.exchange.aside import aside
 from gateway.exchange.filing_person import Again, join, write_person
 from gateway.exchange.kept import opened
@@ -212,6 +213,7 @@ def _file(tx: Tx, plans: Sequence[Plan], end: Ending, services: Services) -> Set
     for plan in plans:
         plan.fresh.clear()
     versions = sum(write_plan(tx, plan, services) for plan in plans)
+    repeats.note(tx, plans, services)
     issues = (*end.issues, *(issue for plan in plans for issue in plan.issues))
     held = not plans or any(issue.severity in {"stop", "hold"} for issue in issues)
     state = "quarantined" if held else "filed"

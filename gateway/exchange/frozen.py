@@ -14,9 +14,8 @@ from hashlib import sha256
 from typing import Literal
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from gateway.audit import note
 from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
@@ -119,13 +118,18 @@ async def _row(month: Month, organization: str, caller: Caller, services: Servic
         at=month.until,
         signature=b"",
     )
-    return made._replace(signature=services.vault.sign(_note(made, services)))
+    signed = note.write(_statement(made, services), _key(services), services.vault.sign)
+    return made._replace(signature=signed)
 
 
-def _note(row: SnapshotRow, services: Services) -> bytes:
-    """What is signed: line by line, so that nothing else the county signs could be taken for it."""
+def _statement(row: SnapshotRow, services: Services) -> str:
+    """What the signed note says: which figures, by their hash, and who froze them when."""
     said = (services.settings.county, row.month, row.organization, row.hash, row.made_by, row.at)
-    return "\n".join(("frozen figures on recognition 1", *map(str, said), "")).encode()
+    return "\n".join(("frozen figures on recognition 1", *map(str, said), ""))
+
+
+def _key(services: Services) -> note.Key:
+    return note.Key("figures", services.vault.public_key())
 
 
 async def freeze_due(services: Services) -> int:
@@ -164,12 +168,10 @@ async def frozen(
 
 
 def _signed(row: SnapshotRow, services: Services) -> bool:
-    key = Ed25519PublicKey.from_public_bytes(services.vault.public_key())
     try:
-        key.verify(row.signature, _note(row, services))
-    except InvalidSignature:
+        return note.read(row.signature, [_key(services)]) == _statement(row, services)
+    except note.NoteFault:
         return False
-    return True
 
 
 async def frozen_months(services: Services) -> frozenset[str]:

@@ -149,11 +149,11 @@ async def arisen(start: int, end: int, until: int, services: Services) -> list[E
     return await aside(size, lambda: [_opened(row, services) for row in rows_])
 
 
-def of_patient(
-    tx: Tx, patient: str, organization: str, since: int, services: Services
+def of_patients(
+    tx: Tx, patients: Sequence[str], organization: str, since: int, services: Services
 ) -> list[Event]:
-    """What one receiver was asked about one patient since then, oldest first."""
-    found = tx.all(rows.OF_PATIENT, patient, organization, since)
+    """What one receiver was asked about any of these patients since then, oldest first."""
+    found = tx.all(rows.OF_PATIENTS, list(patients), organization, since)
     return [_opened(row, services) for row in found]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, label_runs, pulling, replays, scanning, telling, upkeep
+from gateway.exchange import filing, frozen, label_runs, pulling, replays, scanning, telling, upkeep
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -26,6 +26,7 @@ QUALITY_EVERY = 60.0
 TELL_EVERY = 2.0
 REPLAY_EVERY = 0.05  # between two steps of a replay: a few hundred messages a second at most
 POLICY_EVERY = 1.0
+FREEZE_EVERY = 3_600.0
 LABEL_EVERY = 0.05  # between two batches of charts that are labelled again
 ATTEMPTS = 6
 
@@ -54,7 +55,12 @@ class Worker:
             self.watch(),
             self._every(LABEL_EVERY, self.label_some),
             self._every(TELL_EVERY, self.tell_some),
+            self._every(FREEZE_EVERY, self.freeze_month),
         )
+
+    async def freeze_month(self) -> int:
+        """Freeze last month's figures once they are due; never more to do."""
+        return await frozen.freeze_due(self._services)
 
     async def watch(self) -> None:
         """Follow the policy in force until stopped: a decision reads it anew, but not everything

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store import recognition_tables as tables
-from gateway.store.statements import Statement
+from gateway.store.statements import Statement, any_of
 
 _event = tables.RecognitionEvent.__table__  # type: ignore[attr-defined]
 
@@ -82,18 +82,19 @@ HOW_MANY = Statement(
     "end",
     "until",
 )
-OF_PATIENT = Statement(
+OF_PATIENTS = Statement(
     select(*_ROW)
     .where(
-        _event.c.patient == bindparam("patient"),
+        any_of(_event.c.patient, "patients"),
         _event.c.organization == bindparam("organization"),
         _event.c.at >= bindparam("since"),
     )
     .order_by(_event.c.at, _event.c.id),
-    "patient",
+    "patients",
     "organization",
     "since",
+    lists=("patients",),
 )
-"""What one receiver was asked about one patient since then, and what became of it."""
+"""What one receiver was asked about these patients since then, and what became of it."""
 FIRST = Statement(select(func.min(_event.c.at)))
 """When the first event of all happened; NULL without any."""

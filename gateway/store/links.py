@@ -126,6 +126,17 @@ _GROUPS = Statement(
     "charts",
     lists=("charts",),
 )
+_asked = _chart.alias("asked")
+COMPANIONS = Statement(
+    select(_chart.c.id)
+    .where(
+        _chart.c.person
+        == select(_asked.c.person).where(_asked.c.id == bindparam("chart")).scalar_subquery()
+    )
+    .order_by(_chart.c.id),
+    "chart",
+)
+"""The charts of the person of a chart, itself included."""
 _SET_GROUP = Statement(
     update(_chart)
     .where(_chart.c.id == bindparam("chart_"))

@@ -1,0 +1,93 @@
+"""Notices from what a hospital files that it measured again what it had been told of.
+
+In the transaction that files the report, so that filing twice counts once. The county does this for
+its own statistics: nothing is shown to anybody, no value is read, and consent is neither asked nor
+touched. The event `repeated` says which question it belongs to, never what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.exchange import ledger
+from gateway.exchange.planning import Plan
+from gateway.recognition.catalogue import Item
+from gateway.recognition.facts import LOINC
+from gateway.recognition.ledger import Event, Happened
+from gateway.services import Services
+from gateway.store import links
+from gateway.store.engine import Tx
+
+DAY = 86_400_000_000
+LONGEST = 366
+"""Days. No window of a catalogue is longer; older prompts are not looked at."""
+_DONE = frozenset({"final", "amended", "corrected", "preliminary", "registered"})
+_MEASURED = frozenset({"Observation", "DiagnosticReport", "ImagingStudy"})
+
+
+def note(tx: Tx, plans: Sequence[Plan], services: Services) -> int:
+    """Write what was repeated in these plans, which have just been written; returns how many."""
+    found = []
+    for plan in plans:
+        if not _MEASURED.isdisjoint(plan.written):
+            found += _of(tx, plan, services)
+    ledger.add(tx, ledger.prepared(found, services))
+    return len(found)
+
+
+def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
+    measured: dict[str, tuple[Item, int, str]] = {}  # by item: when first, and in which record
+    for one in plan.resources:
+        if one.said.type not in _MEASURED or one.said.start is None or one.said.status not in _DONE:
+            continue
+        codes = [code.partition("|")[2] for code in one.said.codes if code.startswith(LOINC + "|")]
+        for item in services.catalogue.items_for(codes, one.said.start):
+            before = measured.get(item.code)
+            if before is None or one.said.start < before[1]:
+                measured[item.code] = (item, one.said.start, one.mapped.id)
+    if not measured:
+        return []
+    # A person is named by the least of their charts, which may have been another when it was asked.
+    names = [str(row[0]) for row in tx.all(links.COMPANIONS, plan.chart)]
+    patients = [ledger.pseudonym("patient", name, services) for name in names]
+    since = plan.at - LONGEST * DAY
+    questions: dict[str, list[Event]] = {}
+    for event in ledger.of_patients(tx, patients, plan.organization, since, services):
+        questions.setdefault(event.question, []).append(event)
+    return [
+        repeated
+        for events in questions.values()
+        if (repeated := _repeated(events, measured, plan.at, services)) is not None
+    ]
+
+
+def _repeated(
+    events: Sequence[Event],
+    measured: dict[str, tuple[Item, int, str]],
+    at: int,
+    services: Services,
+) -> Event | None:
+    """What is added to a question that was asked before the item was measured, within its window."""
+    asked = next((one for one in events if one.kind is Happened.PROMPT), None)
+    known = any(one.kind is Happened.REPEATED for one in events)
+    if asked is None or known or asked.item not in measured:
+        return None
+    item, start, record = measured[asked.item]
+    days = max(item.window(asked.patient_class, asked.department).days, 1)
+    if not asked.at < start <= asked.at + days * DAY:
+        return None
+    return Event(
+        kind=Happened.REPEATED,
+        question=asked.question,
+        at=at,
+        organization=asked.organization,
+        issuer=asked.issuer,
+        item=asked.item,
+        patient=asked.patient,
+        result=ledger.pseudonym("result", record, services),
+        department=asked.department,
+        hook=asked.hook,
+        patient_class=asked.patient_class,
+        counted=asked.counted,
+        catalogue=services.catalogue.version,
+    )
