@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.app import Application, http_server, running
-from gateway.demo import founding, own, story
+from gateway.demo import founding, own, recognised, story
 from gateway.errors import Problem
 from gateway.exchange import consents, patients, scanning
 from gateway.exchange.receive import Unit, receive
@@ -89,6 +89,7 @@ async def build(services: Services, county: story.County, console: Console) -> N
             progress.advance(signing)
         await worker.drain()
     await own.open_accounts(services, county, REGISTRAR)
+    await recognised.write(services)
     for source in services.register.sources:
         await scanning.scan(source.name, services)  # else the quality page waits for the night
 

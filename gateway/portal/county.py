@@ -49,6 +49,7 @@ from gateway.portal.shown import (
     unmapped_code,
 )
 from gateway.portal.signing_county import SigningCounty, signed
+from gateway.portal.statistics_county import StatisticsCounty
 from gateway.portal.stories import (
     Access,
     Accesses,
@@ -105,6 +106,7 @@ class _County(
     PresenceCounty,
     PrintingCounty,
     SigningCounty,
+    StatisticsCounty,
 ):
     """`Stories`, told by the exchange."""
 

@@ -27,6 +27,7 @@ from gateway.portal import (
     privacy,
     registrar,
     second_factor,
+    statistics,
 )
 from gateway.portal.assets import Asset
 from gateway.portal.desk import HOMES, LANGUAGE, ROOT, Adder, Desk, Endpoint, Page, Portal, at
@@ -37,6 +38,7 @@ AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     display_page.pages,
     images.pages,
     printed.pages,
+    statistics.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 

@@ -25,6 +25,7 @@ from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.printing_stories import Printing
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
+from gateway.portal.statistics_stories import StatisticsStories
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 
@@ -589,6 +590,7 @@ class Stories(
     PresenceStories,
     Printing,
     SigningStories,
+    StatisticsStories,
     Protocol,
 ):
     """The stories behind the pages; each is one audited act of one caller."""

@@ -336,6 +336,9 @@ SOURCE_STATES = {
 
 # What just happened, said once on the next page.
 NOTICES = {
+    "figures-frozen": N_("本月数字已冻结并签名，此后不再重新计算。"),
+    "objection-made": N_("异议已提交卫健局。冻结的数字不会改变。"),
+    "objection-answered": N_("异议已答复。"),
     "policy-proposed": N_("已提交。请另一位隐私保护员阅读改变并决定。"),
     "policy-approve": N_("已批准：新的规则从现在起在所有进程生效。"),
     "policy-refuse": N_("已退回，规则没有改变。"),

@@ -1,0 +1,208 @@
+"""Figures in real Chromium: the commission's whole county, a hospital's own; frozen, objected to."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import openpyxl
+import pytest
+from argon2 import PasswordHasher
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+from sqlalchemy import select
+
+from gateway.audit.events import Kind
+from gateway.auth import people
+from gateway.demo import recognised, story
+from gateway.exchange import statistics
+from gateway.services.caller import OPERATOR
+from gateway.store import tables
+from gateway.store.statements import Statement
+from tests.gateway.portal.conftest import Eyes
+from tests.gateway.portal.own_town import PASSWORD, OwnTown
+
+pytestmark = pytest.mark.browser
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+HOSTILE = "<img src=x onerror=alert(1)> =1+1"
+
+
+class FiguresTown(OwnTown):
+    """A county in which only figures were made."""
+
+    async def _settle(self) -> None:
+        for one in story.ACCOUNTS:
+            if one.role in {"commission", "it"}:
+                await people.open_account(
+                    self.services,
+                    login=one.login,
+                    name=one.name,
+                    organization=one.organization,
+                    password=PASSWORD,
+                    roles=(one.role,),
+                    by=OPERATOR,
+                )
+        await recognised.write(self.services)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[FiguresTown]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
+        made = FiguresTown(tmp_path_factory.mktemp("figures"), migrated_files, port)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def eyes(chromium: Browser, town: FiguresTown) -> Iterator[Eyes]:
+    seen = Eyes(chromium, town.address, accept_downloads=True)
+    yield seen
+    seen.context.close()
+    assert seen.trouble == []
+
+
+def enter(eyes: Eyes, login: str) -> None:
+    eyes.go("/sign-in")
+    eyes.page.fill("#login", login)
+    eyes.page.fill("#password", PASSWORD)
+    eyes.page.click("form:has(#login) button.primary")
+    eyes.page.wait_for_load_state()
+
+
+def month(town: FiguresTown, back: int) -> str:
+    return town.do(statistics.months(town.services))[back]
+
+
+def events(town: FiguresTown, kind: Kind) -> int:
+    event = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+    return len(
+        town.do(
+            town.services.db.read(Statement(select(event.c.kind).where(event.c.kind == kind.value)))
+        )
+    )
+
+
+def test_the_picture_says_what_the_table_beside_it_says(eyes: Eyes, town: FiguresTown) -> None:
+    enter(eyes, "commission")
+    before = events(town, Kind.STATISTICS)
+    eyes.go(f"/county/statistics?month={month(town, 1)}")
+    assert events(town, Kind.STATISTICS) == before + 1
+    bars = eyes.page.locator("svg.funnel .funnel-count").all_inner_texts()
+    rows = eyes.page.locator(".funnel-table").first.locator("tbody td:nth-child(2)")
+    assert [bar.split(" ")[0] for bar in bars] == rows.all_inner_texts()
+    assert len(bars) == 9
+    told = eyes.page.locator("svg.funnel desc").text_content() or ""
+    assert all(bar in told for bar in bars)
+    assert eyes.page.locator("svg.funnel").get_attribute("role") == "img"
+    assert eyes.page.locator("[style]").count() == 0
+
+
+def test_a_file_says_what_the_page_says(eyes: Eyes, town: FiguresTown) -> None:
+    enter(eyes, "commission")
+    eyes.go(f"/county/statistics?month={month(town, 1)}&by=item")
+    page = {
+        row.locator(".code").first.inner_text(): row.locator("td.figure").first.inner_text()
+        for row in eyes.page.locator("#rows ~ .table-box").first.locator("tbody tr").all()
+    }
+    before = events(town, Kind.STATISTICS_EXPORT)
+    with eyes.page.expect_download() as got:
+        eyes.page.click("text=Excel")
+    book = openpyxl.load_workbook(io.BytesIO(got.value.path().read_bytes()))
+    sheet = book["按项目"]
+    assert {
+        str(row[0]): str(row[2]) for row in sheet.iter_rows(min_row=2, values_only=True)
+    } == page
+    assert "说明" in book.sheetnames
+    with eyes.page.expect_download() as got:
+        eyes.page.click("text=FHIR")
+    bundle = json.loads(got.value.path().read_bytes())
+    assert {one["resource"]["resourceType"] for one in bundle["entry"]} == {
+        "Measure",
+        "MeasureReport",
+    }
+    assert events(town, Kind.STATISTICS_EXPORT) == before + 2
+
+
+def test_a_hospital_sees_itself_objects_and_is_answered(eyes: Eyes, town: FiguresTown) -> None:
+    last = month(town, 1)
+    enter(eyes, "commission")
+    eyes.go(f"/county/statistics?month={last}")
+    if eyes.page.locator("form[action$='/freeze']").count():
+        eyes.press("form[action$='/freeze'] button")
+    assert eyes.page.locator("#frozen + .card .mark.good").count() == 1
+    eyes.sign_out()
+    enter(eyes, "it-office")
+    eyes.go(f"/figures?month={last}&side=issuer&by=pair")
+    names = eyes.page.locator("#rows ~ .table-box").first.locator("tbody a").all_inner_texts()
+    own = town.services.register.get("people").zh
+    assert names
+    assert all(name.startswith(own) for name in names)
+    eyes.page.fill("main #text", HOSTILE)
+    eyes.press("form[action$='/object'] button")
+    assert HOSTILE in eyes.page.locator(".objection").inner_text()
+    eyes.sign_out()
+    enter(eyes, "commission")
+    eyes.go(f"/county/statistics?month={last}")
+    eyes.page.check(".objection input[value=rejected]")
+    eyes.page.fill(".objection textarea", "已核对台账，数字无误。")
+    eyes.press(".objection button.primary")
+    assert "已核对台账" in eyes.page.locator(".objection").inner_text()
+    assert eyes.page.locator(".objection form").count() == 0
+
+
+def test_a_hospital_gets_nothing_of_the_county(eyes: Eyes) -> None:
+    enter(eyes, "it-office")
+    for path in (
+        "/county/statistics",
+        "/county/targets",
+        "/county/statistics/file?form=csv&month=2026-01",
+    ):
+        answer = eyes.page.goto(f"/portal{path}")
+        assert answer is not None
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(("language", "width"), [("zh", 375), ("en", 375), ("en", 1366)])
+def test_the_pages_are_open_to_everybody_and_fit(
+    chromium: Browser, town: FiguresTown, language: str, width: int
+) -> None:
+    eyes = Eyes(
+        chromium, town.address, viewport={"width": width, "height": 800}, java_script_enabled=True
+    )
+    eyes.context.add_init_script(Axe().axe_script)
+    eyes.go("/sign-in")
+    if language == "en":
+        eyes.in_english()
+    faults: list[str] = []
+    for login, paths in (
+        ("commission", [f"/county/statistics?month={month(town, 1)}",
+                        "/county/statistics?by=department", "/county/targets"]),
+        ("it-office", ["/figures", "/figures?side=issuer&by=hook&key=order-select"]),
+    ):  # fmt: skip
+        enter(eyes, login)
+        for path in paths:
+            page = eyes.go(path)
+            for fold in page.locator("main summary").all():
+                fold.click()
+            found = page.evaluate(
+                "tags => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", WCAG
+            )
+            faults += [
+                f"{path}: {v['id']} {n['html']}" for v in found["violations"] for n in v["nodes"]
+            ]
+            if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
+                faults.append(f"{path}: too wide")
+            faults += [f"{path}: {one}" for one in eyes.violations()]
+            if language == "en" and re.search("[一-鿿]", page.locator("main h1").inner_text()):
+                faults.append(f"{path}: Chinese heading")
+        eyes.sign_out()
+    eyes.context.close()
+    assert "\n".join(faults + eyes.trouble) == ""
