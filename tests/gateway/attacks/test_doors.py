@@ -45,6 +45,7 @@ OWNER = {
     "/put-back": "clinician",
     "/emergency": "clinician",
     "/presence": "clinician",
+    "/county": "commission",
 }
 
 
