@@ -68,8 +68,10 @@ class Line(NamedTuple):
         return max(self.charters, default=0)
 
     def in_force(self, at: int) -> int:
-        """The version in force at a moment: the newest decision whose day has come; 0 without any."""
-        return max((n for n, said in self.charters.items() if said.since <= at), default=0)
+        """The version in force at a moment: the newest decision whose day has come, before all of
+        them the first; 0 without any."""
+        first = min(self.charters, default=0)
+        return max((n for n, said in self.charters.items() if said.since <= at), default=first)
 
 
 class Register(NamedTuple):
