@@ -18,8 +18,15 @@ import msgspec
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import labelling, relations, relied, rights, snapshots, unmapped_queue
-from gateway.exchange import labelling, relations, repeats, rights, snapshots, unmapped_queue
+from gateway.exchange import (
+    labelling,
+    relations,
+    relied,
+    repeats,
+    rights,
+    snapshots,
+    unmapped_queue,
+)
 from gateway.exchange.aside import aside
 from gateway.exchange.filing_person import Again, join, write_person
 from gateway.exchange.kept import opened
