@@ -146,6 +146,13 @@ def rows(
         if len(cells) != len(head):
             faults.append(Fault(file, number, "another number of cells", "单元格数与表头不一致"))
             continue
+        for column, cell in zip(head, cells, strict=True):
+            if any(ord(letter) < 32 for letter in cell.strip()):
+                faults.append(
+                    Fault(
+                        file, number, f"{column} holds control characters", "含有控制字符", column
+                    )
+                )
         found = {column: cell.strip() for column, cell in zip(head, cells, strict=True)}
         yield Row(file, number, found | {k: v or "" for k, v in left_out.items()}, faults)
 

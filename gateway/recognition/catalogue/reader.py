@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -117,6 +118,11 @@ class Reader:
         self._prices: list[tuple[Row, tuple[str, Price]]] = []
         self._members: list[tuple[Row, Member]] = []
         self._entitlements: list[tuple[Row, Entitlement]] = []
+
+    @property
+    def anything(self) -> bool:
+        """Whether any row was taken up."""
+        return bool(self._items or self._scopes or self._panels or self._members)
 
     def keep(self, row: Row) -> None:
         """Take a row up; what is wrong with it goes to the faults."""
@@ -421,4 +427,5 @@ def _price(row: Row) -> Price:
     amount = row.text("amount")
     if not _AMOUNT.fullmatch(amount):
         row.wrong("amount is not a price in yuan", "不是金额（元，最多两位小数）", "amount")
-    return Price(amount, row.text("level"))
+        return Price("0.00", row.text("level"))
+    return Price(f"{Decimal(amount):.2f}", row.text("level"))
