@@ -35,6 +35,7 @@ from gateway.portal.mine_county import MineCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.printing_county import PrintingCounty
+from gateway.portal.registers_county import RegisterCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     ORGANIZATION,
@@ -105,6 +106,7 @@ class _County(
     PolicyCounty,
     PresenceCounty,
     PrintingCounty,
+    RegisterCounty,
     SigningCounty,
     StatisticsCounty,
 ):

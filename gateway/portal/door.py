@@ -25,6 +25,7 @@ from gateway.portal import (
     presence,
     printed,
     privacy,
+    registers,
     registrar,
     second_factor,
     statistics,
@@ -38,6 +39,7 @@ AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     display_page.pages,
     images.pages,
     printed.pages,
+    registers.pages,
     statistics.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""

@@ -23,6 +23,7 @@ from gateway.portal.mine_stories import MineStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.printing_stories import Printing
+from gateway.portal.registers_stories import RegisterStories
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
 from gateway.portal.statistics_stories import StatisticsStories
@@ -589,6 +590,7 @@ class Stories(
     PolicyStories,
     PresenceStories,
     Printing,
+    RegisterStories,
     SigningStories,
     StatisticsStories,
     Protocol,

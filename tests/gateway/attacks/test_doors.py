@@ -34,6 +34,7 @@ SHARED = {"/sign-out", "/second-factor", "/printed"}
 OWNER = {
     "/images": "clinician",
     "/dicomweb": "clinician",
+    "/county": "commission",
     "/privacy": "privacy",
     "/mine": "patient",
     "/consents": "registrar",
