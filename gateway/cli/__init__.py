@@ -22,6 +22,7 @@ from gateway.cli import (
     policies,
     quality,
     quarantine,
+    registers,
     residents,
     serving,
     tables,
@@ -56,6 +57,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")
 app.add_typer(identities.app, name="identity")
 app.add_typer(labels.app, name="labels")
+app.add_typer(registers.app, name="register")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from joserfc.jwk import ECKey
 
 from gateway.auth import factors, people, registry
-from gateway.demo import story
+from gateway.demo import registers, story
 from gateway.exchange import sources
 from gateway.services import Services, open_services
 from gateway.services.caller import Caller
@@ -90,4 +90,5 @@ async def found(settings: Settings, keys: Keys) -> Services:
         )
         if account.secret:
             await factors.enrol(services, account.login, account.secret, by=FOUNDER)
+    await registers.fill(services)
     return services

@@ -95,6 +95,7 @@ class Walk:
         yield from self.desk()
         yield from self.officers()
         yield from self.offices()
+        yield from self.commission()
 
     def outside(self) -> Iterator[str]:
         eyes, page = self.eyes, self.page
@@ -373,9 +374,25 @@ class Walk:
         self.enter("it-office")
         yield "sources"
         for path in ("/quarantine", "/issues", "/quality", "/labels", "/unmapped", "/releases",
-                     "/alarms"):  # fmt: skip
+                     "/alarms", "/systems"):  # fmt: skip
             eyes.go(path)
             yield path
+        self.leave()
+
+    def commission(self) -> Iterator[str]:
+        eyes, page = self.eyes, self.page
+        self.enter("commission")
+        yield "county"
+        for path in ("/county/systems", "/county/rights", "/county/resources", "/county/elements",
+                     "/county/pipeline", "/county/inventory", "/county/line?kind=system",
+                     "/county/line?kind=element&id=YX007"):  # fmt: skip
+            eyes.go(path)
+            for fold in page.locator("main summary").all():
+                fold.click()
+            yield path
+        eyes.go("/county/line?kind=system")
+        self.post("main .primary")
+        yield "county line wrong"
         self.leave()
 
 
