@@ -24,6 +24,7 @@ from gateway.services.caller import Caller
 
 LARGEST = 5_000_000
 UNPACKED = 50_000_000
+FORMULA = object()  # stands for a cell that is one: never computed, never taken
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -78,8 +79,8 @@ def sheet(title: str, titles: Sequence[str], lines: Sequence[Sequence[str]]) -> 
     for number, line in enumerate([titles, *lines], 1):
         for place, text in enumerate(line, 1):
             cell = page.cell(number, place)
-            cell.set_explicit_value(text, "s")
-            cell.quotePrefix = text[:1] in "=+-@\t\r" if text else False
+            cell.value, cell.data_type = text, "s"
+            cell.quotePrefix = text.startswith(tuple("=+-@\t\r"))
             cell.number_format = "@"
             cell.alignment = Alignment(vertical="top", wrap_text=len(text) > 40)
             if number == 1:
@@ -163,7 +164,10 @@ def read(kind: Kind, content: bytes) -> list[Mapping[str, str]]:
             if sum(one.file_size for one in packed.infolist()) > UNPACKED:
                 raise Problem(Trouble.TOO_LARGE, "The file unpacks to too much.", "file")
         page = load_workbook(io.BytesIO(content), read_only=True, data_only=False).active
-        table = [list(row) for row in page.iter_rows(max_row=MOST_LINES + 2, values_only=True)]
+        table = [
+            [FORMULA if cell.data_type == "f" else cell.value for cell in row]
+            for row in page.iter_rows(max_row=MOST_LINES + 2)
+        ]
     except Problem:
         raise
     except Exception:
@@ -200,7 +204,7 @@ def _lines(kind: Kind, table: Sequence[Sequence[Any]]) -> list[Mapping[str, str]
         faults += [
             Fault(number, title, "单元格是公式，请改为文字")
             for title, one in zip(titles, row, strict=False)
-            if title in names and isinstance(one, str) and one.startswith("=")
+            if title in names and one is FORMULA
         ]
         lines.append(line)
     if faults:
@@ -209,7 +213,7 @@ def _lines(kind: Kind, table: Sequence[Sequence[Any]]) -> list[Mapping[str, str]
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or value is FORMULA:
         return ""
     if hasattr(value, "isoformat"):
         return str(value.isoformat())[:10]
