@@ -60,7 +60,7 @@ class RegisterCounty:
                 if kind == rights.NO_RIGHT and not settled
             )[:20],
             drafts=len(await registers.drafts(caller, services)),
-            names=self._names(),
+            names=self._called(),
         )
 
     async def register(self, kind: Kind, caller: Caller) -> RegisterView:
@@ -136,7 +136,7 @@ class RegisterCounty:
 
     async def pipeline(self, caller: Caller) -> PipelineView:
         found = await pipeline.pipeline(caller, self._services)
-        names = self._names()
+        names = self._called()
         return PipelineView(
             found.sources,
             tuple(
@@ -159,7 +159,7 @@ class RegisterCounty:
             if everything or one.line["organization"] == caller.organization
         )
 
-    def _names(self) -> dict[str, str]:
+    def _called(self) -> dict[str, str]:
         return {one.id: one.zh for one in self._services.register}
 
     def _today(self) -> date:
@@ -203,7 +203,7 @@ class RegisterCounty:
         systems = await registers.standing("system", self._services)
         return (
             *((f"level:{level}", LEVELS[level]) for level in Level),
-            *((f"organization:{id}", zh) for id, zh in self._names().items()),
+            *((f"organization:{id}", zh) for id, zh in self._called().items()),
             *((f"system:{one.id}", one.line["name"]) for one in systems),
         )
 
@@ -223,7 +223,7 @@ class RegisterCounty:
     async def _unregistered(self) -> tuple[Unregistered, ...]:
         services = self._services
         held = await services.rights.current()
-        names = self._names()
+        names = self._called()
         sources = [inbox.SourceRow(*row) for row in await services.db.read(inbox.SOURCES)]
         known = await services.db.session(clients.everyone)
         return (

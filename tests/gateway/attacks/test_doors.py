@@ -34,7 +34,6 @@ SHARED = {"/sign-out", "/second-factor", "/printed"}
 OWNER = {
     "/images": "clinician",
     "/dicomweb": "clinician",
-    "/county": "commission",
     "/privacy": "privacy",
     "/mine": "patient",
     "/consents": "registrar",
