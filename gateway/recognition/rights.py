@@ -155,6 +155,7 @@ _CLASSES = {
     "Consent": DataClass.CONSENT,
     "Task": DataClass.DECISIONS,
     "DetectedIssue": DataClass.DECISIONS,
+    "Communication": DataClass.DECISIONS,
     "Encounter": DataClass.VISITS,
     "Appointment": DataClass.VISITS,
     "EpisodeOfCare": DataClass.VISITS,
