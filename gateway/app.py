@@ -148,6 +148,8 @@ def _metrics(services: Services) -> Callable[[Request], Awaitable[Response]]:
         for kind, (waiting, overdue) in sorted((await casework.counts(services)).items()):
             lines.append(f'gateway_cases{{kind="{kind}",state="open"}} {waiting}')
             lines.append(f'gateway_cases{{kind="{kind}",state="overdue"}} {overdue}')
+        lines.append("# TYPE gateway_cds_unanswered_total counter")
+        lines.append(f"gateway_cds_unanswered_total {services.counts['cds_unanswered']}")
         lines.append("# TYPE gateway_notices_undelivered gauge")
         lines.append(f"gateway_notices_undelivered {await telling.count(services)}")
         return PlainTextResponse("\n".join(lines) + "\n")

@@ -65,6 +65,12 @@ class Settings:
     answer_floor_ms: int = setting(
         15, "answers that show nothing take a whole number of these steps, in milliseconds"
     )
+    cds_cutoff_ms: int = setting(
+        800, "a prompt that takes longer is answered empty and counted, in milliseconds"
+    )
+    cds_origins: str = setting(
+        "", "origins whose pages may call the CDS services, with commas between; empty is none"
+    )
     sms_url: str = setting("", "where short messages are handed over (HTTP POST); empty is nowhere")
     sms_token: str = setting("", "bearer token of that address")
     signature_anchors: Path = setting(

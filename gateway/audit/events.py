@@ -68,6 +68,7 @@ class Kind(StrEnum):
     SIGNATURE = "signature"
     CONSENT_EXPLAIN = "consent-explain"
     RECOGNITION_PROMPT = "recognition-prompt"
+    RECOGNITION_FEEDBACK = "recognition-feedback"
     RECOGNITION_VIEW = "recognition-view"
     RECOGNITION_DECISION = "recognition-decision"
     RECOGNITION_REVOCATION = "recognition-revocation"
@@ -140,6 +141,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.SIGNATURE: _dicom("110114", "110122"),
     Kind.CONSENT_EXPLAIN: _CONSENT,
     Kind.RECOGNITION_PROMPT: _rest("operation", "E"),
+    Kind.RECOGNITION_FEEDBACK: _rest("operation", "E"),
     Kind.RECOGNITION_VIEW: _rest("read", "R"),
     Kind.RECOGNITION_DECISION: _rest("create", "C"),
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),

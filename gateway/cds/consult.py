@@ -20,10 +20,10 @@ from consent.labels import V3_ACT_CODE, V3_CONFIDENTIALITY
 from consent.policy import LEVELS
 from consent.reading import CONSENT_SCOPE, RESOURCE_TYPES, V3_ACT_REASON
 from gateway.auth.bearer import allows
-from gateway.cds.call import Call, Cards, card, extension_key
+from gateway.cds.call import MOST, Call, Cards, card, extension_key, gateway_name, subject_of
 from gateway.errors import Kind, Problem
 from gateway.exchange import consulting
-from gateway.exchange.consulting import Answer, Matter, Subject
+from gateway.exchange.consulting import Answer, Matter
 from gateway.records.instant import instant_text
 from gateway.services import Services
 
@@ -34,9 +34,7 @@ _HEARD = frozenset(
     {"patientId", "scope", "purposeOfUse", "actor", "class", "category", "securityLabel"}
     | {"custodian"}
 )
-_MOST = 8
 _LOINC = "http://loinc.org"
-_CHART = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 
 
@@ -46,7 +44,7 @@ async def answer(call: Call) -> Cards:
     Problem MALFORMED or REQUIRED names the element; REFUSED when the context says somebody else asks.
     """
     context, caller = call.context, call.caller
-    subject = _subject(context)
+    subject = subject_of(context)
     _agrees(call)
     matters = tuple(_matters(call))
     for matter in matters:
@@ -59,7 +57,7 @@ async def answer(call: Call) -> Cards:
 
 
 def _cards(found: Answer, unheard: bool, services: Services) -> Cards:
-    label = f"{services.register.name}健康信息共享网关" if services.register.name else "gateway"
+    label = gateway_name(services)
     zone = services.settings.zone
     if found.permit:
         shown = card(
@@ -90,27 +88,6 @@ def _cards(found: Answer, unheard: bool, services: Services) -> Cards:
 
 
 # What was said
-
-
-def _subject(context: Mapping[str, Any]) -> Subject:
-    said = context.get("patientId")
-    match said:
-        case None:
-            raise Problem(Kind.REQUIRED, "Say which patient.", "context.patientId")
-        case str() if _CHART.fullmatch(said):
-            return Subject(chart=said)
-        case [*several] if 0 < len(several) <= _MOST:
-            return Subject(identifiers=tuple(_identifier(one) for one in several))
-        case _:
-            raise Problem(Kind.MALFORMED, "An id, or {system, value}.", "context.patientId")
-
-
-def _identifier(said: Any) -> tuple[str, str]:
-    match said:
-        case {"system": str(system), "value": str(value)} if system and value:
-            if max(len(system), len(value)) <= 200:
-                return system, value
-    raise Problem(Kind.MALFORMED, "An id, or {system, value}.", "context.patientId")
 
 
 def _agrees(call: Call) -> None:
@@ -178,6 +155,6 @@ def _words(context: Mapping[str, Any], element: str, system: str) -> Iterator[st
 def _listed(context: Mapping[str, Any], element: str) -> list[Any]:
     said = context.get(element, [])
     several = said if isinstance(said, list) else [said]
-    if len(several) > _MOST:
+    if len(several) > MOST:
         raise Problem(Kind.MALFORMED, "Too many.", f"context.{element}")
     return several

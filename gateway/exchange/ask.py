@@ -7,8 +7,9 @@ sends the request back to 1. Hidden and absent are one answer.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -38,7 +39,10 @@ from gateway.services.log import Leaf, Moved
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, RecordName, Tier, VaultError
 
-__all__ = ["Gathering", "Match", "Opened", "Page", "gather", "nothing", "read", "search", "settled"]
+__all__ = [
+    "Gathering", "Match", "Opened", "Page", "Shown",
+    "gather", "glance", "nothing", "read", "search", "settled",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -373,6 +377,8 @@ async def more(token: str, caller: Caller, services: Services) -> Cursor:
 # Gathering for a page
 
 Choose = Callable[[Sequence[Match]], Sequence[Match]]
+Pick = Callable[[Sequence[Shown]], Sequence[Match]]
+"""Chooses from a manifest's columns, so that only what is chosen is made an entry of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,25 +410,44 @@ async def gather(
 
     Of chosen records whose type is in `amended` the permitted older versions come along.
     """
-    return await settled(lambda: _gather(chart, caller, services, choose, kind, named, amended))
+
+    def pick(shown: Sequence[Shown]) -> Sequence[Match]:
+        charts = groupby(shown, key=lambda one: one.chart)
+        return choose([match for _, own in charts for match in matches_of(own)])
+
+    return await settled(lambda: _gather(chart, caller, services, pick, kind, named, amended))
+
+
+async def glance(
+    chart: str, caller: Caller, services: Services, pick: Pick, *, kind: Kind, why: str
+) -> Gathering:
+    """The few records that `pick` takes from the columns of a long chart, as one event of that `kind`.
+
+    `why` says in the event what asked. That nothing is picked is no refusal; a gated person's is.
+    """
+    more = {"asked": why}
+    return await settled(
+        lambda: _gather(chart, caller, services, pick, kind, True, frozenset(), more)
+    )
 
 
 async def _gather(
     chart: str,
     caller: Caller,
     services: Services,
-    choose: Choose,
+    pick: Pick,
     kind: Kind,
     named: bool,
     amended: frozenset[str],
+    more: Mapping[str, str] | None = None,
 ) -> Gathering:
     at = services.now()
     person = await meet(chart, caller, services, at, action="read", named=named)
     known = Tally()
-    shown: list[Match] = []
+    shown: list[Shown] = []
     for row in person.charts if person.gate is None else ():
-        shown += matches_of(await permitted(person, services, caller, row, (), known))
-    chosen = list(choose(shown))
+        shown += await permitted(person, services, caller, row, (), known)
+    chosen = list(pick(shown))
     tally = Tally(withheld=known.withheld)
     versions: list[Match] = []
     older: dict[str, rows.RecordRow] = {}
@@ -439,8 +464,9 @@ async def _gather(
         versions.append(match)
     past = [match for match in versions if f"{match.pair[1].hex}/{match.pair[1].version}" in older]
     veiled = await withheld(person, services, [*chosen, *past])
+    refused = not chosen if more is None else person.gate is not None
     leaf = await _event(
-        kind, caller, services, at, person, [*chosen, *past], tally, refused=not chosen
+        kind, caller, services, at, person, [*chosen, *past], tally, refused=refused, more=more
     )
     return Gathering(
         person,
@@ -465,6 +491,7 @@ async def _event(
     query: Query | None = None,
     *,
     refused: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> Leaf:
     """Step 4: the durable event of this answer; Moved when a chart changed since it was read."""
     if person.gate is not None:
@@ -487,7 +514,7 @@ async def _event(
                 for m in items
             ]
         ),
-        details=noted(person, items),
+        details=noted(person, items) | dict(more or {}),
         restricted=Restricted(sum(tally.withheld.values()), dict(tally.withheld)),
         sensitivities=tuple(sorted({s for m in items for s in m.pair[0].sensitivities})),
     )

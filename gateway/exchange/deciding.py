@@ -126,7 +126,7 @@ class Act:
         if fault:
             raise Problem(Trouble.UNPROCESSABLE, " ".join(fault), "reason")
         asked = ledger.Asked(
-            caller, person_of(self.seen), opened.id, nature.source, judgement.item,
+            caller, person_of(self.seen, caller), opened.id, nature.source, judgement.item,
             judgement.rules, self.visit,
         )  # fmt: skip
         event = ledger.event(
@@ -258,9 +258,9 @@ async def doctor_of(caller: Caller, services: Services) -> Doctor:
     return Doctor(caller.user, caller.name or name, caller.organization, licence, client)
 
 
-def person_of(seen: Gathering) -> str:
-    """The identity group whom the events of recognition are about."""
-    return seen.person.charts[0].person
+def person_of(seen: Gathering, caller: Caller) -> str:
+    """Whom the events of recognition are about."""
+    return ledger.person_name(seen.person, caller)
 
 
 def folder(seen: Gathering, task: str, source: str, caller: Caller, services: Services) -> str:

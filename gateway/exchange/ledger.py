@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.exchange.aside import aside
+from gateway.exchange.person import Person
 from gateway.recognition.ledger import Event, Happened, decode, encode
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -41,7 +42,7 @@ PORTAL = Visit()
 class Asked(NamedTuple):
     """What a question is about: may this earlier `result` be recognised for this person here?
 
-    `person` is the identity group (`Person.charts[0].person`), `result` the id of the record, `item`
+    `person` is the name `person_name` gives them, `result` the id of the record, `item`
     a code of the catalogue, `rules` the versions that a judgement names.
     """
 
@@ -52,6 +53,13 @@ class Asked(NamedTuple):
     item: str
     rules: Mapping[str, str]
     visit: Visit
+
+
+def person_name(person: Person, caller: Caller) -> str:
+    """Whom events are about: the least chart another organisation keeps of them. The folder that the
+    caller's own organisation gets with its first decision changes nothing."""
+    others = [row.id for row in person.charts if row.organization != caller.organization]
+    return min(others or person.chart_ids)
 
 
 def event(
@@ -105,11 +113,13 @@ def question_of(organization: str, patient: str, item: str, visit: str, services
     return services.vault.digest("ledger-question", parts.encode())[:16].hex()
 
 
-def prepared(events: Iterable[Event], services: Services) -> list[EventRow]:
-    """Rows to be added. The same kind at the same question and time is the same row."""
+def prepared(events: Iterable[Event], services: Services, *, once: bool = False) -> list[EventRow]:
+    """Rows to be added. The same kind at the same question and time is the same row; with `once` the
+    same whenever it happens to the same clinician, so that asking again adds nothing."""
     found = []
     for event in events:
-        name = f"{event.question}\n{event.kind}\n{event.result}\n{event.at}"
+        when = event.practitioner if once else event.at
+        name = f"{event.question}\n{event.kind}\n{event.result}\n{when}"
         id = services.vault.digest("ledger-event", name.encode())[:16].hex()
         sealed = services.vault.seal_field(_TABLE, id, encode(event))
         found.append(
@@ -155,6 +165,13 @@ def of_patients(
     """What one receiver was asked about any of these patients since then, oldest first."""
     found = tx.all(rows.OF_PATIENTS, list(patients), organization, since)
     return [_opened(row, services) for row in found]
+
+
+async def of_questions(questions: Sequence[str], services: Services) -> list[Event]:
+    """All events of several questions, oldest first."""
+    if not questions:
+        return []
+    return [_opened(row, services) for row in await services.db.read(rows.OF_EACH, questions)]
 
 
 def _opened(row: Sequence[object], services: Services) -> Event:

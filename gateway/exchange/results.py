@@ -531,7 +531,7 @@ async def note_looks(
     if caller.purpose in services.policy.patient:
         return
     at = services.now()
-    person = seen.person.charts[0].person
+    person = ledger.person_name(seen.person, caller)
     events = [
         ledger.event(
             Happened.VIEW,

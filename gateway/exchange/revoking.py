@@ -110,7 +110,7 @@ async def _attempt(
         Kind.RECOGNITION_REVOCATION, Outcome.PERMIT, caller, at, body, (found.match.chart,)
     )
     asked = ledger.Asked(
-        caller, person_of(seen), decided.target, rest.issuer, rest.item, rest.rules, visit
+        caller, person_of(seen, caller), decided.target, rest.issuer, rest.item, rest.rules, visit
     )
     kinds = [Happened.REVOCATION] + [Happened.ORDERED] * (why is Revoked.ORDERED)
     events = [

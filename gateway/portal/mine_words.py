@@ -79,6 +79,7 @@ DEEDS = {
     "signing-code": N_("发出签字用的验证码"),
     "signature": N_("用验证码签了字"),
     "recognition-prompt": N_("提醒医生有别处的结果"),
+    "recognition-feedback": N_("医生关闭了提醒"),
     "recognition-view": N_("看了能不能不重做检查"),
     "recognition-decision": N_("决定要不要重做检查"),
     "recognition-revocation": N_("收回了那个决定"),

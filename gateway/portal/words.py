@@ -188,6 +188,7 @@ ACCESS_KINDS = {
     "signature": N_("验证码签名"),
     "consent-explain": N_("查看授权说明"),
     "recognition-prompt": N_("互认提示"),
+    "recognition-feedback": N_("关闭互认提示"),
     "recognition-view": N_("互认查阅"),
     "recognition-decision": N_("互认决定"),
     "recognition-revocation": N_("撤销互认决定"),

@@ -16,6 +16,7 @@ class Happened(StrEnum):
 
     ELIGIBLE = "eligible"  # an order met a result that may be recognised
     PROMPT = "prompt"  # and the doctor was told of it
+    DISMISSED = "dismissed"  # the prompt was closed without a reason: no decision
     VIEW = "view"  # the doctor looked at the result itself
     DECISION = "decision"
     REVOCATION = "revocation"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,7 @@ class Services:
     probes: Probes = field(default_factory=Probes)
     archives: Archives = field(default_factory=lambda: Archives({}))
     open_studies: OpenStudies = field(default_factory=OpenStudies)
+    counts: Counter[str] = field(default_factory=Counter)  # of this process, for /metrics
 
     @property
     def policy(self) -> PolicySet:

@@ -98,3 +98,8 @@ OF_PATIENTS = Statement(
 """What one receiver was asked about these patients since then, and what became of it."""
 FIRST = Statement(select(func.min(_event.c.at)))
 """When the first event of all happened; NULL without any."""
+OF_EACH = Statement(
+    select(*_ROW).where(any_of(_event.c.question, "questions")).order_by(_event.c.at, _event.c.id),
+    "questions",
+    lists=("questions",),
+)

@@ -42,10 +42,24 @@ class RecognitionCard(Base, table=True):
     id: str = Field(primary_key=True)
     client: str
     organization: str
+    login: str  # the clinician who was asked
     at: int = Field(sa_type=BigInteger)
     ends: int = Field(sa_type=BigInteger, index=True)
     answered: int = Field(default=0, sa_type=BigInteger)
+    answer: bytes = Field(default=b"", sa_type=LargeBinary)  # keyed hash of what was answered
     sealed: bytes = Field(sa_type=LargeBinary)
+
+
+class UnmappedOrder(Base, table=True):
+    """An order code of a hospital that means nothing to the catalogue, for its IT office."""
+
+    __tablename__ = "unmapped_order"
+    organization: str = Field(primary_key=True)
+    digest: str = Field(primary_key=True)  # keyed hash of code and name
+    sealed: bytes = Field(sa_type=LargeBinary)  # codings and name
+    signed: int = 0  # how often it was about to be signed
+    first_at: int = Field(sa_type=BigInteger)
+    last_at: int = Field(sa_type=BigInteger)
 
 
 class LaunchTicket(Base, table=True):

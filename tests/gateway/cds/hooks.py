@@ -1,4 +1,4 @@
-"""A small CDS client of its own, and what CDS Hooks 2.0 says of responses, by hand."""
+"""A small CDS client of its own that signs its calls."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import httpx
 from joserfc import jwt
 
 from gateway.identity.systems import RESIDENT_ID
+from tests.gateway.cds.specification import response_faults
 from tests.gateway.fhir.conftest import KEY, SHEN, Door
 
 ID = "patient-consent-consult"
-INDICATORS = {"info", "warning", "critical"}
 
 
 def audience(door: Door) -> str:
@@ -82,39 +82,6 @@ def decision(answer: httpx.Response) -> dict[str, Any]:
     """What the one card's extension tells machines."""
     assert answer.status_code == 200, answer.text
     told = answer.json()
-    assert faults(told) == []
+    assert response_faults(told) == []
     (card,) = told["cards"]
     return dict(card["extension"]["example.gateway.consent-decision"])
-
-
-def faults(response: Any) -> list[str]:
-    """Where a response departs from CDS Hooks 2.0, "CDS Service Response"."""
-    if not isinstance(response, dict) or not isinstance(response.get("cards"), list):
-        return ["cards"]
-    found = []
-    for n, card in enumerate(response["cards"]):
-        at = f"cards[{n}]"
-        summary, source = card.get("summary"), card.get("source")
-        if not isinstance(summary, str) or not summary.strip() or len(summary) >= 140:
-            found.append(f"{at}.summary")
-        if card.get("indicator") not in INDICATORS:
-            found.append(f"{at}.indicator")
-        if not isinstance(source, dict) or not str(source.get("label", "")).strip():
-            found.append(f"{at}.source.label")
-        if "uuid" in card and not _is_uuid(card["uuid"]):
-            found.append(f"{at}.uuid")
-        if "suggestions" in card and card.get("selectionBehavior") not in ("at-most-one", "any"):
-            found.append(f"{at}.selectionBehavior")
-        links = card.get("links", ())
-        if any(one.get("type") not in ("absolute", "smart") or not one.get("url") for one in links):
-            found.append(f"{at}.links")
-        found += [f"{at}.{name}" for name, value in card.items() if value in (None, {}, "")]
-    return found
-
-
-def _is_uuid(text: Any) -> bool:
-    try:
-        uuid.UUID(str(text))
-    except ValueError:
-        return False
-    return True

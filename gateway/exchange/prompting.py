@@ -1,0 +1,386 @@
+"""Remembers what was asked of whom, and what came back: prompts, closed prompts, decisions.
+
+A card has one name for the same questions to the same clinician, however often a HIS calls: it is kept
+once, and so are the events of it. Who says nothing has not declined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import msgspec
+import structlog
+
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange import ledger
+from gateway.exchange.decide import Verdict, decide_results
+from gateway.exchange.duplicates import Checked, Draft, Measured
+from gateway.exchange.ledger import Asked, Visit
+from gateway.exchange.revoking import repeal
+from gateway.recognition.decisions import Choice, Declined
+from gateway.recognition.ledger import Happened
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.services.log import Draft as Noted
+from gateway.services.log import append
+from gateway.store import cards as rows
+from gateway.store.engine import Tx
+from gateway.store.ledger import EventRow
+
+LIFE = 30 * 86_400_000_000  # how long feedback on a card is taken
+_TABLE = "recognition_card"
+_ORDERS = "unmapped_order"
+
+log = structlog.get_logger(__name__)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """One result a card asked about: its item, id and version tag, who issued it."""
+
+    item: str
+    result: str
+    version: str
+    issuer: str
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is remembered of a card. `suggestions` are the items that each of them stands for."""
+
+    service: str
+    chart: str
+    person: str
+    encounter: str
+    department: str
+    patient_class: str
+    hook: str
+    order: str  # the sender's own names of the orders
+    said: str  # the card's words
+    targets: tuple[Target, ...]
+    suggestions: dict[str, tuple[str, ...]]
+    rules: dict[str, str]
+    reports: tuple[str, ...] = ()  # ids of the reports that show the results
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card about to be given."""
+
+    id: str
+    kept: Kept
+
+
+def card_id(
+    service: str, results: Iterable[Measured], checked: Checked, caller: Caller, services: Services
+) -> str:
+    """The name (a UUID) of the card that asks this clinician about these results in this visit."""
+    about = sorted(
+        f"{checked.questions[one.judged.judgement.item].id}/{one.opened.id}/{one.opened.version}"
+        for one in results
+        if one.judged.judgement is not None
+    )
+    parts = (service, caller.client, caller.organization, caller.user, *about)
+    return uuid_of("recognition-card", "\n".join(parts), services)
+
+
+def uuid_of(about: str, text: str, services: Services) -> str:
+    """A UUID (version 8, RFC 9562) that only this county makes of the text."""
+    digest = bytearray(services.vault.digest(about, text.encode())[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return "-".join(
+        bytes(digest[a:b]).hex() for a, b in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 16))
+    )
+
+
+# Asking
+
+
+async def tell(
+    checked: Checked,
+    told: Sequence[Measured],
+    eligible: Sequence[Measured],
+    cards: Sequence[Card],
+    caller: Caller,
+    services: Services,
+) -> None:
+    """Keep the cards and the events of what they tell, durably; what stands already stays.
+
+    `eligible` met an order and `told` is shown of it: that is counted once for a question, result
+    and clinician.
+    """
+    known = {row[0] for row in await services.db.read(rows.STANDING, [card.id for card in cards])}
+    new = [card for card in cards if card.id not in known]
+    if not new:
+        return
+    happened = [
+        ledger.event(kind, checked.asked(one, caller), checked.at, services)
+        for kind, results in ((Happened.ELIGIBLE, eligible), (Happened.PROMPT, told))
+        for one in results
+    ]
+    events = ledger.prepared(happened, services, once=True)
+    kept = [
+        rows.CardRow(
+            card.id,
+            caller.client,
+            caller.organization,
+            caller.user,
+            checked.at,
+            checked.at + LIFE,
+            0,
+            b"",
+            services.vault.seal_field(_TABLE, card.id, msgspec.json.encode(card.kept)),
+        )
+        for card in new
+    ]
+    await services.db.do(_tell, kept, events)
+
+
+def _tell(tx: Tx, kept: Sequence[rows.CardRow], events: Sequence[EventRow]) -> None:
+    tx.many(rows.ADD, kept)
+    ledger.add(tx, events)
+
+
+async def unanswered(chart: str, visit: Visit, caller: Caller, services: Services) -> None:
+    """Count a question that took too long: nothing was said, whatever there is."""
+    asked = Asked(caller, chart, "", "", "", {"catalogue": services.catalogue.version}, visit)
+    event = ledger.event(Happened.UNANSWERED, asked, services.now(), services)
+    await services.db.do(ledger.add, ledger.prepared([event], services))
+
+
+async def meet_unmapped(
+    drafts: Sequence[Draft], caller: Caller, services: Services, *, signed: bool
+) -> None:
+    """Queue order codes nobody knows for their hospital's IT office, sealed; counted when signed."""
+    if not drafts:
+        return
+    found = {}
+    for draft in drafts:
+        said = msgspec.json.encode((draft.codings, draft.name))
+        found[services.vault.digest("unmapped-order", said)[:16].hex()] = said
+    organization, at = caller.organization, services.now()
+    known = {row[0] for row in await services.db.read(rows.UNKNOWN, organization, list(found))}
+    fresh = [
+        (
+            organization,
+            digest,
+            services.vault.seal_field(_ORDERS, f"{organization}/{digest}", said),
+            at,
+        )
+        for digest, said in found.items()
+        if digest not in known
+    ]
+    counted = [(organization, digest, at) for digest in found] if signed else []
+    if fresh or counted:
+        await services.db.do(_meet, fresh, counted)
+
+
+def _meet(
+    tx: Tx, fresh: Sequence[tuple[object, ...]], counted: Sequence[tuple[object, ...]]
+) -> None:
+    if fresh:
+        tx.many(rows.MEET, fresh)
+    if counted:
+        tx.many(rows.SIGNED, counted)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """An order code of a hospital that means nothing to the catalogue."""
+
+    codings: tuple[tuple[str, str], ...]
+    name: str
+    signed: int
+    last: int  # µs UTC
+
+
+async def unmapped_orders(
+    organization: str, services: Services, most: int = 200
+) -> tuple[Unmapped, ...]:
+    """What an organisation orders and nobody here knows, the most often signed first."""
+    found = []
+    for values in await services.db.read(rows.UNMAPPED, organization, most):
+        row = rows.UnmappedRow(*values)
+        said = services.vault.open_field(_ORDERS, f"{organization}/{row.digest}", row.sealed)
+        codings, name = msgspec.json.decode(said, type=tuple[tuple[tuple[str, str], ...], str])
+        found.append(Unmapped(codings, name, row.signed, row.last_at))
+    return tuple(found)
+
+
+# What came back
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a clinician did with a card. `accepted` are ids of suggestions, None when overridden."""
+
+    card: str
+    accepted: tuple[str, ...] | None
+    reason: Declined | None = None
+    words: str = ""
+
+
+class Taken(StrEnum):
+    """What became of a feedback."""
+
+    RECORDED = "recorded"
+    UNKNOWN = "unknown"  # no such card, or not this caller's: one answer for all
+    OTHERWISE = "otherwise"  # it was answered differently before
+
+
+async def answer(service: str, said: Feedback, caller: Caller, services: Services) -> Taken:
+    """Record one feedback: a decision, a decline with its reason, or that a card was closed.
+
+    Told again it changes nothing. Problem as in `decide_results`, and MALFORMED for a suggestion that
+    is not of the card.
+    """
+    found = await services.db.read(rows.STANDING, [said.card])
+    row = rows.CardRow(*found[0]) if found else None
+    if row is None or (row.client, row.organization, row.login) != (
+        caller.client,
+        caller.organization,
+        caller.user,
+    ):
+        return Taken.UNKNOWN
+    kept = _kept(row, services)
+    if kept.service != service or row.ends < services.now():
+        return Taken.UNKNOWN
+    content = _content(said, services)
+    if row.answered:
+        return Taken.RECORDED if row.answer == content else Taken.OTHERWISE
+    if said.accepted is not None:
+        await _accept(said.accepted, kept, caller, services)
+    elif said.reason is not None:
+        await _decide(
+            kept, kept.targets, Verdict(Choice.DECLINE, said.reason, said.words), caller, services
+        )
+    else:
+        await _dismiss(row.id, kept, said.words, caller, services)
+    await services.db.do(_answered, row.id, services.now(), content)
+    return Taken.RECORDED
+
+
+def _kept(row: rows.CardRow, services: Services) -> Kept:
+    return msgspec.json.decode(services.vault.open_field(_TABLE, row.id, row.sealed), type=Kept)
+
+
+def _content(said: Feedback, services: Services) -> bytes:
+    accepted = None if said.accepted is None else sorted(said.accepted)
+    text = msgspec.json.encode((accepted, said.reason, said.words))
+    return services.vault.digest("card-answer", text)[:16]
+
+
+def _answered(tx: Tx, id: str, at: int, content: bytes) -> None:
+    tx.run(rows.ANSWER, id, at, content)
+
+
+async def _accept(
+    suggestions: Sequence[str], kept: Kept, caller: Caller, services: Services
+) -> None:
+    if not set(suggestions) <= set(kept.suggestions):
+        raise Problem(Trouble.MALFORMED, "Not a suggestion of this card.", "acceptedSuggestions")
+    items = {item for one in suggestions for item in kept.suggestions[one]}
+    targets = [target for target in kept.targets if target.item in items]
+    await _decide(kept, targets, Verdict(Choice.ACCEPT), caller, services)
+
+
+async def _decide(
+    kept: Kept, targets: Sequence[Target], verdict: Verdict, caller: Caller, services: Services
+) -> None:
+    """One decision a result; what was decided so in an earlier visit is told of this one too."""
+    if not targets:
+        return
+    pins = [(one.result, one.version) for one in targets]
+    made = await decide_results(kept.chart, pins, verdict, caller, services, _visit(kept))
+    at = services.now()
+    standing = {one.target: one.task for one in made if not one.new}
+    happened = [
+        ledger.event(
+            Happened.DECISION,
+            _asked(kept, one, caller),
+            at,
+            services,
+            choice=verdict.choice.value,
+            reason=str(verdict.reason or ""),
+            task=standing[one.result],
+        )
+        for one in targets
+        if one.result in standing
+    ]
+    known = await ledger.of_questions([one.question for one in happened], services)
+    told = {one.question for one in known if one.kind is Happened.DECISION}
+    fresh = [one for one in happened if one.question not in told]
+    if fresh:
+        await services.db.do(ledger.add, ledger.prepared(fresh, services, once=True))
+
+
+def _asked(kept: Kept, one: Target, caller: Caller) -> Asked:
+    return Asked(caller, kept.person, one.result, one.issuer, one.item, kept.rules, _visit(kept))
+
+
+def _visit(kept: Kept) -> Visit:
+    return Visit(
+        kept.encounter, kept.department, kept.patient_class, kept.hook, kept.order, kept.said
+    )
+
+
+async def _dismiss(card: str, kept: Kept, words: str, caller: Caller, services: Services) -> None:
+    """A prompt closed without a reason is no decision; that it was closed is noted."""
+    at = services.now()
+    body = Body(
+        request=f"recognition.{at}",
+        human=caller.name,
+        role=caller.role,
+        strength=str(caller.strength),
+        token=caller.session,
+        address=caller.address,
+        policies=dict(kept.rules),
+        note=words,
+        details={"card": card, "service": kept.service},
+    )
+    draft = await services.log.draft(
+        Kind.RECOGNITION_FEEDBACK, Outcome.PERMIT, caller, at, body, (kept.chart,)
+    )
+    happened = [
+        ledger.event(Happened.DISMISSED, _asked(kept, one, caller), at, services)
+        for one in kept.targets
+    ]
+    events = ledger.prepared(happened, services, once=True)
+    await services.db.do(_note, draft, events, services)
+
+
+def _note(tx: Tx, draft: Noted, events: Sequence[EventRow], services: Services) -> None:
+    ledger.add(tx, events)
+    append(tx, services.log.filing_writer, [draft], services.now)
+
+
+# What became of it
+
+
+async def signed_after_all(
+    checked: Checked, orders: Mapping[str, str], caller: Caller, services: Services
+) -> int:
+    """Decisions that do not stand, because the order they spared is being signed; how many.
+
+    `orders` names the sender's order by item code.
+    """
+    undone = 0
+    for item, order in orders.items():
+        question = checked.questions.get(item)
+        if question is not None and question.accepted:
+            visit = replace(checked.visit, order=order)
+            await repeal(question.task, caller, services, visit)
+            undone += 1
+    return undone
+
+
+async def forget(services: Services) -> None:
+    """Let go of cards whose time is over; their events and decisions stay."""
+    await services.db.do(_forget, services.now())
+
+
+def _forget(tx: Tx, now: int) -> None:
+    tx.run(rows.END, now)

@@ -1,0 +1,99 @@
+"""Statements on prompts: cards that were given to clients, and order codes nobody knows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import LargeBinary, bindparam, delete, select, update
+
+from gateway.store import recognition_tables as tables
+from gateway.store.charts import binds, insert_or_leave
+from gateway.store.statements import Statement, any_of
+
+_card = tables.RecognitionCard.__table__  # type: ignore[attr-defined]
+_order = tables.UnmappedOrder.__table__  # type: ignore[attr-defined]
+
+
+class CardRow(NamedTuple):
+    """A card; times are µs UTC, `answered` is 0 and `answer` empty until its feedback came."""
+
+    id: str
+    client: str
+    organization: str
+    login: str
+    at: int
+    ends: int
+    answered: int
+    answer: bytes
+    sealed: bytes
+
+
+class UnmappedRow(NamedTuple):
+    """An order code that means nothing here; times are µs UTC."""
+
+    organization: str
+    digest: str
+    sealed: bytes
+    signed: int
+    first_at: int
+    last_at: int
+
+
+_CARD = tuple(_card.c[name] for name in CardRow._fields)
+_ORDER = tuple(_order.c[name] for name in UnmappedRow._fields)
+
+ADD = Statement(insert_or_leave(_card).values(**binds(_card)), *CardRow._fields)
+"""A card that stands stays as it is: the same question gives the same card."""
+STANDING = Statement(select(*_CARD).where(any_of(_card.c.id, "ids")), "ids", lists=("ids",))
+ANSWER = Statement(
+    update(_card)
+    .where(_card.c.id == bindparam("id_"), _card.c.answered == 0)
+    .values(answered=bindparam("at"), answer=bindparam("answer", type_=LargeBinary)),
+    "id_",
+    "at",
+    "answer",
+)
+END = Statement(delete(_card).where(_card.c.ends < bindparam("now")), "now")
+
+UNKNOWN = Statement(
+    select(_order.c.digest).where(
+        _order.c.organization == bindparam("organization"),
+        any_of(_order.c.digest, "digests"),
+    ),
+    "organization",
+    "digests",
+    lists=("digests",),
+)
+MEET = Statement(
+    insert_or_leave(_order).values(
+        organization=bindparam("organization"),
+        digest=bindparam("digest"),
+        sealed=bindparam("sealed", type_=LargeBinary),
+        signed=0,
+        first_at=bindparam("at"),
+        last_at=bindparam("at"),
+    ),
+    "organization",
+    "digest",
+    "sealed",
+    "at",
+)
+SIGNED = Statement(
+    update(_order)
+    .where(
+        _order.c.organization == bindparam("organization_"),
+        _order.c.digest == bindparam("digest_"),
+    )
+    .values(signed=_order.c.signed + 1, last_at=bindparam("at")),
+    "organization_",
+    "digest_",
+    "at",
+)
+UNMAPPED = Statement(
+    select(*_ORDER)
+    .where(_order.c.organization == bindparam("organization"))
+    .order_by(_order.c.signed.desc(), _order.c.last_at.desc())
+    .limit(bindparam("most")),
+    "organization",
+    "most",
+)
