@@ -47,14 +47,16 @@ def typed(desk: Desk) -> Identifier | NotAnId:
 
 async def look_up_page(desk: Desk) -> Response:
     waiting = await desk.portal.stories.questions(desk.who.caller)
-    return await desk.page("look-up.html", misread=None, waiting=len(waiting))
+    alerts = await desk.portal.stories.relied_alerts(desk.who.caller, looked=False)
+    changed = sum(one.new for one in alerts)
+    return await desk.page("look-up.html", misread=None, waiting=len(waiting), changed=changed)
 
 
 async def look_up(desk: Desk) -> Response:
     """Find by number; the number stays out of the address and, unless found wanting, of memory."""
     match typed(desk):
         case NotAnId() as why:
-            return await desk.page("look-up.html", 422, misread=why, waiting=0)
+            return await desk.page("look-up.html", 422, misread=why, waiting=0, changed=0)
         case identifier:
             desk.paced("look-up")
             return await _open(desk, identifier, None)
@@ -183,6 +185,7 @@ async def _report(
         missing=missing,
         reason=reason,
         typed=typed,
+        reasons=await desk.portal.stories.decline_reasons(desk.who.caller),
     )
 
 
@@ -192,26 +195,32 @@ def _open_for_decision(report: Report) -> bool:
     return any(thing.state == "eligible" for thing in things)
 
 
+Outcome = Literal["accepted", "accepted-reread", "declined"]
+OUTCOMES: tuple[Outcome, ...] = ("accepted", "accepted-reread", "declined")
+
+
 async def decide(desk: Desk) -> Response:
     """Accept or decline what was ticked, in the versions that were on the screen."""
     id = desk.id_of(desk.request.path_params["handle"])
     targets = tuple(_target(desk, value) for value in desk.texts("target"))
-    outcome: Literal["accepted", "declined"] = (
-        "accepted" if desk.text("outcome") == "accepted" else "declined"
-    )
-    reason, typed = desk.text("reason"), desk.text("words", 500)
-    if outcome == "accepted":
+    said = desk.text("outcome")
+    outcome: Outcome = next((one for one in OUTCOMES if one == said), "declined")
+    reason, typed = desk.text("reason", 20), desk.text("words", 500)
+    if outcome != "declined":
         reason = typed = ""
+    offered = {one.code: one for one in await desk.portal.stories.decline_reasons(desk.who.caller)}
     missing = ""
     if not targets:
         missing = "targets"
-    elif outcome == "declined" and reason not in words.REASONS:
+    elif outcome == "declined" and reason not in offered:
         missing = "reason"
-    elif reason == words.NEEDS_WORDS and not typed:
+    elif reason and offered[reason].needs_words and not typed:
         missing = "words"
     if missing:
         return await _report(desk, 422, missing, reason, typed)
-    verdict = Verdict(outcome, reason, typed, desk.text("explained") == "yes")
+    verdict = Verdict(
+        outcome, reason, typed, desk.text("explained") == "yes", desk.text("acknowledged", 500)
+    )
     await desk.portal.stories.decide(id, targets, verdict, desk.who.caller)
     return await desk.go("/reports/" + desk.request.path_params["handle"], outcome)
 

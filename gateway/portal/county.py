@@ -17,6 +17,7 @@ from gateway.exchange import (
     issued,
     oversight,
     quality,
+    reasons,
     releases,
     residents,
     results,
@@ -26,6 +27,7 @@ from gateway.exchange import (
 )
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
+from gateway.portal.decisions_county import DecisionCounty
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
 from gateway.portal.identity_county import IdentityCounty
@@ -39,6 +41,7 @@ from gateway.portal.registers_county import RegisterCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     ORGANIZATION,
+    OUTCOMES,
     PERSON,
     Shown,
     detected,
@@ -81,7 +84,6 @@ from gateway.portal.stories import (
 )
 from gateway.portal.words import CATEGORIES
 from gateway.recognition.decisions import Choice as Recognised
-from gateway.recognition.decisions import Declined
 from gateway.records import facts as facts_
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -91,12 +93,16 @@ from gateway.store.maps import ReleaseRow
 _SYSTEMS = {"resident-id": RESIDENT_ID, "health-card": HEALTH_CARD}
 
 
+_CHOICES = {outcome: choice for choice, outcome in OUTCOMES.items()}
+
+
 def stories(services: Services) -> Stories:
     """Everything the portal asks for, over these services."""
     return _County(services)
 
 
 class _County(
+    DecisionCounty,
     EmergencyCounty,
     ExplainCounty,
     IdentityCounty,
@@ -172,13 +178,15 @@ class _County(
     async def decide(
         self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller
     ) -> None:
-        if verdict.outcome == "accepted":
-            said = decide.Verdict(Recognised.ACCEPT, words=verdict.words)
-        elif verdict.reason in set(Declined):
-            reason = Declined(verdict.reason)
-            said = decide.Verdict(Recognised.DECLINE, reason, verdict.words, verdict.explained)
-        else:
-            raise Problem(Kind.MALFORMED, "Choose a reason of the list.", "reason")
+        said = decide.Verdict(_CHOICES[verdict.outcome], words=verdict.words)
+        if verdict.outcome == "declined":
+            if verdict.reason not in reasons.of(caller.organization, self._services):
+                raise Problem(Kind.MALFORMED, "Choose a reason of the list.", "reason")
+            reason = reasons.named(verdict.reason, caller.organization, self._services)
+            said = decide.Verdict(
+                Recognised.DECLINE, reason.national, verdict.words, verdict.explained,
+                reason.local, verdict.acknowledged,
+            )  # fmt: skip
         pinned = [(target.id, target.version) for target in targets]
         await decide.decide(report, pinned, said, caller, self._services)
 

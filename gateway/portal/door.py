@@ -15,6 +15,7 @@ from gateway.portal import (
     accounts,
     auditor,
     clinician,
+    decisions,
     display_page,
     emergency,
     explain,
@@ -36,6 +37,7 @@ from gateway.portal.headers import SecurityHeaders
 from gateway.portal.stories import People, Stories, Surroundings
 
 AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
+    decisions.pages,
     display_page.pages,
     images.pages,
     printed.pages,

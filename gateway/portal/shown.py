@@ -38,6 +38,11 @@ from mappings.quality import told as place_told
 
 FINGERPRINT = 12  # hexadecimal digits shown, in fours
 PERSON = "Practitioner/"
+OUTCOMES: dict[Recognised, Literal["accepted", "accepted-reread", "declined"]] = {
+    Recognised.ACCEPT: "accepted",
+    Recognised.ACCEPT_REREAD: "accepted-reread",
+    Recognised.DECLINE: "declined",
+}
 ORGANIZATION = "Organization/"
 _STATUSES: frozenset[str] = frozenset(
     {
@@ -147,13 +152,14 @@ class Shown:
         if one is None:
             return None
         return Decision(
-            outcome="declined" if one.choice is Recognised.DECLINE else "accepted",
+            outcome=OUTCOMES[one.choice],
             reason=one.reason,
             words=one.words,
             by=names.get(one.by, one.by),
             organization=self.organization(one.organization),
             at=moment(one.at),
             version=one.version,
+            task=one.task,
         )
 
     def person(self, name: str, organization: str) -> str:

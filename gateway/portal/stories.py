@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.portal.decisions_stories import DecisionStories
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
 from gateway.portal.identity_stories import IdentityStories
@@ -188,13 +189,14 @@ class Recognition:
 class Decision:
     """A recorded human decision about one version of one result or report."""
 
-    outcome: Literal["accepted", "declined"]
+    outcome: Literal["accepted", "accepted-reread", "declined"]
     reason: str  # 01 to 08, 98, 99, 09; empty when accepted
     words: str
     by: str
     organization: str
     at: datetime
     version: str
+    task: str = ""  # the id of its record
 
 
 ResultStatus = Literal[
@@ -291,10 +293,11 @@ class Target:
 class Verdict:
     """A clinician's word on whether results are recognised."""
 
-    outcome: Literal["accepted", "declined"]
+    outcome: Literal["accepted", "accepted-reread", "declined"]
     reason: str
     words: str
     explained: bool  # the patient was told why the test is repeated
+    acknowledged: str = ""  # what they signed to that
 
 
 # The registration desk.
@@ -581,6 +584,7 @@ class UnmappedCode:
 
 
 class Stories(
+    DecisionStories,
     EmergencyStories,
     ExplainStories,
     IdentityStories,

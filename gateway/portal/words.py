@@ -136,6 +136,7 @@ NEEDS_WORDS = "08"
 
 OUTCOMES = {
     "accepted": Mark("✓", N_("已认可"), "good"),
+    "accepted-reread": Mark("✓", N_("已认可影像"), "good"),
     "declined": Mark("✕", N_("未认可"), "warn"),
 }
 
@@ -348,7 +349,9 @@ NOTICES = {
     "policy-approve": N_("已批准：新的规则从现在起在所有进程生效。"),
     "policy-refuse": N_("已退回，规则没有改变。"),
     "accepted": N_("已记录：结果获得认可。"),
+    "accepted-reread": N_("已记录：影像获得认可，重新阅片的申请已存入草稿。"),
     "declined": N_("已记录：不予认可及其理由。"),
+    "revoked": N_("已记录：决定已撤销。"),
     "put-back": N_("病历已放回。"),
     "emergency-ended": N_("紧急查阅已结束，病历已放回。"),
     "emergency-over": N_("紧急查阅的时间已到，病历已放回。"),

@@ -46,6 +46,8 @@ OWNER = {
     "/emergency": "clinician",
     "/presence": "clinician",
     "/county": "commission",
+    "/decisions": "clinician",
+    "/alerts": "clinician",
 }
 
 

@@ -64,6 +64,7 @@ from gateway.portal.stories import (
 )
 from gateway.services.caller import Caller
 from gateway.settings import Settings
+from tests.gateway.portal.fake_decisions import FakeDecisions
 from tests.gateway.portal.fake_explaining import FakeExplaining
 from tests.gateway.portal.fake_printing import FakePrinting
 
@@ -363,7 +364,7 @@ class FakePeople:
 
 
 @dataclass
-class FakeStories(FakeExplaining, FakePrinting):
+class FakeStories(FakeDecisions, FakeExplaining, FakePrinting):
     """Canned answers; what pages did is written down in `told`."""
 
     told: list[tuple[Any, ...]] = field(default_factory=list)
