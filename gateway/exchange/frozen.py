@@ -19,6 +19,7 @@ from gateway.audit import note
 from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange import rights
 from gateway.exchange.statistics import (
     COUNTY_ROLES,
     Month,
@@ -29,6 +30,7 @@ from gateway.exchange.statistics import (
     published,
 )
 from gateway.recognition.publication import Publication, Side
+from gateway.recognition.rights import DataClass, Use
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -153,6 +155,7 @@ async def frozen(
     Who reads it reads the live figures too, whose event names the month.
     """
     allowed("receiver" if organization else "county", organization, caller)
+    await rights.demand(caller, DataClass.STATISTICS, Use.STATISTICS, services)
     found = await services.db.read(rows.SNAPSHOT, month, organization)
     if not found:
         return None

@@ -13,12 +13,13 @@ from datetime import datetime
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import ledger
+from gateway.exchange import ledger, rights
 from gateway.exchange.aside import aside
 from gateway.recognition.figures import Case, cases
 from gateway.recognition.indicators import dictionary
 from gateway.recognition.ledger import Event
 from gateway.recognition.publication import Publication, Side, publish
+from gateway.recognition.rights import DataClass, Use
 from gateway.recognition.targets import Reached, reached
 from gateway.records.instant import micros, moment
 from gateway.services import Services
@@ -136,6 +137,7 @@ async def live(
 ) -> Publication:
     """The figures as the ledger gives them now; a `statistics` event is written first."""
     allowed(side, organization, caller)
+    await rights.demand(caller, DataClass.STATISTICS, Use.STATISTICS, services)
     bounds(month, services)
     await noted(
         Kind.STATISTICS, caller, services, month=month, organization=organization, side=side
@@ -147,6 +149,7 @@ async def targets(caller: Caller, services: Services) -> tuple[Reached, ...]:
     """The targets today: the county's organisations, their entitlements, the catalogue in force."""
     if caller.role not in COUNTY_ROLES:
         raise Problem(Trouble.REFUSED, "These figures are not yours to see.")
+    await rights.demand(caller, DataClass.STATISTICS, Use.STATISTICS, services)
     await noted(Kind.STATISTICS, caller, services, what="targets")
     known = [one.id for one in services.register]
     return reached(dictionary(), services.catalogue, known, services.now())

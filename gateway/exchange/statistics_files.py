@@ -18,12 +18,14 @@ from openpyxl.styles import Font
 from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange import rights
 from gateway.exchange.statistics import allowed, bounds, noted, of_month, published
 from gateway.recognition import measures
 from gateway.recognition.figure_words import COUNTS, FAIRNESS, HOOKS, METHOD, SIDES, TABLES, Words
 from gateway.recognition.figures import COLUMNS
 from gateway.recognition.indicators import Dictionary, Value, dictionary
 from gateway.recognition.publication import Publication, Row, Side
+from gateway.recognition.rights import DataClass, Use
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -62,6 +64,7 @@ async def file(
 ) -> bytes:
     """The figures of a month in one form; a `statistics-export` event is durable before any byte."""
     allowed(side, organization, caller)
+    await rights.demand(caller, DataClass.STATISTICS, Use.STATISTICS, services)
     bounds(month, services)
     if form not in MEDIA:
         raise Problem(Trouble.MALFORMED, "xlsx, csv, json or fhir.", "form")

@@ -10,7 +10,15 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import consulting, patients, registers, rights
+from gateway.exchange import (
+    consulting,
+    frozen,
+    patients,
+    registers,
+    rights,
+    statistics,
+    statistics_files,
+)
 from gateway.exchange.filing import issues_of
 from gateway.exchange.receive import Unit, receive, replay
 from gateway.exchange.registers import Chosen, Faults
@@ -169,6 +177,23 @@ async def test_sending_on_and_counting_are_refused_when_the_right_ends(
         await rights.demand(CHEN, data_class, use, services)
 
     assert refusal.value.kind is Kind.REFUSED
+
+
+async def test_no_figure_leaves_without_the_right_to_count(services: Services) -> None:
+    month = statistics.this_month(services)
+    asked = (month, "", "county", ONE, services)
+    assert await statistics.live(*asked)  # type: ignore[arg-type]
+    await decided(services, "right", right("level:county", "statistics", "statistics"), "end")
+
+    for work in (
+        statistics.live(*asked),  # type: ignore[arg-type]
+        statistics.targets(ONE, services),
+        statistics_files.file("json", month, "", "county", "zh", ONE, services),
+        frozen.frozen(month, "", ONE, services),
+    ):
+        with pytest.raises(Problem) as refusal:
+            await work
+        assert refusal.value.kind is Kind.REFUSED
 
 
 async def test_a_right_ends_by_the_calendar_on_every_process(services: Services) -> None:
