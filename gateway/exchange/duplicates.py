@@ -18,7 +18,7 @@ from gateway.exchange.ask import Gathering, Match, Opened, Shown, glance
 from gateway.exchange.consulting import Subject
 from gateway.exchange.issued import Resource, collected, parsed
 from gateway.exchange.ledger import Asked, Visit
-from gateway.exchange.patients import charts_of
+from gateway.exchange.patients import matched
 from gateway.exchange.person import Person
 from gateway.exchange.recognise import Judged, judged, receiver_of, visit_of
 from gateway.recognition.catalogue import LOINC, Catalogue, Item
@@ -149,7 +149,8 @@ async def chart_of(subject: Subject, caller: Caller, services: Services) -> str:
             return subject.chart
         return services.ids(caller.organization)("mrn", "Patient", [subject.chart])
     found = {
-        tuple(await charts_of(system, value, services)) for system, value in subject.identifiers
+        tuple(await matched(system, value, caller, services))
+        for system, value in subject.identifiers
     }
     if len(found) != 1:
         return ""

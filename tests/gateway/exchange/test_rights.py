@@ -12,6 +12,7 @@ from sqlmodel import Session
 from gateway.errors import Kind, Problem
 from gateway.exchange import (
     consulting,
+    duplicates,
     frozen,
     patients,
     registers,
@@ -119,7 +120,8 @@ async def test_without_the_right_to_match_nobody_carries_the_number(
     await stop(services, "identity", "match")
 
     assert await patients.matched(RESIDENT_ID, number, LI, services) == []
-    assert await patients.matched(RESIDENT_ID, number, LI, services) == []
+    subject = duplicates.Subject(identifiers=((RESIDENT_ID, number),))
+    assert await duplicates.chart_of(subject, LI, services) == ""
     assert (await shen.events())["refused"] == 2
     alarms = await services.db.session(
         lambda s: s.exec(text("select source from alarm where kind = 'no-right'")).all()
