@@ -13,7 +13,7 @@ from typing import Literal
 
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Body, Item, Kind, Outcome, manifest_root
-from gateway.exchange import ledger
+from gateway.exchange import image_probes, ledger
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.issued import (
     LOINC_FINDINGS,
@@ -39,7 +39,7 @@ from gateway.exchange.recognise import (
 )
 from gateway.exchange.residents import InHand, in_hand, patients_of
 from gateway.recognition.eligibility import Judgement, Receiver
-from gateway.recognition.facts import LOINC
+from gateway.recognition.facts import LOINC, Images
 from gateway.recognition.ledger import Happened
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -157,7 +157,7 @@ async def results(chart: str, caller: Caller, services: Services) -> Folder | Re
     resident = in_hand(seen, caller, services)
     if resident is None:
         raise nothing()
-    reports = _Pages(seen, caller, services).reports()
+    reports = (await _pages(seen, caller, services)).reports()
     await _note_view(seen, reports, caller, services)
     return Folder(resident, reports, await hospitals(services))
 
@@ -200,7 +200,7 @@ async def look_at_each(
         named=False,
         amended=AMENDED,
     )
-    pages = _Pages(seen, caller, services, wanted, visit)
+    pages = await _pages(seen, caller, services, wanted, visit)
     return Looked(pages.reports(), seen, pages.visit)
 
 
@@ -215,7 +215,7 @@ async def look_at_all(chart: str, caller: Caller, services: Services, visit: Vis
         named=False,
         amended=AMENDED,
     )
-    pages = _Pages(seen, caller, services, None, visit)
+    pages = await _pages(seen, caller, services, None, visit)
     return Looked(pages.reports(), seen, pages.visit)
 
 
@@ -232,7 +232,7 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         amended=AMENDED,
     )
     resident = in_hand(seen, caller, services)
-    pages = _Pages(seen, caller, services, {id})
+    pages = await _pages(seen, caller, services, {id})
     found = [one for one in pages.reports() if one.opened.id == id]
     if resident is None or not found:
         raise nothing()
@@ -356,6 +356,19 @@ def _names(match: Match, ids: Collection[bytes]) -> bool:
     return any(said == "result" and to in ids for said, to in match.pair[1].links)
 
 
+async def _pages(
+    seen: Gathering,
+    caller: Caller,
+    services: Services,
+    ids: Collection[str] | None = None,
+    visit: Visit = PORTAL,
+) -> _Pages:
+    """One gathering, with what is known of the images of its studies."""
+    studies = [one.id for one in seen.records if one.type == "ImagingStudy"]
+    images = await image_probes.known(studies, services)
+    return _Pages(seen, caller, services, ids, visit, images)
+
+
 class _Pages:
     """One gathering, read once. `ids` are those asked for, None for all there are."""
 
@@ -364,10 +377,11 @@ class _Pages:
         seen: Gathering,
         caller: Caller,
         services: Services,
-        ids: Collection[str] | None = None,
-        visit: Visit = PORTAL,
+        ids: Collection[str] | None,
+        visit: Visit,
+        images: Mapping[str, Images],
     ) -> None:
-        self.seen, self.services, self.ids = seen, services, ids
+        self.seen, self.services, self.ids, self.images = seen, services, ids, images
         self.at = services.now()
         self.opened = {one.id: one for one in seen.records}
         self.texts = {one.id: parsed(one.text) for one in seen.records}
@@ -490,7 +504,15 @@ class _Pages:
             specimen=specimen,
             encounter=self.linked(one, "encounter"),
             study=self.linked(one, "imagingStudy"),
+            images=self.state_of_images(one),
         )
+
+    def state_of_images(self, one: Opened) -> Images:
+        """Reachable when all its studies are, unreachable when any is not."""
+        found = {self.images.get(id, "unknown") for id in self.links(one, "imagingStudy")}
+        if "unreachable" in found:
+            return "unreachable"
+        return "reachable" if found == {"reachable"} else "unknown"
 
     def decision(self, one: Opened) -> Decided | None:
         """What was decided on this very version: a newer one is a new question."""
