@@ -50,7 +50,8 @@ Timeliness = Literal["answered", "late", "silent"]
 
 AMENDED = frozenset({"Observation", "DiagnosticReport"})
 CORRECTED = frozenset({"corrected", "amended"})
-_ABOUT = frozenset({"specimen", "encounter", "imagingStudy"})
+STUDY = "imaging-study"  # the link of a report to its images, named as FHIR searches for it
+_ABOUT = frozenset({"specimen", "encounter", STUDY})
 DAY = 86_400_000_000
 SILENT_AFTER = 7 * DAY
 STUCK_AFTER = 600_000_000
@@ -503,13 +504,13 @@ class _Pages:
             report=report,
             specimen=specimen,
             encounter=self.linked(one, "encounter"),
-            study=self.linked(one, "imagingStudy"),
+            study=self.linked(one, STUDY),
             images=self.state_of_images(one),
         )
 
     def state_of_images(self, one: Opened) -> Images:
         """Reachable when all its studies are, unreachable when any is not."""
-        found = {self.images.get(id, "unknown") for id in self.links(one, "imagingStudy")}
+        found = {self.images.get(id, "unknown") for id in self.links(one, STUDY)}
         if "unreachable" in found:
             return "unreachable"
         return "reachable" if found == {"reachable"} else "unknown"
