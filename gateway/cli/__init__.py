@@ -25,6 +25,7 @@ from gateway.cli import (
     registers,
     residents,
     serving,
+    statistics,
     tables,
     unmapped,
 )
@@ -50,6 +51,7 @@ app.add_typer(maps.app, name="mappings")
 maps.app.add_typer(tables.app, name="tables")
 maps.app.add_typer(unmapped.app, name="unmapped")
 app.add_typer(quality.app, name="quality")
+app.add_typer(statistics.app, name="statistics")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(policies.app, name="policy")
 app.add_typer(keys.app, name="keys")

@@ -95,7 +95,7 @@ def test_the_picture_says_what_the_table_beside_it_says(eyes: Eyes, town: Figure
     before = events(town, Kind.STATISTICS)
     eyes.go(f"/county/statistics?month={month(town, 1)}")
     assert events(town, Kind.STATISTICS) == before + 1
-    bars = eyes.page.locator("svg.funnel .funnel-count").all_inner_texts()
+    bars = eyes.page.locator("svg.funnel .funnel-count").all_text_contents()
     rows = eyes.page.locator(".funnel-table").first.locator("tbody td:nth-child(2)")
     assert [bar.split(" ")[0] for bar in bars] == rows.all_inner_texts()
     assert len(bars) == 9
