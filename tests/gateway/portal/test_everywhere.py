@@ -374,7 +374,7 @@ class Walk:
         self.enter("it-office")
         yield "sources"
         for path in ("/quarantine", "/issues", "/quality", "/labels", "/unmapped", "/releases",
-                     "/alarms", "/systems"):  # fmt: skip
+                     "/alarms", "/systems", "/figures"):  # fmt: skip
             eyes.go(path)
             yield path
         self.leave()
@@ -385,6 +385,7 @@ class Walk:
         yield "county"
         for path in ("/county/systems", "/county/rights", "/county/resources", "/county/elements",
                      "/county/pipeline", "/county/inventory", "/county/line?kind=system",
+                     "/county/statistics", "/county/targets",
                      "/county/line?kind=element&id=YX007"):  # fmt: skip
             eyes.go(path)
             for fold in page.locator("main summary").all():
