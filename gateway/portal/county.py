@@ -27,6 +27,7 @@ from gateway.exchange import (
 )
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
+from gateway.portal.catalogue_county import CatalogueCounty
 from gateway.portal.decisions_county import DecisionCounty
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
@@ -114,6 +115,7 @@ class _County(
     PrintingCounty,
     RegisterCounty,
     SigningCounty,
+    CatalogueCounty,
     StatisticsCounty,
 ):
     """`Stories`, told by the exchange."""

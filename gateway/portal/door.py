@@ -14,6 +14,7 @@ from gateway.errors import Kind, Problem
 from gateway.portal import (
     accounts,
     auditor,
+    catalogue,
     clinician,
     decisions,
     display_page,
@@ -38,6 +39,7 @@ from gateway.portal.stories import People, Stories, Surroundings
 
 AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     decisions.pages,
+    catalogue.pages,
     display_page.pages,
     images.pages,
     printed.pages,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.portal.catalogue_stories import CatalogueStories
 from gateway.portal.decisions_stories import DecisionStories
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
@@ -596,6 +597,7 @@ class Stories(
     Printing,
     RegisterStories,
     SigningStories,
+    CatalogueStories,
     StatisticsStories,
     Protocol,
 ):

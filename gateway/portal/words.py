@@ -338,6 +338,11 @@ SOURCE_STATES = {
 
 # What just happened, said once on the next page.
 NOTICES = {
+    "catalogue-drafted": N_("草稿已保存。请另一人阅读改变并批准。"),
+    "catalogue-approve": N_("已批准，尚未发布。"),
+    "catalogue-publish": N_("已发布。"),
+    "catalogue-refuse": N_("已退回，目录没有改变。"),
+    "entitlement-changed": N_("已登记，立即生效。"),
     "figures-frozen": N_("本月数字已冻结并签名，此后不再重新计算。"),
     "objection-made": N_("异议已提交卫健局。冻结的数字不会改变。"),
     "objection-answered": N_("异议已答复。"),

@@ -1,0 +1,216 @@
+"""The pages of the catalogue and the register, in a real browser over a real county."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from axe_playwright_python.sync_playwright import Axe
+from openpyxl import load_workbook
+from playwright.sync_api import Browser
+
+from gateway.auth import people
+from gateway.demo import story
+from gateway.services.caller import OPERATOR
+from tests.gateway.portal.conftest import Eyes
+from tests.gateway.portal.own_town import PASSWORD, OwnTown
+
+pytestmark = pytest.mark.browser
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+class CommissionTown(OwnTown):
+    """A county with nobody but the commission and an IT office."""
+
+    async def _settle(self) -> None:
+        for one in story.ACCOUNTS:
+            if one.role in {"commission", "it"}:
+                await people.open_account(
+                    self.services,
+                    login=one.login,
+                    name=one.name,
+                    organization=one.organization,
+                    password=PASSWORD,
+                    roles=(one.role,),
+                    by=OPERATOR,
+                )
+
+
+@pytest.fixture(scope="module")
+def town(
+    tmp_path_factory: pytest.TempPathFactory, migrated_files: Path
+) -> Iterator[CommissionTown]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
+        made = CommissionTown(tmp_path_factory.mktemp("commission"), migrated_files, port)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def eyes(chromium: Browser, town: CommissionTown) -> Iterator[Eyes]:
+    seen = Eyes(chromium, town.address, accept_downloads=True)
+    yield seen
+    seen.context.close()
+    assert seen.trouble == []
+
+
+def enter(eyes: Eyes, login: str) -> None:
+    eyes.go("/sign-in")
+    eyes.page.fill("#login", login)
+    eyes.page.fill("#password", PASSWORD)
+    eyes.page.click("form:has(#login) button.primary")
+    eyes.page.wait_for_load_state()
+
+
+def book(eyes: Eyes) -> bytes:
+    with eyes.page.expect_download() as waiting:
+        eyes.page.click("a[href$='/county/catalogue/file']")
+    return Path(waiting.value.path()).read_bytes()
+
+
+def edited(body: bytes, place: str, value: object) -> dict[str, object]:
+    made = load_workbook(io.BytesIO(body))
+    made["项目"][place].value = value
+    kept = io.BytesIO()
+    made.save(kept)
+    return {"name": "目录.xlsx", "mimeType": "application/zip", "buffer": kept.getvalue()}
+
+
+def upload(eyes: Eyes, file: dict[str, object], note: str) -> None:
+    eyes.page.set_input_files("#file", file)  # type: ignore[arg-type]
+    eyes.page.fill("#note", note)
+    eyes.page.click("form:has(#file) button.primary")
+    eyes.page.wait_for_load_state()
+
+
+def row_of(body: bytes, code: str) -> int:
+    tab = load_workbook(io.BytesIO(body))["项目"]
+    return next(n for n in range(2, 999) if tab[f"A{n}"].value == code)
+
+
+def test_a_changed_workbook_goes_from_draft_to_published_by_two_persons(
+    eyes: Eyes, town: CommissionTown
+) -> None:
+    enter(eyes, "commission")
+    eyes.go("/county/catalogue")
+    body = book(eyes)
+    row = row_of(body, "HR-L-0001")
+
+    upload(eyes, edited(body, f"N{row}", "七"), "wrong")
+    assert f"“项目”第 {row} 行“门诊时限（天）”列：不是整数" in eyes.page.inner_text("main")
+    upload(eyes, edited(body, f"N{row}", "=1+4"), "formula")
+    assert "含有公式" in eyes.page.inner_text("main")
+    upload(eyes, edited(body, f"N{row}", "5"), HOSTILE)
+    assert "门诊时限（天）由“7”改为“5”" in eyes.page.inner_text("main")
+    assert HOSTILE in eyes.page.inner_text("main")
+    assert eyes.page.locator("button[value=approve]").count() == 0
+    eyes.sign_out()
+
+    enter(eyes, "commission-second")
+    eyes.go("/county/catalogue")
+    assert "时限缩短" in eyes.page.inner_text("main")
+    eyes.page.click("button[value=approve]")
+    eyes.page.wait_for_load_state()
+    assert "请用几个字说明理由" in eyes.page.inner_text("main")
+    eyes.page.fill("input[name=reason]", "会议决定")
+    eyes.page.click("button[value=approve]")
+    eyes.page.wait_for_load_state()
+    eyes.page.click("button[value=publish]")
+    eyes.page.wait_for_load_state()
+    item = town.services.catalogue.item("HR-L-0001", town.services.now())
+    assert item is not None
+    assert item.op_days == 5
+    assert "正在使用" in eyes.page.inner_text("main")
+
+
+def test_items_are_found_by_name_kind_scope_and_state(eyes: Eyes) -> None:
+    enter(eyes, "commission")
+    eyes.go("/county/catalogue?words=%E8%82%8C%E9%85%90")
+    assert "显示 2 项" in eyes.page.inner_text("main")  # 肌酐, 尿白蛋白肌酐比
+    eyes.go("/county/catalogue?state=uncertain&kind=imaging")
+    assert "HR-E-0022" in eyes.page.inner_text("main")
+    eyes.go("/county/catalogue?words=30799-1")
+    eyes.page.click("td a")
+    eyes.page.wait_for_load_state()
+    text = eyes.page.inner_text("main")
+    assert "头颅CT平扫" in text
+    assert "急诊" in text
+
+
+def test_an_entitlement_is_granted_suspended_and_restored(eyes: Eyes, town: CommissionTown) -> None:
+    enter(eyes, "commission")
+    eyes.go("/county/entitlements")
+    assert "已暂停" in eyes.page.inner_text("main")
+    eyes.page.select_option("#organization", "mch")
+    eyes.page.select_option("#what", "ultrasound")
+    eyes.page.select_option("#scope", "CN-ZJ-JX")
+    eyes.page.fill("#basis", "IMG-QC")
+    eyes.page.fill("#evidence", HOSTILE)
+    eyes.page.fill("#reason", "合格")
+    eyes.page.click("form:has(#basis) button.primary")
+    eyes.page.wait_for_load_state()
+    assert HOSTILE in eyes.page.inner_text("main")
+    for act, word in (("suspended", "已暂停"), ("restored", "有效"), ("revoked", "已撤销")):
+        eyes.page.fill("#reason", act)
+        eyes.page.click(f"button[value={act}]")
+        eyes.page.wait_for_load_state()
+        assert word in eyes.page.inner_text(".head-line")
+    assert eyes.page.locator("button[value=revoked]").count() == 0
+    assert town.services.catalogues.event >= 4
+
+
+def test_what_is_not_accepted_is_said_and_nothing_is_kept(eyes: Eyes, town: CommissionTown) -> None:
+    enter(eyes, "commission")
+    eyes.go("/county/entitlements")
+    before = town.services.catalogues.event
+    eyes.page.select_option("#what", "ultrasound")
+    eyes.page.fill("#reason", "x")
+    eyes.page.click("form:has(#basis) button.primary")
+    eyes.page.wait_for_load_state()
+    assert "没有被接受" in eyes.page.inner_text("main")
+    assert town.services.catalogues.event == before
+
+
+@pytest.mark.parametrize(("language", "width"), [("zh", 375), ("en", 1366)])
+def test_the_pages_are_open_to_everybody_and_fit(
+    chromium: Browser, town: CommissionTown, language: str, width: int
+) -> None:
+    eyes = Eyes(
+        chromium, town.address, viewport={"width": width, "height": 800}, java_script_enabled=True
+    )
+    eyes.context.add_init_script(Axe().axe_script)
+    eyes.go("/sign-in")
+    if language == "en":
+        eyes.in_english()
+    enter(eyes, "commission")
+    faults: list[str] = []
+    for path in (
+        "/county/catalogue",
+        "/county/catalogue/items/HR-L-0013",
+        "/county/entitlements",
+        "/county/entitlements/20",
+    ):
+        page = eyes.go(path)
+        found = page.evaluate(
+            "tags => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", WCAG
+        )
+        faults += [
+            f"{path}: {v['id']} {n['html']}" for v in found["violations"] for n in v["nodes"]
+        ]
+        if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
+            faults.append(f"{path}: too wide")
+        faults += [f"{path}: {one}" for one in eyes.violations()]
+        if language == "en" and re.search("[一-鿿]", page.locator("main h1").inner_text()):
+            faults.append(f"{path}: Chinese heading")
+    eyes.context.close()
+    assert "\n".join(faults + eyes.trouble) == ""
