@@ -82,7 +82,7 @@ class CatalogueCounty:
             item=item,
             panels=tuple(panel for panel in held.panels if code in panel.items),
             scopes=tuple(held.scopes[scope] for scope in item.scopes if scope in held.scopes),
-            holders=self._holders(one for one in held.entitled if one.concerns(item)),
+            holders=self._stretches_of(one for one in held.entitled if one.concerns(item)),
             in_force=held.item(code, now) is not None,
         )
 
@@ -107,7 +107,7 @@ class CatalogueCounty:
         await catalogues.approve(number, reason, caller, self._services, seen=seen)
 
     async def publish_catalogue(self, number: int, day: date | None, caller: Caller) -> None:
-        await catalogues.publish(number, self._begin(day), caller, self._services)
+        await catalogues.publish(number, self._day_begins(day), caller, self._services)
 
     async def refuse_catalogue(self, number: int, reason: str, caller: Caller) -> None:
         await catalogues.refuse(number, reason, caller, self._services)
@@ -117,7 +117,7 @@ class CatalogueCounty:
         services = self._services
         await services.catalogues.current()
         held = services.catalogue
-        holders = self._holders(held.entitled)
+        holders = self._stretches_of(held.entitled)
         cells: dict[tuple[str, str], tuple[Holder, ...]] = {}
         for one in holders:
             if one.today:
@@ -133,7 +133,7 @@ class CatalogueCounty:
             rows=tuple(sorted({what for _, what in cells})),
             names={item.code: (item.name_zh, item.name_en) for item in held.items},
             cells=cells,
-            members=self._holders(held.members),
+            members=self._stretches_of(held.members),
             holders=holders,
             groups=groups,
             items=tuple((item.code, item.name_zh) for item in held.items if item.active),
@@ -155,7 +155,7 @@ class CatalogueCounty:
         member = first.act is Act.JOINED
         return LineView(
             number=number,
-            organization=self._name(first.organization),
+            organization=self._organization_called(first.organization),
             what=first.terms.item or first.terms.group,
             scope=first.terms.scope,
             basis=first.terms.basis,
@@ -167,13 +167,13 @@ class CatalogueCounty:
                     step.act.value,
                     step.terms.decided_by or names.get(step.by, step.by),
                     moment(step.at),
-                    *self._days(Span(step.terms.start, step.terms.end)),
+                    *self._county_days(Span(step.terms.start, step.terms.end)),
                     step.reason,
                     step.terms.evidence,
                 )
                 for step in line
             ),
-            stretches=self._holders(
+            stretches=self._stretches_of(
                 one
                 for one in (held.members if member else held.entitled)
                 if one.number == number
@@ -193,7 +193,7 @@ class CatalogueCounty:
         caller: Caller,
     ) -> int:
         services = self._services
-        start, end = self._begin(begins) or services.now(), self._end(to)
+        start, end = self._day_begins(begins) or services.now(), self._day_ends(to)
         if not what:
             terms = Terms(start, end, scope=scope, evidence=evidence)
             return await entitlements.join(organization, terms, reason, caller, services)
@@ -220,40 +220,40 @@ class CatalogueCounty:
             reason,
             caller,
             self._services,
-            start=self._begin(begins),
-            end=self._end(to),
+            start=self._day_begins(begins),
+            end=self._day_ends(to),
             evidence=evidence,
         )
 
-    def _begin(self, day: date | None) -> int:
+    def _day_begins(self, day: date | None) -> int:
         """The first instant of a county day; 0 without one."""
         if day is None:
             return 0
         zone = self._services.settings.zone
         return int(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
 
-    def _end(self, day: date | None) -> int:
-        return FOREVER if day is None else self._begin(day + timedelta(days=1))
+    def _day_ends(self, day: date | None) -> int:
+        return FOREVER if day is None else self._day_begins(day + timedelta(days=1))
 
-    def _days(self, span: Span) -> tuple[date, date | None]:
+    def _county_days(self, span: Span) -> tuple[date, date | None]:
         zone = self._services.settings.zone
         last = None if span.end >= FOREVER else moment(span.end - 1, zone).date()
         return moment(span.start, zone).date(), last
 
-    def _name(self, organization: str) -> str:
+    def _organization_called(self, organization: str) -> str:
         return self._services.register.get(organization).zh or organization
 
-    def _holders(self, rows: Iterable[Entitlement | Member]) -> tuple[Holder, ...]:
+    def _stretches_of(self, rows: Iterable[Entitlement | Member]) -> tuple[Holder, ...]:
         now = self._services.now()
         found = []
         for one in rows:
-            begins, to = self._days(one.valid)
+            begins, to = self._county_days(one.valid)
             entitled = one if isinstance(one, Entitlement) else None
             found.append(
                 Holder(
                     number=one.number,
                     organization=one.organization,
-                    name=self._name(one.organization),
+                    name=self._organization_called(one.organization),
                     what=(entitled.item or entitled.group) if entitled else "",
                     scope=one.scope,
                     status=entitled.status if entitled else "member",
