@@ -18,6 +18,7 @@ from gateway import portal
 from gateway.auth import systems
 from gateway.bodies import Bodies
 from gateway.cds import door as cds
+from gateway.cds import soap
 from gateway.errors import Kind, Problem, place_of
 from gateway.exchange import casework, telling
 from gateway.fhir.door import FhirDoor
@@ -110,6 +111,7 @@ def starlette(services: Services, demo: tuple[DemoAccount, ...] = ()) -> Starlet
             *systems.routes(services),
             *intake.routes(services),
             *cds.routes(services),
+            *soap.routes(services),
             *portal.routes(services, stories(services), LocalPeople(services, demo)),
         ]
     )

@@ -9,6 +9,7 @@ token endpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.auth import assertions, bearer, systems
 from gateway.auth.assertions import Unproven
@@ -78,4 +79,38 @@ async def _signed(token: str, services: Services, audience: str, address: str) -
         strength=2,
         session=proven.jti[:64],
         address=address,
+    )
+
+
+async def for_doctor(caller: Caller, user: str, name: str, services: Services) -> Caller:
+    """The caller speaking for a doctor whom its message names.
+
+    A caller that speaks for somebody already must name the same; one that speaks for nobody may name a
+    clinician of its own organisation, if its registration has that role and the login is not somebody
+    else's. Problem REFUSED otherwise.
+    """
+    if caller.user:
+        if caller.user != user:
+            raise Problem(Kind.REFUSED, "Somebody else than was proved.", "doctor/id")
+        return caller
+    client = await services.db.session(clients.find, caller.client)
+    said = {
+        "version": "1",
+        "organization_id": caller.organization,
+        "subject_id": user,
+        "subject_name": name,
+        "subject_role": "clinician",
+        "purpose_of_use": ["TREAT"],
+    }
+    try:
+        if client is None:
+            raise Refusal("invalid_client", "client")
+        person = systems.spoken_for(said, client, chain=services.register.chain)
+        if not await systems.stands_for(person.user, person.role, person.organization, services):
+            raise Refusal("invalid_grant", "account", client.id)
+    except Refusal as refusal:
+        await systems.note_refusal(refusal, services, caller.address)
+        raise Problem(Kind.REFUSED, "Not a doctor this system may speak for.", "doctor") from None
+    return replace(
+        caller, role=person.role, user=person.user, name=person.name, purpose=person.purpose
     )

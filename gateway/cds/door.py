@@ -112,6 +112,9 @@ SERVICES: Final = (
 )
 
 
+KNOWN: Final = {one.id: one for one in SERVICES}
+
+
 def routes(services: Services) -> list[Route]:
     """The discovery endpoint, every service, and feedback on its cards."""
     listed = _json_text(
@@ -128,11 +131,10 @@ def routes(services: Services) -> list[Route]:
             ]
         }
     )
-    known = {one.id: one for one in SERVICES}
     origins = frozenset(filter(None, map(str.strip, services.settings.cds_origins.split(","))))
 
     def found(request: Request) -> Service:
-        service = known.get(request.path_params["id"])
+        service = KNOWN.get(request.path_params["id"])
         if service is None:
             raise Problem(Kind.NO_SUCH_ROUTE, "There is no such service.")
         return service
@@ -144,7 +146,7 @@ def routes(services: Services) -> list[Route]:
         began = even.now()
         service = found(request)
         called = await _call(service, request, services)
-        return _json(200, _json_text(await _answered(service, called, began)))
+        return _json(200, _json_text(await answered(service, called, began)))
 
     async def feed_back(request: Request) -> Response:
         service = found(request)
@@ -204,7 +206,7 @@ def _shared(response: Response, request: Request, origins: frozenset[str]) -> Re
     return response
 
 
-async def _answered(service: Service, call: Call, began: float) -> Cards:
+async def answered(service: Service, call: Call, began: float) -> Cards:
     """The service's answer, or none in time; that a caller asked for what is not theirs is noted."""
     try:
         if not service.prompts:

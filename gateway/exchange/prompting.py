@@ -231,6 +231,20 @@ class Taken(StrEnum):
     OTHERWISE = "otherwise"  # it was answered differently before
 
 
+async def standing(card: str, caller: Caller, services: Services) -> Kept:
+    """What is remembered of a card that this very caller was given; Problem UNKNOWN otherwise."""
+    found = await services.db.read(rows.STANDING, [card])
+    row = rows.CardRow(*found[0]) if found else None
+    whose = (caller.client, caller.organization, caller.user)
+    if (
+        row is None
+        or (row.client, row.organization, row.login) != whose
+        or row.ends < services.now()
+    ):
+        raise Problem(Trouble.UNKNOWN, "There is no such card.")
+    return _kept(row, services)
+
+
 async def answer(service: str, said: Feedback, caller: Caller, services: Services) -> Taken:
     """Record one feedback: a decision, a decline with its reason, or that a card was closed.
 
