@@ -28,6 +28,7 @@ from gateway.audit.events import Kind as Noted
 from gateway.audit.events import Outcome
 from gateway.auth.systems import note_of
 from gateway.errors import Kind, Problem
+from gateway.exchange import launching
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.settings import Settings
@@ -260,6 +261,31 @@ async def sign_in(
     raise Problem(Kind.UNAUTHENTICATED, "The login or the password is not right.")
 
 
+async def launched(
+    services: Services, name: str, address: str = "", before: str | None = None
+) -> tuple[Admitted, str]:
+    """The session of the doctor whom a HIS opened a page for, and the prompt to show there.
+
+    The hospital's system vouches for the doctor, as it does with every token; the account must be of
+    that hospital, a clinician's and active. Problem UNKNOWN, one answer, for whatever is wrong.
+    """
+    launch = await launching.spend(name, services)
+    person = await services.db.session(accounts.find, launch.login)
+    chain = services.register.chain
+    near = person is not None and (
+        launch.organization in chain(person.organization)
+        or person.organization in chain(launch.organization)
+    )
+    if person is not None and near and person.active and "clinician" in person.roles:
+        admitted = await _admit(
+            services, person, "clinician", "zh", address, before, services.now(),
+            vouched=launch.client,
+        )  # fmt: skip
+        if admitted is not None:
+            return admitted, launch.card
+    raise Problem(Kind.UNKNOWN, "This address has been used, or its time is over.")
+
+
 async def _admit(
     services: Services,
     person: Person,
@@ -268,6 +294,7 @@ async def _admit(
     address: str,
     before: str | None,
     at: int,
+    **details: str,
 ) -> Admitted | None:
     cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     tag = _tag(services, cookie)
@@ -286,7 +313,7 @@ async def _admit(
     if not await services.db.session(accounts.admit, browser, old, at - IDLE, at):
         return None
     who = _caller(services, person.login, person.organization, person.sealed, role, tag, address)
-    await services.log.note(Noted.LOGIN, Outcome.PERMIT, who, at, note_of(who))
+    await services.log.note(Noted.LOGIN, Outcome.PERMIT, who, at, note_of(who, **details))
     return Admitted(cookie, PortalCaller(who, csrf, tag.hex(), language))
 
 

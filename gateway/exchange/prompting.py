@@ -28,6 +28,7 @@ from gateway.services.caller import Caller
 from gateway.services.log import Draft as Noted
 from gateway.services.log import append
 from gateway.store import cards as rows
+from gateway.store.accounts import tidy
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
 
@@ -243,6 +244,35 @@ async def standing(card: str, caller: Caller, services: Services) -> Kept:
     ):
         raise Problem(Trouble.UNKNOWN, "There is no such card.")
     return _kept(row, services)
+
+
+async def shown_to(card: str, caller: Caller, services: Services) -> Kept:
+    """What is remembered of a card that was given for the doctor who asks now, by whatever system;
+    Problem UNKNOWN otherwise."""
+    found = await services.db.read(rows.STANDING, [card])
+    row = rows.CardRow(*found[0]) if found else None
+    whose = (caller.organization, tidy(caller.user))
+    if row is None or (row.organization, tidy(row.login)) != whose or row.ends < services.now():
+        raise Problem(Trouble.UNKNOWN, "There is no such card.")
+    return _kept(row, services)
+
+
+async def decide(
+    card: str,
+    pins: Sequence[tuple[str, str]],
+    verdict: Verdict,
+    caller: Caller,
+    services: Services,
+) -> None:
+    """The verdict on some results of a card, in the visit it was given in; as `decide_results`.
+
+    Problem UNKNOWN for a card or a result that is not the doctor's.
+    """
+    kept = await shown_to(card, caller, services)
+    targets = [one for one in kept.targets if (one.result, one.version) in set(pins)]
+    if len(targets) != len(set(pins)):
+        raise Problem(Trouble.UNKNOWN, "There is no such card.")
+    await _decide(kept, targets, verdict, caller, services)
 
 
 async def answer(service: str, said: Feedback, caller: Caller, services: Services) -> Taken:

@@ -43,6 +43,18 @@ class LocalPeople:
             raise
         return admitted.cookie
 
+    async def launched(
+        self, ticket: str, address: str, before: str | None
+    ) -> tuple[str, str] | None:
+        """The cookie of a launched session and its prompt; None for no good ticket."""
+        try:
+            admitted, card = await people.launched(self._services, ticket, address, before)
+        except Problem as problem:
+            if problem.kind is Kind.UNKNOWN:
+                return None
+            raise
+        return admitted.cookie, card
+
     async def session_at(self, cookie: str, address: str) -> Session | None:
         """The living session behind a cookie."""
         found = await people.session_at(cookie, self._services, address)

@@ -98,6 +98,11 @@ class People(SecondFactors, Protocol):
         None whatever was wrong. `before` is the cookie the browser came with, which ends.
         """
 
+    async def launched(
+        self, ticket: str, address: str, before: str | None
+    ) -> tuple[str, str] | None:
+        """The cookie of the doctor a HIS opened a page for, and the prompt; None for no good ticket."""
+
     async def session_at(self, cookie: str, address: str) -> Session | None:
         """The living session behind a cookie; None when it ended, idled or never was."""
 
