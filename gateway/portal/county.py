@@ -38,6 +38,7 @@ from gateway.portal.mine_county import MineCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.printing_county import PrintingCounty
+from gateway.portal.prompt_county import PromptCounty
 from gateway.portal.registers_county import RegisterCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
@@ -114,6 +115,7 @@ class _County(
     PresenceCounty,
     PrintingCounty,
     RegisterCounty,
+    PromptCounty,
     SigningCounty,
     CatalogueCounty,
     StatisticsCounty,

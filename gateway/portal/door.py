@@ -27,6 +27,7 @@ from gateway.portal import (
     presence,
     printed,
     privacy,
+    prompt,
     registers,
     registrar,
     second_factor,
@@ -40,6 +41,7 @@ from gateway.portal.stories import People, Stories, Surroundings
 AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     decisions.pages,
     catalogue.pages,
+    prompt.pages,
     display_page.pages,
     images.pages,
     printed.pages,

@@ -25,6 +25,7 @@ from gateway.portal.mine_stories import MineStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.printing_stories import Printing
+from gateway.portal.prompt_stories import PromptStories
 from gateway.portal.registers_stories import RegisterStories
 from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
@@ -599,6 +600,7 @@ class Stories(
     MineStories,
     PolicyStories,
     PresenceStories,
+    PromptStories,
     Printing,
     RegisterStories,
     SigningStories,

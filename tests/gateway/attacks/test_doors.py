@@ -26,12 +26,14 @@ ANYBODYS = {
     "/first-password",
     "/language",
     "/display",
+    "/launch/{token}",
     "/mine/presence/{token}",
     "/{path:path}",
 }
 FILES = {one.path for one in assets.read().values()}
 SHARED = {"/sign-out", "/second-factor", "/printed"}
 OWNER = {
+    "/cards": "clinician",
     "/images": "clinician",
     "/dicomweb": "clinician",
     "/privacy": "privacy",
