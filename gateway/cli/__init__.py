@@ -22,6 +22,7 @@ from gateway.cli import (
     policies,
     quality,
     quarantine,
+    recognition,
     registers,
     residents,
     serving,
@@ -59,6 +60,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")
 app.add_typer(identities.app, name="identity")
 app.add_typer(labels.app, name="labels")
+app.add_typer(recognition.app, name="recognition")
 app.add_typer(registers.app, name="register")
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import filing, ledger
+from gateway.exchange import filing, ledger, write_back
 from gateway.exchange.ask import nothing, settled
 from gateway.exchange.deciding import (
     Act,
@@ -21,6 +21,7 @@ from gateway.exchange.deciding import (
     Work,
     copy_of,
     doctor_of,
+    messages,
     plans_of,
     sealed,
 )
@@ -40,6 +41,7 @@ from gateway.store import decisions, links
 from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
+from gateway.store.write_backs import MessageRow
 
 
 async def decide(
@@ -168,8 +170,9 @@ async def _decide(
         events = ledger.prepared([one.event for one in work], services)
         epochs = looked.seen.person.epochs
         evidence = sealed(work, plans)
+        letters = messages(work, written, plans, act, services)
         await filing.with_neighbours(
-            plans, services, _write, work, plans, evidence, events, epochs, act, services
+            plans, services, _write, work, plans, evidence, letters, events, epochs, act, services
         )
     return tuple(made)
 
@@ -208,6 +211,7 @@ def _write(
     work: Sequence[Work],
     plans: Sequence[Plan],
     evidence: Sequence[EvidenceRow],
+    letters: Sequence[MessageRow],
     events: Sequence[EventRow],
     epochs: Mapping[str, int],
     act: Act,
@@ -233,6 +237,7 @@ def _write(
         tx.run(decisions.USED, act.caller.organization, act.verdict.code)
     append(tx, services.log.filing_writer, [one.draft for one in work], services.now)
     ledger.add(tx, events)
+    write_back.write(tx, letters)
 
 
 def supersede(tx: Tx, targets: Sequence[str], organization: str, at: int) -> None:

@@ -15,7 +15,7 @@ from consent.model import Permit, PermitEmergency, Redact
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import issued, ledger, staff
+from gateway.exchange import issued, ledger, staff, write_back
 from gateway.exchange.ask import Gathering, Opened
 from gateway.exchange.ledger import Visit
 from gateway.exchange.person import ALL_TIERS
@@ -36,6 +36,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft
 from gateway.store.decisions import EvidenceRow
+from gateway.store.write_backs import MessageRow
 from gateway.vault import ChartTier, Grant, RecordName, Tier
 from mappings.engine import Mapped
 
@@ -370,6 +371,30 @@ def sealed(work: Iterable[Work], plans: Sequence[Plan]) -> list[EvidenceRow]:
             )
         )  # fmt: skip
     return rows
+
+
+def messages(
+    work: Sequence[Work],
+    written: Sequence[tuple[str, Planned]],
+    plans: Sequence[Plan],
+    act: Act,
+    services: Services,
+) -> list[MessageRow]:
+    """What the hospital's own system is told of an act, one message for each folder."""
+    found = []
+    organization = act.caller.organization
+    for plan in plans:
+        mine = [one for one in work if one.chart == plan.chart]
+        hospital = services.register.get(organization).zh
+        when = f"{moment(act.at, services.settings.zone):%Y-%m-%d %H:%M}"
+        letter = write_back.Letter(
+            "decision", act.at, organization, plan.chart, act.visit.encounter, act.visit.order,
+            act.doctor.login, bundles.as_text([one.bundle for one in mine], hospital, when),
+            tuple(one.mapped.text().decode() for chart, one in written if chart == plan.chart),
+        )  # fmt: skip
+        key = plan.bodies[ChartTier(plan.chart, Tier.GENERAL)]
+        found += write_back.message(letter, mine[0].made.task, key, services)
+    return found
 
 
 # What was on the screen

@@ -1,8 +1,7 @@
 """Who relied on a result that has changed since: told at once, until they have looked and gone on.
 
 An alert is written in the very transaction that changes the result, so there is no correction that
-nobody is told of. What follows from it outside (a Communication in the hospital's folder, a message to
-its system) is a job of that transaction.
+nobody is told of.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from gateway.store import decisions as rows
-from gateway.store import inbox, links
+from gateway.store import links
 from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
 
@@ -19,7 +18,6 @@ Change = Literal["corrected", "withdrawn", "identity"]
 """Its values or words are others; it was never true or is not a result; it may be somebody else's."""
 
 RESULTS = frozenset({"DiagnosticReport", "ImagingStudy", "Observation"})
-JOB = "relied"
 _VOID = frozenset({"cancelled", "entered-in-error"})
 
 
@@ -76,5 +74,4 @@ def _alert(tx: Tx, evidence: EvidenceRow, version: int, change: Change, at: int)
         rows.ADD_ALERT, evidence.id, evidence.organization, evidence.login, evidence.chart,
         evidence.target, version, change, at, 0, 0,
     )  # fmt: skip
-    tx.run(inbox.ADD_JOB, JOB, f"{evidence.id}/{version}/{change}", at)
     return 1

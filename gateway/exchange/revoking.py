@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import filing, ledger
+from gateway.exchange import filing, ledger, write_back
 from gateway.exchange.ask import Gathering, Match, gather, nothing, settled
 from gateway.exchange.decide import at_visit, may_record, write_own
 from gateway.exchange.deciding import own, person_of, plans_of
@@ -30,6 +30,8 @@ from gateway.store import decisions
 from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
+from gateway.store.write_backs import MessageRow
+from gateway.vault import ChartTier, Tier
 
 LONGEST = 500
 SHORTEST = 2  # characters of a reason
@@ -75,6 +77,7 @@ class _Revocation:
     events: Sequence[EventRow]
     epochs: Mapping[str, int]
     at: int
+    letters: Sequence[MessageRow]
 
 
 async def _attempt(
@@ -124,14 +127,24 @@ async def _attempt(
         text = lifted(issue.text, at, why, caller.user, base=settings.canonical, zone=settings.zone)
         planned.append(own("DetectedIssue", issue.id, text, at, caller.organization, services))
     chart = found.match.chart
+    plans = await plans_of(
+        [(chart, one) for one in planned], caller.organization, services, at, seen
+    )
+    letter = write_back.Letter(
+        "revocation", at, caller.organization, chart, visit.encounter, visit.order, caller.user,
+        f"互认决定{why.zh}\n原因：{words or why.zh}\n",
+        tuple(one.mapped.text().decode() for one in planned),
+    )  # fmt: skip
+    key = plans[0].bodies[ChartTier(chart, Tier.GENERAL)]
     work = _Revocation(
         task,
         entry.version,
-        await plans_of([(chart, one) for one in planned], caller.organization, services, at, seen),
+        plans,
         draft,
         ledger.prepared(events, services),
         seen.person.epochs,
         at,
+        write_back.message(letter, task, key, services),
     )
     await filing.with_neighbours(work.plans, services, _write, work, services)
 
@@ -182,3 +195,4 @@ def _write(tx: Tx, work: _Revocation, services: Services) -> None:
     tx.run(decisions.SETTLE, ended, work.at)
     append(tx, services.log.filing_writer, [work.draft], services.now)
     ledger.add(tx, work.events)
+    write_back.write(tx, work.letters)

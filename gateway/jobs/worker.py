@@ -9,7 +9,17 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.errors import Problem
-from gateway.exchange import filing, frozen, label_runs, pulling, replays, scanning, telling, upkeep
+from gateway.exchange import (
+    filing,
+    frozen,
+    label_runs,
+    pulling,
+    replays,
+    scanning,
+    telling,
+    upkeep,
+    write_back,
+)
 from gateway.exchange.sequence import sequence
 from gateway.services import Services
 from gateway.store import inbox
@@ -55,6 +65,7 @@ class Worker:
             self.watch(),
             self._every(LABEL_EVERY, self.label_some),
             self._every(TELL_EVERY, self.tell_some),
+            self._every(TELL_EVERY, self.write_back_some),
             self._every(FREEZE_EVERY, self.freeze_month),
         )
 
@@ -141,6 +152,10 @@ class Worker:
     async def tell_some(self) -> int:
         """Tell residents what they must be told; returns how many messages were taken."""
         return await telling.send_due(self._services)
+
+    async def write_back_some(self) -> int:
+        """Tell hospitals' systems what their doctors decided; returns how many messages were taken."""
+        return await write_back.send_due(self._services)
 
     async def pull_some(self) -> int:
         """Read the databases' views whose time has come."""

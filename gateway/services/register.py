@@ -29,6 +29,19 @@ class RegisterFault(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a hospital's system takes messages, in which form: "fhir" or "hl7v2".
+
+    `token_file` holds a bearer token, `ca_file` the certificates (PEM) that vouch for it; both are paths.
+    """
+
+    url: str
+    form: str = "fhir"
+    token_file: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Organization:
     """A hospital, centre or authority.
 
@@ -44,6 +57,7 @@ class Organization:
     region: str = ""
     facility: str = ""
     part_of: str = ""
+    write_back: Endpoint | None = None
 
     @property
     def primary_care(self) -> bool:
@@ -165,7 +179,9 @@ def load(path: Path) -> Register:
         raise RegisterFault(f"{path}: {fault}") from None
     organizations: dict[str, Organization] = {}
     for row in table.get("organization", []):
-        one = _made(Organization, row, path)
+        told = row.get("write_back")
+        endpoint = _endpoint(told, path) if told is not None else None
+        one = _made(Organization, row | {"write_back": endpoint}, path)
         if one.id in organizations:
             raise RegisterFault(f"{path}: organisation {one.id} stands twice")
         organizations[one.id] = one
@@ -197,6 +213,13 @@ def load(path: Path) -> Register:
             raise RegisterFault(f"{path}: the archive of {archive.organization} is not at https://")
     name = str(table.get("county", {}).get("zh", ""))
     return Register(organizations, sources, name, groups, policies, reasons, archives)
+
+
+def _endpoint(row: Mapping[str, Any], path: Path) -> Endpoint:
+    one = _made(Endpoint, row, path)
+    if not one.url.startswith(("https://", "http://")) or one.form not in {"fhir", "hl7v2"}:
+        raise RegisterFault(f"{path}: write_back needs a url and a form, fhir or hl7v2")
+    return one
 
 
 def _reason(

@@ -1,0 +1,223 @@
+"""Tells a hospital's own system what its doctor decided: written with the decision, handed over until taken.
+
+The address and form of each hospital stand in the register (`write_back`). A message is sealed like
+the decision it tells of, has one name however often it is sent, and is given up aloud, never lost.
+"""
+
+from __future__ import annotations
+
+import ssl
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+import structlog
+
+from gateway.exchange.person import ALL_TIERS
+from gateway.records.instant import moment
+from gateway.services import Services
+from gateway.services.register import Endpoint
+from gateway.store import write_backs as rows
+from gateway.store.engine import Tx
+from gateway.store.write_backs import MessageRow
+from gateway.vault import ChartTier, Grant, RecordKey, RecordName, Tier
+
+log = structlog.get_logger(__name__)
+
+TYPE = "WriteBack"
+BATCH = 16
+PATIENCE = 10.0  # seconds
+FIRST_WAIT = 5_000_000
+LONGEST_WAIT = 3_600_000_000
+ATTEMPTS = 24  # about a day; then a person must look
+_AGAIN = frozenset({408, 409, 425, 429})
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """What a message says, whatever form it takes. `resources` are FHIR JSON texts, Task first."""
+
+    kind: str  # decision | revocation
+    at: int
+    organization: str
+    patient: str  # the folder at the hospital
+    encounter: str
+    order: str
+    doctor: str
+    text: str
+    resources: tuple[str, ...]
+
+
+def message(letter: Letter, task: str, key: RecordKey, services: Services) -> list[MessageRow]:
+    """The row to be written with the decision, none where the hospital takes no messages."""
+    if services.register.get(letter.organization).write_back is None:
+        return []
+    ids = services.ids(letter.organization)
+    id = ids("recognition", TYPE, (task, letter.kind, str(letter.at)))
+    plain = msgspec.json.encode(letter)
+    sealed = key.seal(plain, RecordName(TYPE, id, 1), dictionary=False)
+    return [
+        MessageRow(
+            id, letter.organization, letter.patient, task, letter.at, "waiting", 0, letter.at, "",
+            sealed,
+        )
+    ]  # fmt: skip
+
+
+def write(tx: Tx, messages: Sequence[MessageRow]) -> None:
+    """Keep them, in the caller's transaction."""
+    if messages:
+        tx.many(rows.ADD, [tuple(one) for one in messages])
+
+
+async def send_due(services: Services) -> int:
+    """Try every message whose time has come; how many were taken.
+
+    Each is counted and put off before it is tried: a crash in the middle means once more, under the
+    same name.
+    """
+    now = services.now()
+    found = [MessageRow(*row) for row in await services.db.read(rows.DUE, now, BATCH)]
+    return sum([await _send(one, now, services) for one in found])
+
+
+async def _send(one: MessageRow, now: int, services: Services) -> int:
+    wait = min(FIRST_WAIT << min(one.attempts, 12), LONGEST_WAIT)
+    if await services.db.do(_take, one, now + wait) is None:
+        return 0  # another worker has it
+    endpoint = services.register.get(one.organization).write_back
+    if endpoint is None:
+        await services.db.do(_end, one.id, "failed", "no-endpoint")
+        return 0
+    want = ChartTier(one.chart, Tier.GENERAL)
+    keys = await services.vault.records(Grant("job", f"write-back.{one.id}", ALL_TIERS), [want])
+    plain = keys[want].open(one.sealed, RecordName(TYPE, one.id, 1))
+    error, final = await _hand_over(
+        msgspec.json.decode(plain, type=Letter), one.id, endpoint, services
+    )
+    if not error:
+        await services.db.do(_end, one.id, "delivered", "")
+        return 1
+    given_up = final or one.attempts + 1 >= ATTEMPTS
+    log.warning("message not taken", message=one.id, kind=error, attempts=one.attempts + 1)
+    await services.db.do(_end, one.id, "failed" if given_up else "waiting", error)
+    return 0
+
+
+def _take(tx: Tx, one: MessageRow, next_at: int) -> int | None:
+    row = tx.one(rows.TAKE, one.id, one.due, next_at)
+    return int(row[0]) if row else None
+
+
+def _end(tx: Tx, id: str, state: str, error: str) -> None:
+    tx.run(rows.END, id, state, error)
+
+
+async def _hand_over(
+    letter: Letter, id: str, endpoint: Endpoint, services: Services
+) -> tuple[str, bool]:
+    """("", …) when taken, else the kind of failure and whether trying again is of no use."""
+    fhir = endpoint.form == "fhir"
+    body = as_fhir(letter, id, services) if fhir else as_hl7(letter, id, services)
+    kind = "application/fhir+json" if fhir else "x-application/hl7-v2+er7; charset=gb18030"
+    headers = {"content-type": kind, "idempotency-key": id}
+    try:
+        if endpoint.token_file:
+            token = Path(endpoint.token_file).read_text("ascii").strip()
+            headers["authorization"] = f"Bearer {token}"
+        trust = ssl.create_default_context(cafile=endpoint.ca_file or None)
+        async with httpx.AsyncClient(
+            timeout=PATIENCE, follow_redirects=False, verify=trust
+        ) as client:
+            answer = await client.post(endpoint.url, content=body, headers=headers)
+    except (httpx.HTTPError, OSError, ValueError) as fault:
+        return type(fault).__name__, False
+    if not answer.is_success:
+        lost = 400 <= answer.status_code < 500 and answer.status_code not in _AGAIN
+        return f"status-{answer.status_code}", lost
+    if not fhir and not _accepted(answer.content):
+        return "not-acknowledged", False
+    return "", False
+
+
+def _accepted(answer: bytes) -> bool:
+    """Is it an acknowledgment that says yes (HL7 table 0008: AA, CA)?"""
+    segments = answer.replace(b"\n", b"\r").split(b"\r")
+    return any(one.split(b"|")[:2] in ([b"MSA", b"AA"], [b"MSA", b"CA"]) for one in segments)
+
+
+# Forms
+
+
+def as_fhir(letter: Letter, id: str, services: Services) -> bytes:
+    """A FHIR R4 message Bundle: MessageHeader, then what was filed; the same letter gives the same bytes."""
+    base, zone = services.settings.canonical, services.settings.zone
+    found = [msgspec.json.decode(text) for text in letter.resources]
+    entries = [{"fullUrl": _urn(one["id"]), "resource": one} for one in found]
+    header = {
+        "resourceType": "MessageHeader",
+        "id": str(uuid.UUID(id)),
+        "eventCoding": {
+            "system": f"{base}/CodeSystem/recognition",
+            "code": f"recognition-{letter.kind}",
+        },
+        "destination": [{"endpoint": f"{base}/sid/organization/{letter.organization}"}],
+        "source": {"endpoint": f"{services.settings.base_url}/fhir"},
+        "focus": [{"reference": one["fullUrl"]} for one in entries],
+    }
+    return msgspec.json.encode(
+        {
+            "resourceType": "Bundle",
+            "id": str(uuid.UUID(id)),
+            "type": "message",
+            "timestamp": moment(letter.at, zone).isoformat(timespec="milliseconds"),
+            "entry": [{"fullUrl": _urn(id), "resource": header}, *entries],
+        }
+    )
+
+
+def _urn(id: str) -> str:
+    return f"urn:uuid:{uuid.UUID(id)}"
+
+
+def as_hl7(letter: Letter, id: str, services: Services) -> bytes:
+    """An HL7 v2.4 MDM^T02 in GB18030: the document for the record, one OBX for each line."""
+    stamp = f"{moment(letter.at, services.settings.zone):%Y%m%d%H%M%S}"
+    status = "AU" if letter.kind == "decision" else "CA"
+    lines = [
+        f"MSH|^~\\&|GATEWAY|COUNTY|HIS|{_said(letter.organization)}|{stamp}||MDM^T02|{id[:20]}|P|2.4|||||CHN|GB18030",
+        f"EVN|T02|{stamp}",
+        f"PID|1||{letter.patient}^^^GATEWAY",
+        f"PV1|1|U|||||||||||||||||{_said(letter.encounter)}",
+        f"TXA|1|RECOGNITION|TX|{stamp}|{_said(letter.doctor)}|||||||{id}||{_said(letter.order)}|||LA||{status}",
+    ]
+    lines += [
+        f"OBX|{number}|TX|RECOGNITION^互认决定||{_said(line)}||||||F"
+        for number, line in enumerate(letter.text.splitlines(), 1)
+    ]
+    return ("\r".join(lines) + "\r").encode("gb18030", "replace")
+
+
+_ESCAPED: Mapping[int, str] = str.maketrans(
+    {
+        "\\": "\\E\\",
+        "|": "\\F\\",
+        "^": "\\S\\",
+        "&": "\\T\\",
+        "~": "\\R\\",
+        "\r": " ",
+        "\n": " ",
+    }
+)
+
+
+def _said(text: str) -> str:
+    """Text in a field, HL7 v2.4 2.10: what parts fields is escaped."""
+    return text.translate(_ESCAPED)
+
+
+async def counts(services: Services) -> dict[str, int]:
+    """How many messages wait, were taken, or were given up."""
+    found: dict[str, int] = dict(await services.db.read(rows.COUNTS))
+    return {state: int(found.get(state, 0)) for state in ("waiting", "delivered", "failed")}

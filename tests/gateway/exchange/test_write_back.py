@@ -1,0 +1,143 @@
+"""A hospital's own system is told what its doctor decided, by a real server that fails in between."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from gateway.exchange import write_back
+from gateway.exchange.decide import Verdict, decide_results
+from gateway.exchange.ledger import Visit
+from gateway.exchange.revoking import revoke
+from gateway.recognition.decisions import Choice
+from gateway.services import Services
+from gateway.services.register import Endpoint, Register
+from mappings.r4 import check
+from tests.gateway.exchange.portal_county import LI, Town, panel, town
+
+ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+VISIT = Visit("V9", "心内科", "OP", "order-sign", "O|1")
+
+
+class His(ThreadingHTTPServer):
+    """A hospital's system: answers what it is told to, and remembers what came."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[tuple[int, bytes]] = []
+        self.got: list[tuple[dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/in"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: His
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+        status, text = self.server.answers.pop(0) if self.server.answers else (200, b"")
+        if not status:  # kept, but the answer is lost
+            self.connection.close()
+            return
+        self.send_response(status)
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def his() -> Iterator[His]:
+    server = His()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+async def decided(services: Services, his: His, form: str, token: str = "") -> tuple[Town, str]:
+    endpoint = Endpoint(his.url, form, token)
+    known = [replace(o, write_back=endpoint) if o.id == "tcm" else o for o in services.register]
+    services = replace(services, register=Register({o.id: o for o in known}))
+    here = await town(services, "shen")
+    await here.sign("shen")
+    shown = await here.results("shen", LI)
+    one = next(r for r in panel(shown, "肝功能").results if r.recognition.state == "eligible")
+    made = await decide_results(
+        shown.resident.chart, [(one.id, one.version)], Verdict(Choice.ACCEPT), LI, services, VISIT
+    )
+    return here, made[0].task
+
+
+def later(services: Services, seconds: int) -> Services:
+    now = services.now
+    return replace(services, now=lambda: now() + seconds * 1_000_000)
+
+
+async def test_it_is_tried_until_it_is_taken_under_the_same_name(
+    services: Services, his: His, tmp_path: object
+) -> None:
+    secret = f"{tmp_path}/token"
+    with open(secret, "w") as file:
+        file.write("s3cret\n")
+    here, task = await decided(services, his, "fhir", secret)
+    his.answers = [(503, b""), (0, b""), (200, b"")]
+    waits = (0, 10, 60)
+    taken = [await write_back.send_due(later(here.services, wait)) for wait in waits]
+
+    assert taken == [0, 0, 1]
+    assert len({headers["idempotency-key"] for headers, _ in his.got}) == 1
+    assert len({body for _, body in his.got}) == 1
+    assert {headers["authorization"] for headers, _ in his.got} == {"Bearer s3cret"}
+    bundle = json.loads(his.got[0][1])
+    assert check.text(his.got[0][1], "Bundle") == []
+    kinds = [one["resource"]["resourceType"] for one in bundle["entry"]]
+    assert kinds == ["MessageHeader", "Task", "DetectedIssue", "DocumentReference"]
+    assert bundle["entry"][1]["resource"]["id"] == task
+    assert await write_back.send_due(later(here.services, 9_999)) == 0
+    assert await write_back.counts(here.services) == {"waiting": 0, "delivered": 1, "failed": 0}
+
+    await revoke(task, "选错了", LI, here.services)
+    assert await write_back.send_due(later(here.services, 1)) == 1
+    told = json.loads(his.got[-1][1])
+    assert told["entry"][0]["resource"]["eventCoding"]["code"] == "recognition-revocation"
+    assert told["entry"][1]["resource"]["status"] == "cancelled"
+
+
+@ON_SQLITE
+async def test_an_older_system_gets_a_document_in_gb18030_and_must_say_yes(
+    services: Services, his: His
+) -> None:
+    here, _ = await decided(services, his, "hl7v2")
+    his.answers = [(200, b"MSH|^~\\&|\rMSA|AE|1\r"), (200, b"MSH|^~\\&|\rMSA|AA|1\r")]
+    assert await write_back.send_due(here.services) == 0
+    assert await write_back.send_due(later(here.services, 10)) == 1
+    text = his.got[0][1].decode("gb18030")
+    segments = text.split("\r")
+    assert segments[0].split("|")[8] == "MDM^T02"
+    assert "O\\F\\1" in text
+    assert any("云溪县人民医院" in one for one in segments if one.startswith("OBX"))
+    assert "\n" not in text
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("status", [400, 404, 422])
+async def test_what_is_refused_for_good_is_given_up_aloud(
+    services: Services, his: His, status: int
+) -> None:
+    here, _ = await decided(services, his, "fhir")
+    his.answers = [(status, b"no")]
+    assert await write_back.send_due(here.services) == 0
+    assert await write_back.send_due(later(here.services, 9_999)) == 0
+    assert len(his.got) == 1
+    assert (await write_back.counts(here.services))["failed"] == 1
