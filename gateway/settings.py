@@ -37,7 +37,9 @@ class Settings:
     county_file: Path = setting(Path(), "register of organisations (TOML); empty is none")
     sites: Path = setting(Path(), "folder of the hospitals' maps; empty is the shipped ones")
     catalogue: Path = setting(
-        Path(), "folder of the county's members.csv and entitlements.csv; empty is none"
+        Path(),
+        "folder of the county's own files the catalogue is founded with (members.csv, "
+        "entitlements.csv, orders.csv …); empty is none",
     )
     labels: Path = setting(
         Path(), "folder of the county's own rows of the label lists; empty is none"

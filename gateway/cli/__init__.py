@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli import (
     audit,
+    catalogues,
     consent,
     county,
     identities,
@@ -55,6 +56,8 @@ app.add_typer(quality.app, name="quality")
 app.add_typer(statistics.app, name="statistics")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(policies.app, name="policy")
+app.add_typer(catalogues.app, name="catalogue")
+app.add_typer(catalogues.entitlement, name="entitlement")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")
