@@ -293,6 +293,8 @@ async def _open(browser: Browser, number: str, *, claim: bool) -> Page:
     page = await browser.submit(page, "/look-up", {"kind": "resident-id", "number": number})
     if page.path.endswith("/claim") and claim:
         page = await browser.submit(page, "/claim", {"reason": REASON, "declared": "yes"})
+    if page.path.endswith("/overview"):
+        page = await browser.go("/portal/results?view=list&period=all")
     return page
 
 
@@ -313,7 +315,7 @@ async def look_up(road: Road) -> str:
 async def recognition(road: Road) -> str:
     """A result of another hospital is eligible; the doctor accepts it, and that is recorded."""
     browser = await road.browser("dr-li")
-    page = await browser.go("/portal/results")
+    page = await browser.go("/portal/results?view=list&period=all")
     for link in dict.fromkeys(a for a, _ in page.links if "/reports/" in a):
         report = await browser.go(link)
         form = next((f for f in report.forms if "target" in f.fields), None)
@@ -382,7 +384,7 @@ async def withdrawal(road: Road) -> str:
     expect(page.text.count(other) > 1, f"{other} was not shown before")
     registrar = await road.browser("registrar")
     await _withdraw(registrar, await _at_desk(registrar, road.shen))
-    page = await browser.go("/portal/results")
+    page = await browser.go("/portal/results?view=list&period=all")
     expect(page.says(road.services.register.get("tcm").name), "the own results are gone too")
     expect(page.text.count(other) == 1, f"{other} still has something on the page")
     return "nothing of the other hospital is left"

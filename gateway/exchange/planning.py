@@ -12,7 +12,8 @@ from gateway.exchange import labelling
 from gateway.exchange.aside import aside
 from gateway.exchange.joining import Join, joins_of, keys_of
 from gateway.exchange.person import ALL_TIERS, manifests
-from gateway.identity.systems import RESIDENT_ID, canonical_system
+from gateway.identity.names import spelled
+from gateway.identity.systems import NAME_AND_BIRTH, RESIDENT_ID, canonical_system
 from gateway.records import extract
 from gateway.records import facts as facts_
 from gateway.records.entry import Links, Nature
@@ -216,6 +217,10 @@ def _indexed(
             value = str(one["value"])
             if system != RESIDENT_ID:
                 pairs.add((system, value))
+    if patient:
+        called = spelled(facts_.of_patient(patient).name, str(patient.get("birthDate", "")))
+        if called:
+            pairs.add((NAME_AND_BIRTH, called))
     return tuple(
         (services.vault.blind(system, value), (system, value) in linking)
         for system, value in sorted(pairs)

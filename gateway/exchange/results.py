@@ -6,9 +6,10 @@ here: prompt, view, decision and revocation are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import sha256
 from typing import Literal
 
 from consent.model import DenyTell, Reason
@@ -41,6 +42,7 @@ from gateway.exchange.residents import InHand, in_hand, patients_of
 from gateway.recognition.eligibility import Judgement, Receiver
 from gateway.recognition.facts import LOINC, Images
 from gateway.recognition.ledger import Happened
+from gateway.records.merge import without_meta
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
@@ -126,7 +128,9 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One report with where it came from. `content` is the keyed hash of its content, in hex."""
+    """One report with where it came from. `content` is the keyed hash of its content, in hex;
+    `sha256` that of its content as opened now, and `unaltered` says that both tell of one text. `newer`
+    is a later report of the same examination on the same specimen, "" when there is none."""
 
     resident: InHand
     report: Report
@@ -136,19 +140,32 @@ class Issued:
     versions: tuple[Version, ...]
     seen: Gathering
     visit: Visit
+    sha256: str = ""
+    unaltered: bool = True
+    newer: str = ""
 
 
-async def results(chart: str, caller: Caller, services: Services) -> Folder | Reason:
+async def results(
+    chart: str, caller: Caller, services: Services, since: int | None = None
+) -> Folder | Reason:
     """All results and reports of the person of `chart`, each as its laboratory issued it.
 
-    A Reason is a refusal decided without looking at what there is (an unknown chart and one
+    `since` (µs UTC) leaves out, unopened, what was collected before; what has no time is kept. A
+    Reason is a refusal decided without looking at what there is (an unknown chart and one
     without a relationship give the same); Problem UNKNOWN when nothing may be shown.
     """
+    asked: set[str] = set()
+
+    def choose(permitted: Sequence[Match]) -> list[Match]:
+        main = _issued(permitted, since)
+        asked.update(match.pair[1].hex for match in main)
+        return with_grounds(permitted, main, caller, services)
+
     seen = await gather(
         chart,
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, services, None),
+        choose,
         kind=Kind.EVERYTHING,
         named=True,
         amended=AMENDED,
@@ -158,15 +175,15 @@ async def results(chart: str, caller: Caller, services: Services) -> Folder | Re
     resident = in_hand(seen, caller, services)
     if resident is None:
         raise nothing()
-    reports = (await _pages(seen, caller, services)).reports()
-    await _note_view(seen, reports, caller, services)
+    reports = await reports_of(seen, caller, services, asked)
+    await note_view(seen, reports, caller, services)
     return Folder(resident, reports, await hospitals(services))
 
 
 async def report(id: str, caller: Caller, services: Services) -> Issued:
     """One report, or one result that came without; Problem UNKNOWN when absent or hidden."""
     issued = await look_at(id, caller, services)
-    await _note_view(issued.seen, (issued.report,), caller, services)
+    await note_view(issued.seen, (issued.report,), caller, services)
     await note_looks(issued.seen, issued.report, issued.visit, caller, services)
     return issued
 
@@ -211,7 +228,7 @@ async def look_at_all(chart: str, caller: Caller, services: Services, visit: Vis
         chart,
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, services, None),
+        lambda permitted: with_grounds(permitted, _issued(permitted), caller, services),
         kind=Kind.EVERYTHING,
         named=False,
         amended=AMENDED,
@@ -223,11 +240,18 @@ async def look_at_all(chart: str, caller: Caller, services: Services, visit: Vis
 async def look_at(id: str, caller: Caller, services: Services) -> Issued:
     """A report with what its judgement rests on, as one `read`; Problem UNKNOWN as in `report`."""
     current = await rows.current(services.db, id)
+    newer = ""
+
+    def choose(permitted: Sequence[Match]) -> list[Match]:
+        nonlocal newer
+        newer = _newer(permitted, id)
+        return _of_page(permitted, caller, services, frozenset({id}))
+
     seen = await gather(
         current.chart if current else "",
         caller,
         services,
-        lambda permitted: _of_page(permitted, caller, services, frozenset({id})),
+        choose,
         kind=Kind.READ,
         named=False,
         amended=AMENDED,
@@ -248,8 +272,41 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         for match in seen.versions
         if match.pair[1].hex == id
     )
-    content = opened.match.pair[1].digest.hex()
-    return Issued(resident, found[0], source, received, content, versions, seen, pages.visit)
+    digest = opened.match.pair[1].digest
+    # A copy from which something is withheld is another text, and not said to be the hospital's.
+    text = without_meta(opened.text)
+    whole = bool(opened.cut) or services.vault.digest("content", text)[:16] == digest
+    return Issued(
+        resident,
+        found[0],
+        source,
+        received,
+        digest.hex(),
+        versions,
+        seen,
+        pages.visit,
+        "" if opened.cut else sha256(text).hexdigest(),
+        whole,
+        newer,
+    )
+
+
+def _newer(permitted: Sequence[Match], id: str) -> str:
+    """The last of the same hospital's reports of the same name on the same specimen that came after."""
+    reports = [m for m in permitted if m.pair[0].type == "DiagnosticReport"]
+    asked = next((m for m in reports if m.pair[1].hex == id), None)
+    if asked is None:
+        return ""
+    on = {to for said, to in asked.pair[1].links if said == "specimen"}
+    later = [
+        m
+        for m in reports
+        if m.pair[0].source == asked.pair[0].source
+        and m.pair[0].codes == asked.pair[0].codes
+        and m.pair[1].clock > asked.pair[1].clock
+        and any(said == "specimen" and to in on for said, to in m.pair[1].links)
+    ]
+    return max(later, key=lambda m: m.pair[1].clock).pair[1].hex if later else ""
 
 
 async def _received(opened: Opened, services: Services) -> tuple[str, int]:
@@ -268,24 +325,52 @@ def _of_page(
     permitted: Sequence[Match],
     caller: Caller,
     services: Services,
-    ids: Collection[str] | None,
+    ids: Collection[str],
     *,
     reports: bool = False,
 ) -> list[Match]:
-    """Patients, results and reports (all, or those of `ids` and their own), what judging them needs,
-    the caller organisation's open encounters and its decisions; nothing else is opened. With
-    `reports` the reports that name those of `ids` come along."""
+    """The results and reports of `ids`, the results of those reports, and their grounds; nothing at
+    all when none may be known of. With `reports` the reports that name those of `ids` come along."""
+    named = {bytes.fromhex(id) for id in ids if len(id) == 32}
+    issued = _issued(permitted)
+    main = [m for m in issued if m.pair[1].id in named]
+    if not main:
+        return []
+    naming = [m for m in issued if reports and _names(m, named)]
+    return with_grounds(
+        permitted,
+        [
+            *main,
+            *(m for m in members(permitted, main) if m.pair[1].id not in named),
+            *(m for m in naming if m.pair[1].id not in named),
+        ],
+        caller,
+        services,
+    )
+
+
+def _issued(permitted: Sequence[Match], since: int | None = None) -> list[Match]:
+    """Results and reports, from `since` on."""
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type in AMENDED
+        and (since is None or match.pair[1].start is None or match.pair[1].start >= since)
+    ]
+
+
+def members(permitted: Sequence[Match], reports: Iterable[Match]) -> list[Match]:
+    """The results of these reports."""
+    linked = {to for m in reports for said, to in m.pair[1].links if said == "result"}
+    return [match for match in permitted if match.pair[1].id in linked]
+
+
+def with_grounds(
+    permitted: Sequence[Match], main: Sequence[Match], caller: Caller, services: Services
+) -> list[Match]:
+    """`main`, and what a page and a judgement on it need: patients, specimens, visits, the caller
+    organisation's open encounters and its decisions; nothing else is opened."""
     by_id = {match.pair[1].id: match for match in permitted}
-    main = [m for m in permitted if m.pair[0].type in AMENDED]
-    if ids is not None:
-        named = {bytes.fromhex(id) for id in ids if len(id) == 32}
-        naming = [m for m in main if reports and _names(m, named)]
-        main = [m for m in main if m.pair[1].id in named]
-        if not main:
-            return []
-        linked = {to for m in main for said, to in m.pair[1].links if said == "result"}
-        main += [by_id[one] for one in sorted(linked - named) if one in by_id]
-        main += [m for m in naming if m.pair[1].id not in named]
     chosen = {m.pair[1].id: m for m in main}
     about = {to for m in main for said, to in m.pair[1].links if said in _ABOUT}
     chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
@@ -368,6 +453,14 @@ async def _pages(
     studies = [one.id for one in seen.records if one.type == "ImagingStudy"]
     images = await image_probes.known(studies, services)
     return _Pages(seen, caller, services, ids, visit, images)
+
+
+async def reports_of(
+    seen: Gathering, caller: Caller, services: Services, ids: Collection[str]
+) -> tuple[Report, ...]:
+    """Reports with their results, newest first; a result without report stands for itself if it is
+    one of `ids`, those asked for: what came along to judge by is not shown."""
+    return (await _pages(seen, caller, services, ids)).reports()
 
 
 class _Pages:
@@ -576,7 +669,7 @@ async def note_looks(
         await services.db.do(ledger.add, ledger.prepared(events, services))
 
 
-async def _note_view(
+async def note_view(
     seen: Gathering, reports: Sequence[Report], caller: Caller, services: Services
 ) -> None:
     """One event for the page when it shows what may be recognised here, to who may decide so."""

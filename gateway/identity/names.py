@@ -45,3 +45,11 @@ def similarity(one: str, other: str) -> float:
         first = left[0] == right[0] and left[0] not in _UNREADABLE
         return 0.9 if first and all(readable) and 2 * len(readable) >= len(left) else 0.0
     return SequenceMatcher(None, left, right, autojunk=False).ratio()
+
+
+def spelled(name: str, birth: str) -> str:
+    """What a name and a birth date (YYYY-MM-DD) are indexed under; "" when either says nothing."""
+    plain = normalised(name)
+    if not plain or is_nobody(name) or len(birth) != 10:
+        return ""
+    return f"{plain}|{birth}"

@@ -12,6 +12,8 @@ RESIDENT_ID = "urn:oid:2.16.156.10011.1.3"
 HEALTH_RECORD = "urn:oid:2.16.156.10011.1.2"
 INSURANCE_CARD = "urn:oid:2.16.156.10011.1.15"
 HEALTH_CARD = "urn:oid:2.16.156.10011.1.19"
+NAME_AND_BIRTH = "name-and-birth"
+"""No identifier: under this the blind index keeps a name with its birth date, to be looked up whole."""
 
 ALIASES = {
     "urn:oid:2.16.840.1.113883.2.23.1.19.1": RESIDENT_ID,  # HL7 China Connectathon guide

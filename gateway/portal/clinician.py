@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 
 from starlette.responses import Response
@@ -10,15 +11,16 @@ from gateway.errors import Kind, Problem
 from gateway.exchange.claims import says_enough
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
-from gateway.portal import emergency, words
+from gateway.portal import chart_words, emergency, recent
+from gateway.portal.chart_stories import NameAsked, SeveralFit
 from gateway.portal.desk import Desk, plain
+from gateway.portal.narrative import harmless
 from gateway.portal.stories import (
     Identifier,
     NeedsClaim,
     Refused,
     Report,
     Resident,
-    Result,
     Target,
     Verdict,
 )
@@ -46,20 +48,58 @@ def typed(desk: Desk) -> Identifier | NotAnId:
 
 
 async def look_up_page(desk: Desk) -> Response:
-    waiting = await desk.portal.stories.questions(desk.who.caller)
-    alerts = await desk.portal.stories.relied_alerts(desk.who.caller, looked=False)
-    changed = sum(one.new for one in alerts)
-    return await desk.page("look-up.html", misread=None, waiting=len(waiting), changed=changed)
+    return await _look_up_page(desk)
+
+
+async def _look_up_page(
+    desk: Desk, status: int = 200, misread: NotAnId | None = None, unfound: str = ""
+) -> Response:
+    waiting, changed = 0, 0
+    if status == 200:
+        waiting = len(await desk.portal.stories.questions(desk.who.caller))
+        alerts = await desk.portal.stories.relied_alerts(desk.who.caller, looked=False)
+        changed = sum(one.new for one in alerts)
+    return await desk.page(
+        "look-up.html",
+        status,
+        misread=misread,
+        unfound=unfound,
+        waiting=waiting,
+        changed=changed,
+        recent=recent.of_today(desk),
+        today=desk.portal.today().isoformat(),
+        chart_words=chart_words,
+    )
 
 
 async def look_up(desk: Desk) -> Response:
     """Find by number; the number stays out of the address and, unless found wanting, of memory."""
     match typed(desk):
         case NotAnId() as why:
-            return await desk.page("look-up.html", 422, misread=why, waiting=0, changed=0)
+            return await _look_up_page(desk, 422, why)
         case identifier:
             desk.paced("look-up")
             return await _open(desk, identifier, None)
+
+
+async def look_up_name(desk: Desk) -> Response:
+    """Find by name and birth date among those treated here; more than one is never a list."""
+    try:
+        birth = date.fromisoformat(desk.text("birth", 10))
+    except ValueError:
+        return await _look_up_page(desk, 422, unfound="birth")
+    name, number = desk.text("name", 100), desk.text("own-number", 64)
+    if not name or birth > desk.portal.today():
+        return await _look_up_page(desk, 422, unfound="birth" if name else "name")
+    desk.paced("look-up")
+    desk.even = True  # nobody, a stranger, and somebody who is not shown
+    match await desk.portal.stories.open_by_name(NameAsked(name, birth, number), desk.who.caller):
+        case None:
+            return await _look_up_page(desk, 404, unfound="nobody")
+        case SeveralFit():
+            return await _look_up_page(desk, 409, unfound="several")
+        case found:
+            return await recent.taken(desk, found)
 
 
 async def _open(desk: Desk, identifier: Identifier, claim: str | None) -> Response:
@@ -76,7 +116,7 @@ async def _open(desk: Desk, identifier: Identifier, claim: str | None) -> Respon
             )
             return await desk.page("refused.html", 403, reason=reason)
         case Resident() as found:
-            return await desk.go("/results", chart=found.chart, asked=None, grant=None)
+            return await recent.taken(desk, found)
 
 
 def _asked(desk: Desk) -> Identifier | None:
@@ -123,46 +163,6 @@ async def put_back(desk: Desk) -> Response:
     return await desk.go("/look-up", "put-back", chart=None, asked=None, grant=None)
 
 
-async def results(desk: Desk) -> Response:
-    """Results of all hospitals in one table; `?show=abnormal` narrows it, never silently."""
-    chart = desk.who.memory.get("chart")
-    if not isinstance(chart, str):
-        return await desk.go("/look-up")
-    access = await emergency.in_hand(desk)
-    if access is None and desk.who.memory.get("grant"):
-        return await desk.go("/look-up", "emergency-over", chart=None, grant=None)
-    if access is not None:
-        opened = await emergency.seen(desk, chart, access)
-        if isinstance(opened, Response):
-            return opened
-        found = opened
-    else:
-        match await desk.portal.stories.results(chart, desk.who.caller):
-            case Refused(reason):
-                return await desk.page("refused.html", 403, reason=reason)
-            case told:
-                found = told
-    only = desk.request.query_params.get("show") == "abnormal"
-    panels = [r for r in found.reports if r.results]
-    exams = [r for r in found.reports if not r.results]
-    shown = [(r, [o for o in r.results if not only or _abnormal(o)]) for r in panels]
-    return await desk.page(
-        "results.html",
-        resident=found.resident,
-        found=found,
-        panels=[pair for pair in shown if pair[1]],
-        exams=exams,
-        only=only,
-        total=sum(len(r.results) for r in panels),
-        abnormal=sum(_abnormal(o) for r in panels for o in r.results),
-        **emergency.shown(desk, access),
-    )
-
-
-def _abnormal(result: Result) -> bool:
-    return result.flag.kind in words.ABNORMAL
-
-
 async def report(desk: Desk) -> Response:
     """A report as issued."""
     return await _report(desk)
@@ -181,6 +181,11 @@ async def _report(
         view=view,
         report=view.report,
         open=access is None and _open_for_decision(view.report),
+        narratives=[harmless(one.narrative) for one in view.originals if one.narrative],
+        documents=[
+            (place, one) for place, one in enumerate(view.originals) if one.kind == "document"
+        ],
+        chart_words=chart_words,
         **emergency.shown(desk, access),
         missing=missing,
         reason=reason,

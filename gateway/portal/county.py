@@ -14,13 +14,11 @@ from gateway.exchange import (
     decide,
     desk,
     feeds,
-    issued,
     oversight,
     quality,
     reasons,
     releases,
     residents,
-    results,
     reviewing,
     staff,
     unmapped,
@@ -28,6 +26,7 @@ from gateway.exchange import (
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.catalogue_county import CatalogueCounty
+from gateway.portal.chart_county import ChartCounty
 from gateway.portal.decisions_county import DecisionCounty
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
@@ -47,11 +46,9 @@ from gateway.portal.shown import (
     PERSON,
     Shown,
     detected,
-    fours,
     issue,
     quality_alarm,
     sex,
-    status,
     unmapped_code,
 )
 from gateway.portal.signing_county import SigningCounty, signed
@@ -61,11 +58,9 @@ from gateway.portal.stories import (
     Accesses,
     AccessFilter,
     Alarm,
-    Amendment,
     Choice,
     ConsentChoice,
     ConsentDesk,
-    Contribution,
     Evidence,
     Held,
     Identifier,
@@ -73,9 +68,7 @@ from gateway.portal.stories import (
     LogCheck,
     NeedsClaim,
     Refused,
-    ReportView,
     Resident,
-    Results,
     Said,
     SourceQuality,
     SourceRow,
@@ -104,6 +97,7 @@ def stories(services: Services) -> Stories:
 
 
 class _County(
+    ChartCounty,
     DecisionCounty,
     EmergencyCounty,
     ExplainCounty,
@@ -141,43 +135,6 @@ class _County(
                 return Refused(found.value)
             case residents.InHand():
                 return self._shown.resident(found)
-
-    async def results(self, chart: str, caller: Caller) -> Results | Refused:
-        found = await results.results(chart, caller, self._services)
-        if isinstance(found, Reason):
-            return Refused(found.value)
-        names = await self._shown.names(found.reports)
-        return Results(
-            self._shown.resident(found.resident),
-            tuple(
-                Contribution(
-                    self._shown.organization(one.organization), one.state, self._shown.at(one.last)
-                )
-                for one in found.hospitals
-            ),
-            tuple(self._shown.report(one, names) for one in found.reports),
-            notice=self._services.policy.notice == "always",
-        )
-
-    async def report(self, id: str, caller: Caller) -> ReportView:
-        found = await results.report(id, caller, self._services)
-        one = found.report
-        names = await self._shown.names([one])
-        return ReportView(
-            resident=self._shown.resident(found.resident),
-            report=self._shown.report(one, names),
-            findings=one.findings,
-            department="",
-            author=issued.people(one.resource, "performer"),
-            verifier=issued.people(one.resource, "resultsInterpreter"),
-            source=found.source,
-            received=moment(found.received),
-            fingerprint=fours(found.content),
-            amendments=tuple(
-                Amendment(version.tag, moment(version.filed), status(version.status))
-                for version in found.versions
-            ),
-        )
 
     async def decide(
         self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -13,9 +14,10 @@ from gateway.portal.desk import Desk, plain
 from gateway.portal.emergency_county import minutes_left
 from gateway.portal.emergency_stories import EmergencyAccess, Plea
 from gateway.portal.second_factor import stepped_up
-from gateway.portal.stories import Identifier, Refused, Results
+from gateway.portal.stories import Identifier, Refused
 from gateway.services.caller import Caller
 
+T = TypeVar("T")
 FIELDS = frozenset({"reason", "words", "hold", "second"})
 """What of the form the story itself may find wanting."""
 
@@ -125,11 +127,13 @@ def asking(desk: Desk, access: EmergencyAccess | None) -> Caller:
     return desk.portal.stories.in_emergency(desk.who.caller) if access else desk.who.caller
 
 
-async def seen(desk: Desk, chart: str, access: EmergencyAccess) -> Results | Response:
+async def seen(
+    desk: Desk, access: EmergencyAccess, ask: Callable[[Caller], Awaitable[T | Refused]]
+) -> T | Response:
     """What the emergency opens; one page for whatever there is nothing to show of."""
     desk.even = True
     try:
-        found = await desk.portal.stories.results(chart, asking(desk, access))
+        found = await ask(asking(desk, access))
     except Problem as problem:
         if problem.kind is not Kind.UNKNOWN:
             raise

@@ -10,6 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 NONCE = "portal.nonce"
 """Where a request's scope holds the nonce its page names its scripts with."""
 
+FRAME = "portal.frame"
+"""Where a request's scope says that its page "shows" a file of ours in a frame, or is "shown" in one."""
+# A hospital's document in its frame: without an origin, it can neither run nor fetch anything.
+SHOWN_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
 # Nothing that is not a page runs or shows anything.
 FILE_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 # Only the nonce, no 'self' and no 'strict-dynamic': a script tag that somebody managed to write into
@@ -45,9 +52,14 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 headers.update(ALWAYS)
                 page = headers.get("content-type", "").startswith("text/html")
-                headers["content-security-policy"] = (
-                    PAGE_POLICY.format(nonce=nonce) if page else FILE_POLICY
-                )
+                policy = PAGE_POLICY.format(nonce=nonce) if page else FILE_POLICY
+                match scope.get(FRAME):
+                    case "shows" if page:
+                        policy += "; frame-src 'self'"
+                    case "shown" if not page:
+                        policy = SHOWN_POLICY
+                        headers["x-frame-options"] = "SAMEORIGIN"
+                headers["content-security-policy"] = policy
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 

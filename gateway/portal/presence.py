@@ -65,7 +65,7 @@ async def go_on(desk: Desk) -> Response:
         return await desk.go("/look-up")
     found = await desk.portal.stories.presence_state(asked["token"], desk.who.caller)
     if found.state == "yes":
-        return await desk.go("/results", chart=found.chart, asked=None, presence=None, grant=None)
+        return await desk.go("/overview", chart=found.chart, asked=None, presence=None, grant=None)
     return await _page(desk, found.state)
 
 

@@ -9,6 +9,7 @@ from typing import Literal, cast
 from consent import wording
 from gateway.exchange import desk, issued, quality, residents, staff, unmapped
 from gateway.exchange import results as told
+from gateway.exchange.measured import Detail, basis_of, detail
 from gateway.exchange.recognise import Decided, Judged
 from gateway.identity import resident_id
 from gateway.portal.stories import (
@@ -32,6 +33,7 @@ from gateway.portal.words import CATEGORIES
 from gateway.recognition.decisions import Choice as Recognised
 from gateway.records.instant import micros, moment
 from gateway.services import Services
+from gateway.services.caller import Caller
 from mappings.engine import Issue as MapIssue
 from mappings.quality import DETECTORS
 from mappings.quality import told as place_told
@@ -107,7 +109,9 @@ class Shown:
         decided = [one.decided.by for one in things if one.decided is not None]
         return await staff.names(decided, self._services)
 
-    def report(self, one: told.Report, names: dict[str, str]) -> Report:
+    def report(
+        self, one: told.Report, names: dict[str, str], caller: Caller | None = None
+    ) -> Report:
         text = one.resource
         return Report(
             id=one.opened.id,
@@ -118,13 +122,15 @@ class Shown:
             collected=one.collected,
             issued=issued.when(text.get("issued"), self._zone),
             status=status(text.get("status")),
-            results=tuple(self.result(result, names) for result in one.results),
+            results=tuple(self.result(result, names, caller) for result in one.results),
             recognition=_recognition(one.judged),
             decision=self.decision(one.decided, names),
             conclusion=one.conclusion,
         )
 
-    def result(self, one: told.Result, names: dict[str, str]) -> Result:
+    def result(
+        self, one: told.Result, names: dict[str, str], caller: Caller | None = None
+    ) -> Result:
         text = one.resource
         kind, raw = issued.flag(text)
         value = issued.value(text)
@@ -146,6 +152,20 @@ class Shown:
             specimen=issued.words(one.specimen.get("type")) if one.specimen else "",
             method=issued.words(text.get("method")),
             note="\n".join(str(n.get("text", "")) for n in issued.listed(text.get("note"))),
+            detail=self._detail(one, caller),
+        )
+
+    def _detail(self, one: told.Result, caller: Caller | None) -> Detail:
+        """What there is to compare it by; on what basis it counts only where somebody may say so."""
+        at, catalogue = self._services.now(), self._services.catalogue
+        judgement = one.judged.judgement
+        basis = (
+            basis_of(one.organization, judgement.item, caller.organization, catalogue, at)
+            if caller and judgement
+            else None
+        )
+        return detail(
+            one.resource, one.specimen, one.organization, catalogue, at, self._zone, basis
         )
 
     def decision(self, one: Decided | None, names: dict[str, str]) -> Decision | None:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.exchange.measured import NO_DETAIL, Detail
 from gateway.portal.catalogue_stories import CatalogueStories
+from gateway.portal.chart_stories import ChartStories, Difference, Original
 from gateway.portal.decisions_stories import DecisionStories
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
@@ -231,6 +233,7 @@ class Result:
     specimen: str = ""
     method: str = ""
     note: str = ""
+    detail: Detail = NO_DETAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,10 @@ class ReportView:
     fingerprint: str  # keyed hash of the content, shortened
     amendments: tuple[Amendment, ...]
     newer: str = ""  # id of the report that replaced it
+    originals: tuple[Original, ...] = ()  # listed; their content is asked for apart
+    differences: tuple[Difference, ...] = ()
+    sha256: str = ""  # of the text as opened now; "" where something of it is withheld
+    unaltered: bool = True  # it is the text that was stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -591,6 +598,7 @@ class UnmappedCode:
 
 
 class Stories(
+    ChartStories,
     DecisionStories,
     EmergencyStories,
     ExplainStories,
@@ -614,12 +622,6 @@ class Stories(
         self, identifier: Identifier, caller: Caller, claim: str | None
     ) -> Resident | NeedsClaim | Refused:
         """Find the person; `claim` is the caller's reason for saying "I am treating them"."""
-
-    async def results(self, chart: str, caller: Caller) -> Results | Refused:
-        """Results and reports of all hospitals; Problem UNKNOWN when the chart is not theirs."""
-
-    async def report(self, id: str, caller: Caller) -> ReportView:
-        """One report as issued; Problem UNKNOWN when absent or hidden."""
 
     async def decide(
         self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller

@@ -198,6 +198,12 @@ def with_meta(head: bytes, tail: bytes, kept: bytes, version: str, updated: str)
     return b"".join((head, meta, b"," if kept else b"", kept, b"},", tail))
 
 
+def without_meta(text: bytes) -> bytes:
+    """A stored text as it came to `with_meta`: what its content's digest is over."""
+    meta = jsontext.parse(text).members().get("meta")
+    return text if meta is None else text[: meta.key] + text[meta.end + 1 :]
+
+
 def renamed(text: bytes, id: str) -> tuple[bytes, bytes]:
     """(head, tail) of a sender's resource under our id; its own id and meta are left out."""
     root = jsontext.parse(text)

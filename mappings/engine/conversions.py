@@ -9,6 +9,7 @@ view = conversions.views("2160-0", "mg/dL", "1.02")[0]   # 14682-9, 90.2 umol/L
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
 from functools import lru_cache
@@ -94,6 +95,14 @@ def _rounded(value: Decimal, digits: int) -> Decimal:
         rounded = value.quantize(Decimal((0, (1,), value.adjusted() - digits + 1)))
     exponent = rounded.as_tuple().exponent
     return rounded.quantize(Decimal(1)) if int(exponent) > 0 else rounded
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """The year and month that the list of conversions says it is of."""
+    with (HOME / "tables" / "conversions.csv").open(encoding="utf-8") as file:
+        found = re.search(r"(\d{4}-\d{2})\s*$", file.readline())
+    return found[1] if found else ""
 
 
 @lru_cache(maxsize=1)

@@ -43,6 +43,8 @@ OWNER = {
     "/look-up": "clinician",
     "/claim": "clinician",
     "/results": "clinician",
+    "/overview": "clinician",
+    "/trend": "clinician",
     "/reports": "clinician",
     "/put-back": "clinician",
     "/emergency": "clinician",

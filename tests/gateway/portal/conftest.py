@@ -170,8 +170,10 @@ class Eyes:
         return self.press("main .primary")
 
     def look_up(self, number: str) -> Page:
+        """Look a number up; where that opens a record, go on to its results as a list."""
         self.go("/look-up")
-        return self.find(number)
+        self.find(number)
+        return self.go("/results?view=list") if self.page.url.endswith("/overview") else self.page
 
     def violations(self) -> list[str]:
         return [str(v) for v in self.page.evaluate("window.__violations || []")]

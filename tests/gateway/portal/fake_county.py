@@ -64,6 +64,7 @@ from gateway.portal.stories import (
 )
 from gateway.services.caller import Caller
 from gateway.settings import Settings
+from tests.gateway.portal.fake_charts import FakeCharts
 from tests.gateway.portal.fake_decisions import FakeDecisions
 from tests.gateway.portal.fake_explaining import FakeExplaining
 from tests.gateway.portal.fake_printing import FakePrinting
@@ -364,7 +365,7 @@ class FakePeople:
 
 
 @dataclass
-class FakeStories(FakeDecisions, FakeExplaining, FakePrinting):
+class FakeStories(FakeCharts, FakeDecisions, FakeExplaining, FakePrinting):
     """Canned answers; what pages did is written down in `told`."""
 
     told: list[tuple[Any, ...]] = field(default_factory=list)
@@ -450,7 +451,9 @@ class FakeStories(FakeDecisions, FakeExplaining, FakePrinting):
         self.answered = yes
         self.told.append(("presence", yes, chart))
 
-    async def results(self, chart: str, caller: Caller) -> Results | Refused:
+    async def results(
+        self, chart: str, caller: Caller, since: datetime | None = None
+    ) -> Results | Refused:
         return Results(self.resident, self.contributions, tuple(self.reports), self.notice)
 
     async def report(self, id: str, caller: Caller) -> ReportView:
@@ -477,6 +480,7 @@ class FakeStories(FakeDecisions, FakeExplaining, FakePrinting):
             received=issued + timedelta(minutes=1),
             fingerprint="9c41 e07d 33aa",
             amendments=versions,
+            originals=self.originals.get(id, ()),
         )
 
     async def decide(

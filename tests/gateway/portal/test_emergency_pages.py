@@ -126,7 +126,7 @@ def test_an_emergency_from_the_refusal_to_the_verdict(seen: Eyes, live: Live) ->
         page.keyboard.press("Enter")
     expect(page.locator(".emergency-bar")).to_contain_text("还有 3 小时 59 分")
     expect(page.locator(".watermark span").first).to_contain_text("李明轩")
-    assert page.locator("table.results tbody tr").count() > 3
+    assert page.locator("table.grid tbody tr").count() > 3
     page.emulate_media(media="print")
     assert page.locator("table.results").is_hidden()
     expect(page.locator(".print-refusal")).to_be_visible()

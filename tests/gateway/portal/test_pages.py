@@ -205,9 +205,10 @@ def test_the_main_path_works_by_keyboard_alone(eyes: Eyes, county: County) -> No
     expect(page.locator("#number")).to_be_focused()
     page.keyboard.type(NUMBER)
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("检验结果")
+    expect(page.locator("h1")).to_have_text("概览")
+    page.goto("/portal/results?view=list")
 
-    for _ in range(40):
+    for _ in range(60):
         page.keyboard.press("Tab")
         focused = page.evaluate("document.activeElement.className")
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")

@@ -90,7 +90,7 @@ def test_scanned_before_signing_in_and_answered_by_keyboard_alone(
     assert county.stories.told == [("presence", True, fake_county.id_("own"))]
 
     eyes.press("form[action$='/presence/go'] button")
-    assert eyes.page.url.endswith("/results")
+    assert eyes.page.url.endswith("/overview")
     addresses = " ".join(phone.addresses + eyes.addresses)
     assert fake_county.id_("own") not in addresses
     assert addresses.count(TOKEN) == 1  # scanned once, and gone from the address
