@@ -225,6 +225,10 @@ def _write(
     standing = rows.standing(tx, [one.made.target for one in work])
     if any(standing[one.made.target].version != one.version for one in work):
         raise Problem(Trouble.CONFLICT, "Another version stands; look at it first.")
+    tasks = rows.standing(tx, [one.made.task for one in work])
+    known = {id: row.version for id, row in tasks.items()}
+    if any(known.get(one.made.task, 0) != one.before for one in work):
+        raise Problem(Trouble.CONFLICT, "Somebody else has just decided; look at it first.")
     for plan in plans:
         write_own(tx, plan, services)
     for chart, source in sorted({(one.chart, one.source) for one in work}):

@@ -97,6 +97,7 @@ class Work:
     chart: str
     source: str  # the chart of the result
     version: int  # the one decided on
+    before: int  # the version of the Task that was seen, 0 for none
     decision: Decision
     bundle: Bundle
     resources: tuple[Planned, ...]
@@ -171,6 +172,7 @@ class Act:
             chart=decision.chart,
             source=opened.match.chart,
             version=entry.version,
+            before=next((o.match.pair[1].version for o in self.seen.records if o.id == id), 0),
             decision=decision,
             bundle=found,
             resources=self._resources(decision, thing, services),

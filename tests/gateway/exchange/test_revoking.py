@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from gateway.portal.stories import Results
 from gateway.recognition.decisions import Choice, Declined
 from gateway.services import Services
 from gateway.store import charts as rows
-from tests.gateway.exchange.portal_county import LI, WANG, ZHOU, Town, every, town
+from tests.gateway.exchange.portal_county import CHEN, LI, WANG, ZHOU, Town, every, town
 
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 VISIT = Visit("E1", "心内科", "OP", "order-select", "ServiceRequest/" + "0" * 32)
@@ -156,3 +157,22 @@ async def test_looking_at_a_report_is_a_view_of_what_may_be_recognised_in_it(her
     decision = (await ledger.between(0, 1 << 62, here.services))[-1]
     same = await ledger.of_question(decision.question, here.services)
     assert [one.kind.value for one in same] == ["view", "decision"]
+
+
+async def test_of_two_doctors_who_decide_at_once_the_second_is_told_to_look(here: Town) -> None:
+    shown, targets = await offered(here)
+    chart, services = shown.resident.chart, here.services
+    no = Verdict(Choice.DECLINE, Declined.CHANGED)
+    colleague = CHEN
+    await here.results("shen", colleague)
+    said = await asyncio.gather(
+        decide_results(chart, targets[:1], ACCEPT, LI, services, VISIT),
+        decide_results(chart, targets[:1], no, colleague, services, VISIT),
+        return_exceptions=True,
+    )
+    lost = [one for one in said if isinstance(one, Problem)]
+    assert [one.kind for one in lost] == [Trouble.CONFLICT]
+    assert (await here.events())["recognition-decision"] == 1
+    loser, verdict = ((LI, ACCEPT), (colleague, no))[said.index(lost[0])]
+    (made,) = await decide_results(chart, targets[:1], verdict, loser, services, VISIT)
+    assert made.new, "who has looked may decide otherwise"
