@@ -1,0 +1,62 @@
+"""Grid, trend and originals in real Chromium: heads that stay, what is drawn, text that does nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.portal.narrative import harmless
+from tests.gateway.portal.conftest import County, Eyes
+from tests.gateway.portal.fake_charts import NARRATIVE, many, three_hospitals
+from tests.gateway.portal.fake_county import NOON, NUMBER
+
+
+def test_a_narrative_keeps_its_words_and_does_nothing() -> None:
+    made = str(harmless(NARRATIVE))
+    assert made == (
+        "<div><h3>所见</h3><p>肝脏<b>形态</b>正常。</p>连接"
+        '<table><tr><td colspan="2">血压</td></tr></table></div>'
+    )
+    assert harmless("<p>a<b>c</p><script>x<script>") == "<p>a<b>c</b></p>"
+    assert harmless("&lt;script&gt; < 3") == "&lt;script&gt; &lt; 3"
+
+
+@pytest.mark.browser
+def test_heads_stay_while_three_hundred_columns_move(eyes: Eyes, county: County) -> None:
+    county.stories.reports = many(300, NOON)
+    eyes.sign_in("zhou")
+    eyes.look_up(NUMBER)
+    page = eyes.go("/results?period=all")
+    assert page.locator(".grid thead th[scope=col]").count() == 301
+    box = page.locator("[data-grid]")
+    before = box.bounding_box()
+    row = page.locator(".grid tbody th[scope=row]").first
+    at = row.bounding_box()
+    box.evaluate("e => { e.scrollLeft = 9000; }")
+    assert box.evaluate("e => e.scrollLeft") == 9000
+    assert (box.bounding_box(), row.bounding_box()) == (before, at)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    eyes.go("/results?period=all&view=paper")
+    assert page.locator(".paper-part").count() == 43
+
+
+@pytest.mark.browser
+def test_a_trend_is_drawn_from_what_the_table_says(eyes: Eyes, county: County) -> None:
+    county.stories.reports = three_hospitals(NOON)
+    eyes.sign_in("zhou")
+    eyes.look_up(NUMBER)
+    page = eyes.go("/results?period=all")
+    eyes.press(page.locator(".grid th[scope=row] a", has_text="肌酐").first)
+    assert page.locator(".trend-table tbody tr").count() == 3
+    assert "90.2 umol/L" in page.locator(".converted").inner_text()
+    if page.evaluate("typeof window.trend") == "object":
+        given = page.evaluate("window.trend.given")
+        assert sorted(len(one["points"]) for one in given["series"]) == [1, 1, 1]
+        assert given["joined"] is False
+        page.locator(".uplot").focus()
+        page.keyboard.press("Home")
+        assert "1.02" in page.locator("#spoken").inner_text()
+    assert eyes.violations() == []
+    page.go_back()
+    eyes.press(page.locator(".grid th[scope=row] a", has_text="D-二聚体").first)
+    assert page.locator(".no-chart").is_visible()
+    assert page.locator(".plot").count() == 0
