@@ -133,6 +133,7 @@ def test_an_emergency_from_the_refusal_to_the_verdict(seen: Eyes, live: Live) ->
     page.emulate_media(media="screen")
     seen.in_english()
     expect(page.locator(".emergency-bar")).to_contain_text("For reading only")
+    page.locator(".grid thead summary").first.click()
     page.locator("a.open").first.click()
     expect(page.locator(".emergency-bar")).to_be_visible()
     assert page.locator("input[name=target]").count() == 0, "nothing is decided on"
