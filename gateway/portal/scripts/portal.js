@@ -40,7 +40,17 @@
       location.assign(response.raw.url);
     }
   });
-  document.addEventListener("htmx:after:swap", arrive);
+  // Where the navigation does not fit, the page one is on is in sight.
+  const showWhere = () => {
+    const here = document.querySelector("#page header nav [aria-current]");
+    const strip = here && here.parentElement;
+    if (strip) strip.scrollLeft = here.offsetLeft - strip.clientWidth / 2 + here.offsetWidth / 2;
+  };
+  showWhere();
+  document.addEventListener("htmx:after:swap", () => {
+    showWhere();
+    arrive();
+  });
   // A form that comes back with a complaint has no address of its own to return to.
   document.addEventListener("htmx:before:history:update", (event) => {
     const raw = event.detail.response && event.detail.response.raw;
@@ -52,7 +62,9 @@
 
   // Single keys, where nobody is typing and nobody has switched them off.
   const go = {
-    "/": () => document.querySelector("#number, input[type=search], main input:not([type=hidden])"),
+    "/": () =>
+      document.querySelector("#number, input[type=search]") ||
+      document.querySelector("main input:not([type=hidden]), main select, main textarea"),
     "?": () => document.querySelector("a[data-key='?']"),
     n: () => document.querySelector("main a[rel=next]"),
     p: () => document.querySelector("main a[rel=prev]"),
