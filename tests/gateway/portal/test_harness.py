@@ -24,6 +24,8 @@ from tests.gateway.portal.test_mine import give
 
 pytestmark = pytest.mark.browser
 SIZES = ((1024, 768), (683, 384), (375, 812), (1366, 768))
+# Their cells hold the registers' and the indicators' own words, which stand there in both languages.
+TERMS = {"/county/resources", "/county/elements", "/county/statistics", "/figures"}
 # Pages no link of this county leads to; each is looked at where its own story is told.
 ELSEWHERE = {
     "/": "leads on",
@@ -93,9 +95,9 @@ def test_every_page_is_what_every_page_must_be(
             enter(eyes, login)
         if role == "patient":
             give(eyes, town)  # and so there is something to see for the others
-        queue = [
-            f"/portal{path}" for path in finder.fixed() if finder.template(path) not in visited
-        ]
+        # A role's first page puts the chart in hand back: it comes last.
+        fixed = sorted(finder.fixed(), key=lambda path: path in desk.HOMES.values())
+        queue = [f"/portal{path}" for path in fixed]
         while queue:
             address = queue.pop(0)
             template = finder.template(address)
@@ -107,7 +109,8 @@ def test_every_page_is_what_every_page_must_be(
             visited.add(template)
             finder.seen.add(template)
             about = f"{role} {template}: "
-            faults += [about + one for one in looked_at(eyes, address, sentences, bool(login))]
+            said = frozenset[str]() if template in TERMS else sentences
+            faults += [about + one for one in looked_at(eyes, address, said, bool(login))]
             links = eyes.page.locator("#page a[href]").evaluate_all(
                 "all => all.map(a => a.pathname + a.search)"
             )
