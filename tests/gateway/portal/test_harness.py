@@ -122,7 +122,7 @@ def test_every_page_is_what_every_page_must_be(
             queue += finder.new(links)
         faults += [f"{role}: {one}" for one in eyes.trouble]
         eyes.context.close()
-    missed = {path for path in finder.fixed()} - answered - set(ELSEWHERE)
+    missed = set(finder.fixed()) - answered - set(ELSEWHERE)
 
     assert "\n".join(faults) == ""
     assert missed == set(), "nobody may open it: say where it is looked at"
