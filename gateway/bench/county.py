@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ async def opened(folder: Path, engine: str) -> Services:
         database="" if engine == "sqlite" else engine,
         county="bench",
         county_file=story.REGISTER,
+        catalogue=story.CATALOGUE,
         demo=True,
         mllp_port=0,
     )
@@ -87,10 +89,11 @@ async def build(
     persons: int,
     observations: int,
     beside: Callable[[list[bytes]], BaseProcess],
+    last: date | None = None,
 ) -> County:
     """Fill an empty county, with fewer persons where that would take longer than LONGEST.
 
-    `beside` starts, with one person's texts, what is built meanwhile.
+    `beside` starts, with one person's texts, what is built meanwhile. The newest records are of `last`.
     """
     ends = time.monotonic() + LONGEST
     keys = {}
@@ -106,14 +109,14 @@ async def build(
             roles=("clinician",),
             by=BY,
         )
-    pattern = made(observations, services)
+    pattern = made(observations, services, last)
     other = beside(pattern.texts)
     directive, text = await _directive(pattern, services)
     charts: list[str] = []
     reads: list[tuple[str, ...]] = []
     waiting: asyncio.Task[None] | None = None
     for first in range(0, persons, TOGETHER):
-        if time.monotonic() > ends:
+        if charts and time.monotonic() > ends:
             break
         plans = await _plans(pattern, range(first, min(first + TOGETHER, persons)), services)
         work = [await _consented(plan, directive, text, services) for plan in plans]

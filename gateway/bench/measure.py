@@ -110,9 +110,9 @@ async def _county(persons: int, engine: str, folder: Path, data: dict[str, Any])
 
 async def _answers(name: str, county: County, seconds: float, engine: str, folder: Path) -> Results:
     results: Results = []
-    with _running("ceiling", folder, county, engine) as bare:
+    with running("ceiling", folder, county, engine) as bare:
         bare.requests, bare.wanted = _ceiling_requests(county)
-        with _running("gateway", folder, county, engine) as gateway:
+        with running("gateway", folder, county, engine) as gateway:
             gateway.requests, gateway.wanted = _gateway_requests(county, gateway.port)
             if name in {"read", "all"}:
                 results += await _reads(gateway, bare, seconds)
@@ -125,7 +125,7 @@ async def _answers(name: str, county: County, seconds: float, engine: str, folde
                 memory = [resident_megabytes(one.process.pid) for one in (gateway, bare)]
                 results.append(result("resident memory", "MB", memory[:1], memory[1:]))
                 requests, wanted = gateway.requests, gateway.wanted
-                with _running("stubbed", folder, county, engine) as stubbed:
+                with running("stubbed", folder, county, engine) as stubbed:
                     stubbed.requests, stubbed.wanted = requests, wanted
                     results.append(await _share(gateway, stubbed, seconds / 2))
     if name in {"read", "all"}:
@@ -152,7 +152,8 @@ def filling(folder: Path, persons: int, engine: str) -> Any:
 
 
 @contextmanager
-def _running(program: str, folder: Path, county: County, engine: str) -> Iterator[Server]:
+def running(program: str, folder: Path, county: County, engine: str) -> Iterator[Server]:
+    """A program under measurement, answering, for as long as the block lasts."""
     port = _free_port()
     given = {
         "program": program,
@@ -213,8 +214,8 @@ def _spread(paths: list[str], tokens: list[str]) -> list[list[bytes]]:
 def _gateway_requests(
     county: County, port: int
 ) -> tuple[dict[str, list[list[bytes]]], dict[str, Wanted]]:
-    tokens = [_token(county, id, port) for id in READERS]
-    stranger = [_token(county, STRANGER, port)]
+    tokens = [token(county, id, port) for id in READERS]
+    stranger = [token(county, STRANGER, port)]
     charts = county.charts
     deep = range(min(map(len, county.observations)))
     reads = [f"/fhir/Observation/{own[turn]}" for turn in deep for own in county.observations]
@@ -258,7 +259,7 @@ def _ceiling_requests(county: County) -> tuple[dict[str, list[list[bytes]]], dic
     }
 
 
-def _token(county: County, client: str, port: int) -> str:
+def token(county: County, client: str, port: int) -> str:
     """A token as a hospital's system gets it: a signed assertion that speaks for one clinician."""
     now = int(time.time())
     person = {

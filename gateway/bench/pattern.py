@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import msgspec
 
@@ -24,6 +25,7 @@ from mappings.engine import Mapped
 ORGANIZATION, SITE = "people", "people"
 MODEL = 87_654_321  # the number of the person who is mapped; seen nowhere else in a message
 SEED = "bench"
+LAST = date(2026, 6, 30)
 
 Key = tuple[str, str, tuple[str, ...]]  # number space, type, business key
 
@@ -100,8 +102,9 @@ def _for(
     )
 
 
-def made(observations: int, services: Services) -> Pattern:
-    """Map the model person's messages; LookupError when the map gave less than was asked for."""
+def made(observations: int, services: Services, last: date | None = None) -> Pattern:
+    """Map the model person's messages, the newest of day `last`; LookupError when the map gave less
+    than was asked for."""
     keys: dict[str, Key] = {}
     id_of = services.ids(ORGANIZATION)
 
@@ -113,15 +116,14 @@ def made(observations: int, services: Services) -> Pattern:
     site = services.maps.draft(SITE)
     found: dict[str, Mapped] = {}
     chart = ""
-    for raw in _messages(observations):
+    for raw in _messages(observations, last or LAST):
         for message in site.read(raw, noted, origin="bench").messages:
             if message.patient is None:
                 continue
             chart = noted(message.patient.space, "Patient", (message.patient.number,))
             found |= {one.id: one for one in message.resources}
-    cut = re.compile(
-        b"(" + b"|".join([*(known.encode() for known in keys), *map(re.escape, _words(0))]) + b")"
-    )
+    # Every id, ours or not: what is not in `keys` stays as it is.
+    cut = re.compile(b"([0-9a-f]{32}|" + b"|".join(map(re.escape, _words(0))) + b")")
     planned = [prepare(one, ORGANIZATION, services) for one in found.values()]
     if sum(one.mapped.type == "Observation" for one in planned) < observations:
         raise LookupError("the map gave fewer observations than the messages hold")
@@ -137,11 +139,11 @@ def made(observations: int, services: Services) -> Pattern:
     )
 
 
-def _messages(observations: int) -> list[bytes]:
+def _messages(observations: int, last: date) -> list[bytes]:
     """The messages of person 0 under the model's numbers, which no other text resembles."""
     first, model = person(0, SEED), person(MODEL, SEED)
     messages = []
-    for turn, one in enumerate(volume(1, observations, SEED)):
+    for turn, one in enumerate(volume(1, observations, SEED, last)):
         text = one.raw.decode(CHARSET)
         for old, new in (
             (f"V{turn:04d}{0:08d}", f"V{turn:04d}{MODEL:08d}"),  # specimen, order, visit

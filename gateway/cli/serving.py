@@ -139,7 +139,9 @@ def demo(
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="read, search, filing, all, mappings or consent")],
+    name: Annotated[
+        str, typer.Argument(help="read, search, filing, all, mappings, consent or cds")
+    ],
     persons: Annotated[int, typer.Option(help="persons in the data set")] = 1_000,
     seconds: Annotated[float, typer.Option(help="how long each load runs")] = 4.0,
     engine: Annotated[str, typer.Option(help="sqlite or a postgresql:// address")] = "sqlite",

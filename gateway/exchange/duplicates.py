@@ -27,7 +27,7 @@ from gateway.recognition.eligibility import Receiver
 from gateway.recognition.facts import ResultFacts, facts_of
 from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.orders import Candidate, Compared, Order, compare, meant
-from gateway.records.entry import Nature
+from gateway.records.entry import EARLIEST, Nature
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -334,14 +334,18 @@ class _Pick:
         found: dict[str, list[tuple[int, int, int]]] = {}  # by item: when, segment, place
         for number, one in enumerate(shown):
             natures = one.segment.natures
-            fitting = {n: item for n, nature in enumerate(natures) if (item := self._item(nature))}
+            fitting = {
+                n: (self._since(item), found.setdefault(item.code, []))
+                for n, nature in enumerate(natures)
+                if (item := self._item(nature))
+            }
             if not fitting:
                 continue
             which, starts = one.segment.which, one.segment.starts
             for place in one.places:
-                item = fitting.get(which[place])
-                if item and starts[place] >= self._since(item):
-                    found.setdefault(item.code, []).append((starts[place], number, place))
+                known = fitting.get(which[place])
+                if known is not None and (starts[place] >= known[0] or starts[place] == EARLIEST):
+                    known[1].append((starts[place], number, place))
         chosen = {
             (number, place)
             for places in found.values()
@@ -380,10 +384,14 @@ class _Pick:
         return self.at - (days + 1) * DAY
 
     def _about(self, shown: Sequence[Shown], results: Sequence[Match]) -> list[Match]:
-        """Reports on the results, their specimens and visits, and the caller's own open visits."""
+        """Reports on the results, their specimens and visits, and the caller's own open visits.
+
+        A report is not looked for among those that are a month older than the oldest result.
+        """
         ids = {match.pair[1].id for match in results}
         if not ids:
             return []
+        oldest = min(match.pair[1].start or EARLIEST for match in results) - 30 * DAY
         named = {
             to
             for match in results
@@ -392,7 +400,7 @@ class _Pick:
         }
         found: list[Match] = []
         for one in shown:
-            segment, which = one.segment, one.segment.which
+            segment, which, starts = one.segment, one.segment.which, one.segment.starts
             reports = {n for n, nature in enumerate(segment.natures) if nature.type == _REPORT}
             visits = {
                 n for n, nature in enumerate(segment.natures) if _own_visit(nature, self.caller)
@@ -404,6 +412,7 @@ class _Pick:
                     or segment.ids[place] in named
                     or (
                         nature in reports
+                        and not EARLIEST < starts[place] < oldest
                         and any(to in ids for said, to in segment.links(place) if said == "result")
                     )
                 ):
@@ -456,7 +465,7 @@ def _judged(
             continue
         when = collected(text, specimen, services.settings.zone)
         bodies = text.get("bodySite")
-        side = _words(bodySite=bodies).laterality
+        side = _words(bodySite=bodies).laterality if bodies else ""
         measured = Measured(one, text, specimen, when, said, report or one.id, side)
         key = f"{one.type}/{one.id}"
         yield Candidate(said.judgement, measured.organization, key, measured)

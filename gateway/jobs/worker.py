@@ -13,6 +13,7 @@ from gateway.exchange import (
     filing,
     frozen,
     label_runs,
+    prompting,
     pulling,
     replays,
     scanning,
@@ -134,7 +135,8 @@ class Worker:
         return await sequence(self._services, self._holder)
 
     async def keep_up(self) -> int:
-        """Merge scattered segments."""
+        """Merge scattered segments; let go of cards whose time is over."""
+        await prompting.forget(self._services)
         return await upkeep.merge_segments(self._services)
 
     async def look_at_quality(self) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -264,6 +266,18 @@ async def test_the_event_is_durable_and_names_what_was_opened(ward: Door) -> Non
     assert (after[0].outcome, after[0].actor, after[0].client) == ("permit", "dr-li", "tcm-his")
 
 
+@contextmanager
+def cut_off(door: Door, milliseconds: int) -> Iterator[None]:
+    """The setting, which nobody else may change, for as long as the block lasts."""
+    settings = door.house.services.settings
+    before = settings.cds_cutoff_ms
+    object.__setattr__(settings, "cds_cutoff_ms", milliseconds)
+    try:
+        yield
+    finally:
+        object.__setattr__(settings, "cds_cutoff_ms", before)
+
+
 async def test_over_the_cut_off_an_empty_answer_goes_out_and_is_counted(
     ward: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,7 +290,7 @@ async def test_over_the_cut_off_an_empty_answer_goes_out_and_is_counted(
         return await slow(*given)
 
     counted = services.counts["cds_unanswered"]
-    with monkeypatch.context() as patched:
+    with monkeypatch.context() as patched, cut_off(ward, 300):
         patched.setattr(rows, "grounds", grounds)
         answer = await post(ward, SELECT, call(ward, SELECT, order("a", ALT), encounterId="V13"))
 

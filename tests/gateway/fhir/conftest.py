@@ -112,7 +112,7 @@ async def register(house: House, id: str, scopes: str, roles: tuple[str, ...]) -
 
 
 @asynccontextmanager
-async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
+async def served(folder: Path, migrated: Path, **more: Any) -> AsyncIterator[Door]:
     """An empty county behind its HTTP server, at the house's own time: no day of ours matters."""
     for which in ("records", "keyring"):
         shutil.copyfile(migrated / f"{which}.sqlite", folder / f"{which}.sqlite")
@@ -127,6 +127,7 @@ async def served(folder: Path, migrated: Path) -> AsyncIterator[Door]:
         mllp_port=0,
         base_url=f"http://127.0.0.1:{port}",
         answer_floor_ms=0,
+        **more,
     )
     KeyFile.create(settings.root_key, demo=True)
     clock = Clock()
