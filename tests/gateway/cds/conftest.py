@@ -27,7 +27,8 @@ async def ward(
     """ALT and AST of two days ago at the people's hospital; dr-li of the TCM hospital is treating."""
     folder = tmp_path_factory.mktemp("ward")
     # A busy machine must not cut off what is not about being late.
-    async with served(folder, migrated_files, cds_cutoff_ms=20_000) as door:
+    more = {"cds_cutoff_ms": 20_000, "cds_origins": "https://his.example, https://b.example"}
+    async with served(folder, migrated_files, **more) as door:
         house = door.house
         await house.file(
             house.adt(SHEN),

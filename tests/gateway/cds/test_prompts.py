@@ -482,12 +482,19 @@ async def test_what_is_sent_beside_the_context_is_never_looked_at(ward: Door) ->
     assert asked == []
 
 
-async def test_a_page_of_an_allowed_origin_may_call(ward: Door) -> None:
-    """None is allowed unless the setting names it."""
-    answer = await ward.web.options("/cds-services", headers={"origin": "https://his.example"})
+async def test_a_page_of_an_allowed_origin_may_call_and_no_other(ward: Door) -> None:
+    body = call(ward, SELECT, order("a", ALT), encounterId="V16")
 
-    assert answer.status_code == 204
-    assert "access-control-allow-origin" not in answer.headers
+    for origin in ("https://his.example", "https://evil.example"):
+        asked = await ward.web.options(f"/cds-services/{SELECT}", headers={"origin": origin})
+        found = await post(ward, SELECT, body, origin=origin)
+
+        allowed = origin if origin == "https://his.example" else None
+        assert (asked.status_code, found.status_code) == (204, 200)
+        for answer in (asked, found):
+            assert answer.headers.get("access-control-allow-origin") == allowed
+            assert answer.headers["vary"] == "origin"
+            assert "access-control-allow-credentials" not in answer.headers
 
 
 async def test_hostile_text_in_every_field_a_sender_controls_is_inert(ward: Door) -> None:
