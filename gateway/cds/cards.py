@@ -19,10 +19,12 @@ from gateway.exchange.duplicates import Checked, Measured
 from gateway.exchange.issued import flag, people, reference_range, unit, value, words
 from gateway.exchange.ledger import person_name
 from gateway.exchange.prompting import Card, Kept, Target, card_id, uuid_of
+from gateway.exchange.reasons import Reason
+from gateway.exchange.reasons import of as known_reasons
 from gateway.exchange.results import Hospital
 from gateway.recognition.catalogue import LOINC, Item
-from gateway.recognition.decisions import Declined
-from gateway.recognition.judgement import Flag, Reason
+from gateway.recognition.judgement import Flag
+from gateway.recognition.judgement import Reason as Why
 from gateway.recognition.orders import Compared
 from gateway.services import Services
 
@@ -100,7 +102,7 @@ def _part(one: Written, order: Compared[Measured], checked: Checked, counted: bo
             best = line.best.result if line.best else None
         else:
             emergency = (
-                c.result for c in line.informational if c.judgement.reason is Reason.EMERGENCY
+                c.result for c in line.informational if c.judgement.reason is Why.EMERGENCY
             )
             best = None if line.best else next(emergency, None)
         if best is not None and not settled:
@@ -132,7 +134,7 @@ def made(
         told["suggestions"] = suggestions
         told["selectionBehavior"] = "at-most-one"
     if group.counted:
-        told["overrideReasons"] = reasons(services, call.english)
+        told["overrideReasons"] = reasons(call.caller.organization, services, call.english)
     told["links"] = [
         {
             "label": say("link", call.english),
@@ -160,13 +162,25 @@ def made(
     return told, Card(id, kept)
 
 
-def reasons(services: Services, english: bool) -> list[dict[str, str]]:
-    """The coded reasons a doctor may give for repeating, the most frequent first."""
-    system = f"{services.settings.canonical}/CodeSystem/recognition-decline-reason"
+def reasons(organization: str, services: Services, english: bool) -> list[dict[str, str]]:
+    """The coded reasons a doctor may give for repeating, the most frequent first, then the hospital's own."""
+    known = known_reasons(organization, services)
     return [
-        {"code": one.value, "system": system, "display": one.en if english else one.zh}
-        for one in map(Declined, _ORDER)
+        {
+            "code": code,
+            "system": reason_system(known[code], services),
+            "display": known[code].en if english else known[code].zh,
+        }
+        for code in dict.fromkeys((*_ORDER, *known))
     ]
+
+
+def reason_system(reason: Reason, services: Services) -> str:
+    """The code system that a reason is from: the county's, or the hospital's own."""
+    base = services.settings.canonical
+    if reason.local is not None:
+        return f"{base}/sid/{reason.local.organization}/decline-reason"
+    return f"{base}/CodeSystem/recognition-decline"
 
 
 def _target(one: Shown) -> Target:

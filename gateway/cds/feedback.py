@@ -15,10 +15,10 @@ from typing import Any, Final
 import structlog
 
 from gateway.cds.call import Call
+from gateway.cds.cards import reason_system
 from gateway.errors import Complaint, Kind, Problem
-from gateway.exchange import prompting
+from gateway.exchange import prompting, reasons
 from gateway.exchange.prompting import Feedback, Taken
-from gateway.recognition.decisions import Declined
 
 MOST: Final = 100
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -122,13 +122,15 @@ def _reason(one: Mapping[str, Any], place: str, call: Call) -> Feedback:
         case None:
             return Feedback("", None, None, words)
         case {"code": str(code), **rest}:
-            system = f"{call.services.settings.canonical}/CodeSystem/recognition-decline-reason"
-            if rest.get("system", system) != system or code not in set(Declined):
+            reason = reasons.of(call.caller.organization, call.services).get(code)
+            if reason is None or rest.get("system", "") not in (
+                "",
+                reason_system(reason, call.services),
+            ):
                 raise Problem(Kind.MALFORMED, "Not a reason of the card.", f"{at}.reason")
-            reason = Declined(code)
             if reason.needs_words and not words:
                 raise Problem(Kind.UNPROCESSABLE, "This reason needs words.", f"{at}.userComment")
-            return Feedback("", None, reason, words)
+            return Feedback("", None, reason.national, words, reason.local)
         case _:
             raise Problem(Kind.MALFORMED, "A coding is needed.", f"{at}.reason")
 

@@ -23,6 +23,7 @@ from gateway.exchange.ledger import Asked, Visit
 from gateway.exchange.revoking import repeal
 from gateway.recognition.decisions import Choice, Declined
 from gateway.recognition.ledger import Happened
+from gateway.recognition.reasons import LocalReason
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft as Noted
@@ -222,6 +223,7 @@ class Feedback:
     accepted: tuple[str, ...] | None
     reason: Declined | None = None
     words: str = ""
+    local: LocalReason | None = None  # the hospital's own word for the reason
 
 
 class Taken(StrEnum):
@@ -299,7 +301,11 @@ async def answer(service: str, said: Feedback, caller: Caller, services: Service
         await _accept(said.accepted, kept, caller, services)
     elif said.reason is not None:
         await _decide(
-            kept, kept.targets, Verdict(Choice.DECLINE, said.reason, said.words), caller, services
+            kept,
+            kept.targets,
+            Verdict(Choice.DECLINE, said.reason, said.words, local=said.local),
+            caller,
+            services,
         )
     else:
         await _dismiss(row.id, kept, said.words, caller, services)
@@ -313,7 +319,7 @@ def _kept(row: rows.CardRow, services: Services) -> Kept:
 
 def _content(said: Feedback, services: Services) -> bytes:
     accepted = None if said.accepted is None else sorted(said.accepted)
-    text = msgspec.json.encode((accepted, said.reason, said.words))
+    text = msgspec.json.encode((accepted, said.reason, said.words, said.local))
     return services.vault.digest("card-answer", text)[:16]
 
 
@@ -348,7 +354,7 @@ async def _decide(
             at,
             services,
             choice=verdict.choice.value,
-            reason=str(verdict.reason or ""),
+            reason=verdict.code,
             task=standing[one.result],
         )
         for one in targets
