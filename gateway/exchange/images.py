@@ -30,7 +30,8 @@ from gateway.store import charts as rows
 
 LIFE: Final = 600_000_000  # µs a study stays open
 EMERGENCY_LIFE: Final = 30_000_000
-UID = re.compile(r"[0-9.]{1,64}")
+DEEPEST: Final = 100  # sequences within sequences
+UID = re.compile(r"(?=[0-9.]{1,64}\Z)[0-9]+(?:\.[0-9]+)*")  # no empty step: ".." leads elsewhere
 DICOM_UID = "urn:dicom:uid"
 _QUALITY = "/StructureDefinition/image-quality"
 
@@ -142,7 +143,7 @@ def study_of(one: Opened, services: Services) -> Study:
         ),
         started=when(text.get("started"), services.settings.zone),
         series=series,
-        instances=int(said) if said.isdigit() else sum(each.count for each in series),
+        instances=_count(said, sum(each.count for each in series)),
     )
 
 
@@ -182,7 +183,7 @@ def _series(one: Mapping[str, Any]) -> Series:
         uid=str(one.get("uid", "")),
         modality=str(modality[0].get("code", "")) if modality else "",
         description=str(one.get("description", "")),
-        count=int(said) if said.isdigit() else len(listed(one.get("instance"))),
+        count=_count(said, len(listed(one.get("instance")))),
         quality=tuple(quality),
     )
 
@@ -288,7 +289,12 @@ def value(attributes: Mapping[str, Any], tag: str) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0
+    return _count(text, 0)
+
+
+def _count(text: str, otherwise: int) -> int:
+    """A number as somebody else wrote it, if it is one that can be meant."""
+    return int(text) if text.isdecimal() and len(text) <= 9 else otherwise
 
 
 async def rendered(
@@ -364,7 +370,9 @@ def rewritten(objects: Iterable[Any], base: str) -> list[Any]:
     return [_rewritten(one, base) for one in objects]
 
 
-def _rewritten(node: Any, base: str) -> Any:
+def _rewritten(node: Any, base: str, depth: int = 0) -> Any:
+    if depth > DEEPEST:
+        raise Problem(Trouble.BUSY, "The archive's answer is nested too deeply.")
     match node:
         case dict():
             return {
@@ -372,11 +380,11 @@ def _rewritten(node: Any, base: str) -> Any:
                 if name == "BulkDataURI"
                 else [_address(each, base) for each in inner]
                 if name == "Value" and node.get("vr") == "UR" and isinstance(inner, list)
-                else _rewritten(inner, base)
+                else _rewritten(inner, base, depth + 1)
                 for name, inner in node.items()
             }
         case list():
-            return [_rewritten(inner, base) for inner in node]
+            return [_rewritten(inner, base, depth + 1) for inner in node]
     return node
 
 

@@ -22,16 +22,20 @@ from gateway.services.log import Draft, append
 from gateway.store import accounts
 from gateway.store import launches as rows
 from gateway.store.engine import Tx
+from gateway.vault import SealBroken
 
 LIFE: Final = 120_000_000  # µs
 _TABLE = "launch_ticket"
 
 
 class Inside(msgspec.Struct, frozen=True, array_like=True):
-    """What a ticket leads to, sealed."""
+    """What a ticket leads to and whom it lets in until when, sealed: its row alone is not believed."""
 
     client: str
     card: str
+    login: str
+    organization: str
+    ends: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +62,9 @@ async def ticket(card: str, caller: Caller, services: Services) -> str:
     at = services.now()
     name = secrets.token_urlsafe(32)
     tag = _tag(name, services)
-    inside = msgspec.msgpack.encode(Inside(caller.client, card))
-    row = rows.TicketRow(
-        tag,
-        caller.organization,
-        accounts.tidy(caller.user),
-        at + LIFE,
-        0,
-        services.vault.seal_field(_TABLE, tag.hex(), inside),
-    )
+    inside = Inside(caller.client, card, accounts.tidy(caller.user), caller.organization, at + LIFE)
+    sealed = services.vault.seal_field(_TABLE, tag.hex(), msgspec.msgpack.encode(inside))
+    row = rows.TicketRow(tag, inside.organization, inside.login, inside.ends, 0, sealed)
     draft = await _noted(caller, at, services, "ticket given", card)
     await services.db.do(_give, row, draft, at, services)
     return name
@@ -82,11 +80,21 @@ async def spend(name: str, services: Services) -> Launch:
     """Use a ticket; Problem UNKNOWN for one that is unknown, late or used, one answer for all."""
     tag, at = _tag(name[:100], services), services.now()
     row = await services.db.do(_spend, tag, at)
-    if row is None:
+    inside = _inside(row, services) if row is not None else None
+    if inside is None or inside.ends <= at:
         raise Problem(Trouble.UNKNOWN, "This address has been used, or its time is over.")
-    sealed = services.vault.open_field(_TABLE, tag.hex(), row.sealed)
-    inside = msgspec.msgpack.decode(sealed, type=Inside)
-    return Launch(row.login, row.organization, inside.client, inside.card)
+    return Launch(inside.login, inside.organization, inside.client, inside.card)
+
+
+def _inside(row: rows.TicketRow, services: Services) -> Inside | None:
+    """What was sealed; None when the row says something else."""
+    try:
+        text = services.vault.open_field(_TABLE, row.tag.hex(), row.sealed)
+    except SealBroken:
+        return None
+    inside = msgspec.msgpack.decode(text, type=Inside)
+    said = (inside.login, inside.organization, inside.ends)
+    return inside if said == (row.login, row.organization, row.ends) else None
 
 
 def _spend(tx: Tx, tag: bytes, at: int) -> rows.TicketRow | None:

@@ -32,6 +32,7 @@ from gateway.store import cards as rows
 from gateway.store.accounts import tidy
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
+from gateway.vault import SealBroken
 
 LIFE = 30 * 86_400_000_000  # how long feedback on a card is taken
 _TABLE = "recognition_card"
@@ -124,20 +125,14 @@ async def tell(
         for one in results
     ]
     events = ledger.prepared(happened, services, once=True)
-    kept = [
-        rows.CardRow(
-            card.id,
-            caller.client,
-            caller.organization,
-            caller.user,
-            checked.at,
-            checked.at + LIFE,
-            0,
-            b"",
-            services.vault.seal_field(_TABLE, card.id, msgspec.json.encode(card.kept)),
-        )
-        for card in new
-    ]
+    kept = []
+    for card in new:
+        row = rows.CardRow(
+            card.id, caller.client, caller.organization, caller.user, checked.at,
+            checked.at + LIFE, 0, b"", b"",
+        )  # fmt: skip
+        text = msgspec.json.encode(card.kept)
+        kept.append(row._replace(sealed=services.vault.seal_field(_TABLE, _place(row), text)))
     await services.db.do(_tell, kept, events)
 
 
@@ -295,32 +290,51 @@ async def answer(service: str, said: Feedback, caller: Caller, services: Service
     if kept.service != service or row.ends < services.now():
         return Taken.UNKNOWN
     content = _content(said, services)
-    if row.answered:
-        return Taken.RECORDED if row.answer == content else Taken.OTHERWISE
-    if said.accepted is not None:
-        await _accept(said.accepted, kept, caller, services)
-    elif said.reason is not None:
-        await _decide(
-            kept,
-            kept.targets,
-            Verdict(Choice.DECLINE, said.reason, said.words, local=said.local),
-            caller,
-            services,
-        )
-    else:
-        await _dismiss(row.id, kept, said.words, caller, services)
+    if row.answered or not await services.db.do(_claimed, row.id, content):
+        standing = rows.CardRow(*(await services.db.read(rows.STANDING, [row.id]))[0])
+        return Taken.RECORDED if standing.answer == content else Taken.OTHERWISE
+    try:
+        if said.accepted is not None:
+            await _accept(said.accepted, kept, caller, services)
+        elif said.reason is not None:
+            verdict = Verdict(Choice.DECLINE, said.reason, said.words, local=said.local)
+            await _decide(kept, kept.targets, verdict, caller, services)
+        else:
+            await _dismiss(row.id, kept, said.words, caller, services)
+    except Problem:
+        await services.db.do(_released, row.id, content)
+        raise
     await services.db.do(_answered, row.id, services.now(), content)
     return Taken.RECORDED
 
 
 def _kept(row: rows.CardRow, services: Services) -> Kept:
-    return msgspec.json.decode(services.vault.open_field(_TABLE, row.id, row.sealed), type=Kept)
+    """Problem UNKNOWN for a row that says another doctor, system or time than the card was given for."""
+    try:
+        text = services.vault.open_field(_TABLE, _place(row), row.sealed)
+    except SealBroken:
+        log.error("card altered", card=row.id)
+        raise Problem(Trouble.UNKNOWN, "There is no such card.") from None
+    return msgspec.json.decode(text, type=Kept)
+
+
+def _place(row: rows.CardRow) -> str:
+    return "\n".join((row.id, row.client, row.organization, row.login, str(row.ends)))
 
 
 def _content(said: Feedback, services: Services) -> bytes:
     accepted = None if said.accepted is None else sorted(said.accepted)
     text = msgspec.json.encode((accepted, said.reason, said.words, said.local))
     return services.vault.digest("card-answer", text)[:16]
+
+
+def _claimed(tx: Tx, id: str, content: bytes) -> bool:
+    """Of different answers at once one goes on; of one that was cut off, the same again."""
+    return tx.one(rows.CLAIM, id, content) is not None
+
+
+def _released(tx: Tx, id: str, content: bytes) -> None:
+    tx.run(rows.RELEASE, id, content)
 
 
 def _answered(tx: Tx, id: str, at: int, content: bytes) -> None:

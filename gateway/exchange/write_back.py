@@ -6,6 +6,7 @@ the decision it tells of, has one name however often it is sent, and is given up
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,16 @@ from gateway.services.register import Endpoint
 from gateway.store import write_backs as rows
 from gateway.store.engine import Tx
 from gateway.store.write_backs import MessageRow
-from gateway.vault import ChartTier, Grant, RecordKey, RecordName, Tier
+from gateway.vault import (
+    ChartTier,
+    Grant,
+    KeyMissing,
+    RecordKey,
+    RecordName,
+    SealBroken,
+    Shredded,
+    Tier,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +42,8 @@ PATIENCE = 10.0  # seconds
 FIRST_WAIT = 5_000_000
 LONGEST_WAIT = 3_600_000_000
 ATTEMPTS = 24  # about a day; then a person must look
+LONGEST = 60.0  # seconds for one message, however slowly it is answered
+LARGEST = 65_536  # bytes of an answer that are read
 _AGAIN = frozenset({408, 409, 425, 429})
 
 
@@ -90,12 +102,12 @@ async def _send(one: MessageRow, now: int, services: Services) -> int:
     if endpoint is None:
         await services.db.do(_end, one.id, "failed", "no-endpoint")
         return 0
-    want = ChartTier(one.chart, Tier.GENERAL)
-    keys = await services.vault.records(Grant("job", f"write-back.{one.id}", ALL_TIERS), [want])
-    plain = keys[want].open(one.sealed, RecordName(TYPE, one.id, 1))
-    error, final = await _hand_over(
-        msgspec.json.decode(plain, type=Letter), one.id, endpoint, services
-    )
+    try:
+        error, final = await _hand_over(await _opened(one, services), one.id, endpoint, services)
+    except KeyMissing:
+        error, final = "no-key", False
+    except (SealBroken, Shredded) as fault:
+        error, final = type(fault).__name__, True
     if not error:
         await services.db.do(_end, one.id, "delivered", "")
         return 1
@@ -103,6 +115,17 @@ async def _send(one: MessageRow, now: int, services: Services) -> int:
     log.warning("message not taken", message=one.id, kind=error, attempts=one.attempts + 1)
     await services.db.do(_end, one.id, "failed" if given_up else "waiting", error)
     return 0
+
+
+async def _opened(one: MessageRow, services: Services) -> Letter:
+    """What a row says; SealBroken when it was altered or is another hospital's, too."""
+    want = ChartTier(one.chart, Tier.GENERAL)
+    keys = await services.vault.records(Grant("job", f"write-back.{one.id}", ALL_TIERS), [want])
+    plain = keys[want].open(one.sealed, RecordName(TYPE, one.id, 1))
+    letter = msgspec.json.decode(plain, type=Letter)
+    if (letter.organization, letter.patient) != (one.organization, one.chart):
+        raise SealBroken("A message stands under another hospital or folder.")
+    return letter
 
 
 def _take(tx: Tx, one: MessageRow, next_at: int) -> int | None:
@@ -121,24 +144,37 @@ async def _hand_over(
     fhir = endpoint.form == "fhir"
     body = as_fhir(letter, id, services) if fhir else as_hl7(letter, id, services)
     kind = "application/fhir+json" if fhir else "x-application/hl7-v2+er7; charset=gb18030"
-    headers = {"content-type": kind, "idempotency-key": id}
+    headers = {"content-type": kind, "idempotency-key": id, "accept-encoding": "identity"}
     try:
         if endpoint.token_file:
             token = Path(endpoint.token_file).read_text("ascii").strip()
             headers["authorization"] = f"Bearer {token}"
         trust = ssl.create_default_context(cafile=endpoint.ca_file or None)
-        async with httpx.AsyncClient(
-            timeout=PATIENCE, follow_redirects=False, verify=trust
-        ) as client:
-            answer = await client.post(endpoint.url, content=body, headers=headers)
+        async with (
+            asyncio.timeout(LONGEST),
+            httpx.AsyncClient(
+                timeout=PATIENCE, follow_redirects=False, verify=trust, trust_env=False
+            ) as client,
+            client.stream("POST", endpoint.url, content=body, headers=headers) as answer,
+        ):
+            status, text = answer.status_code, b"" if fhir else await _beginning(answer)
     except (httpx.HTTPError, OSError, ValueError) as fault:
         return type(fault).__name__, False
-    if not answer.is_success:
-        lost = 400 <= answer.status_code < 500 and answer.status_code not in _AGAIN
-        return f"status-{answer.status_code}", lost
-    if not fhir and not _accepted(answer.content):
+    if not 200 <= status < 300:
+        return f"status-{status}", 400 <= status < 500 and status not in _AGAIN
+    if not fhir and not _accepted(text):
         return "not-acknowledged", False
     return "", False
+
+
+async def _beginning(answer: httpx.Response) -> bytes:
+    """As much of an answer as an acknowledgment has; nothing is unpacked."""
+    text = bytearray()
+    async for piece in answer.aiter_raw():
+        text += piece
+        if len(text) >= LARGEST:
+            break
+    return bytes(text[:LARGEST])
 
 
 def _accepted(answer: bytes) -> bool:
@@ -206,8 +242,7 @@ _ESCAPED: Mapping[int, str] = str.maketrans(
         "^": "\\S\\",
         "&": "\\T\\",
         "~": "\\R\\",
-        "\r": " ",
-        "\n": " ",
+        **dict.fromkeys((*map(chr, range(32)), "\x7f"), " "),
     }
 )
 

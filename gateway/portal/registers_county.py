@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -121,7 +122,7 @@ class RegisterCounty:
         self, kind: Kind, content: bytes, caller: Caller
     ) -> list[Mapping[str, str]]:
         registers.commission(caller, self._services)
-        return register_sheets.read(kind, content)
+        return await asyncio.to_thread(register_sheets.read, kind, content)
 
     async def decide_drafts(self, chosen: Sequence[Chosen], approve: bool, caller: Caller) -> None:
         await registers.decide(chosen, approve, caller, self._services)

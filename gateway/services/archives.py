@@ -1,7 +1,8 @@
 """Fetches images from the hospitals' archives over DICOMweb: only of the register's addresses.
 
 Paths are made here from checked UIDs, redirects are not followed, what an archive says about itself is
-not passed on, and a fault names the organisation and the kind of fault, never a study.
+not passed on, and a fault names the organisation and the kind of fault, never a study. Answers come as they
+are or not at all: nothing is unpacked, and each has a size and a time it may take.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 PATIENCE = httpx.Timeout(10.0, connect=2.0)
 LARGEST_TEXT = 32_000_000
 LARGEST_BODY = 600_000_000
+LONGEST = 30.0  # seconds for a list
+LONGEST_BODY = 300.0  # seconds for an image
 DICOM_JSON = "application/dicom+json"
 TYPES = frozenset(
     {DICOM_JSON, "application/json", "multipart/related", "image/jpeg", "image/png",
@@ -72,24 +75,30 @@ class Archives:
 
         Problem BUSY when the archive cannot be asked or answers something else.
         """
+        try:
+            async with asyncio.timeout(LONGEST):
+                text = await self._text(organization, path)
+            found = orjson.loads(text) if text else []
+        except (TimeoutError, httpx.HTTPError, orjson.JSONDecodeError) as fault:
+            raise _trouble(organization, type(fault).__name__) from None
+        if not _is_dicom_json(found):
+            raise _trouble(organization, "not a list of objects")
+        return found
+
+    async def _text(self, organization: str, path: str) -> bytes:
         answer = await self._send(organization, path, DICOM_JSON)
         try:
             if answer.status_code in (204, 404):
-                return []
+                return b""
             self._whole(organization, answer)
             text = bytearray()
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():
                 text += piece
                 if len(text) > LARGEST_TEXT:
                     raise _trouble(organization, "too large")
-            found = orjson.loads(bytes(text)) if text else []
-        except (httpx.HTTPError, orjson.JSONDecodeError) as fault:
-            raise _trouble(organization, type(fault).__name__) from None
+            return bytes(text)
         finally:
             await answer.aclose()
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-            raise _trouble(organization, "not a list")
-        return found
 
     async def stream(self, organization: str, path: str, accept: str) -> Streamed | None:
         """What stands under `path`, as it comes; None when there is nothing."""
@@ -118,13 +127,17 @@ class Archives:
             raise _trouble(organization, f"status {answer.status_code}")
         if kind not in TYPES:
             raise _trouble(organization, "media type")
+        if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
+            raise _trouble(organization, "packed")  # a few bytes may unpack to any number
 
     async def _send(self, organization: str, path: str, accept: str) -> httpx.Response:
         client = self._client(organization)
-        request = client.build_request("GET", path, headers={"accept": accept})
+        plain = {"accept": accept, "accept-encoding": "identity"}
+        request = client.build_request("GET", path, headers=plain)
         try:
-            return await client.send(request, stream=True)
-        except httpx.HTTPError as fault:
+            async with asyncio.timeout(LONGEST):
+                return await client.send(request, stream=True)
+        except (TimeoutError, httpx.HTTPError) as fault:
             raise _trouble(organization, type(fault).__name__) from None
 
     def _client(self, organization: str) -> httpx.AsyncClient:
@@ -152,15 +165,27 @@ class Archives:
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
     """The body; a fault in the middle breaks the answer off where everybody can see it."""
-    size = 0
+    size, ends = 0, asyncio.get_running_loop().time() + LONGEST_BODY
     try:
-        async for piece in answer.aiter_bytes():
+        async for piece in answer.aiter_raw():
             size += len(piece)
-            if size > LARGEST_BODY:
-                raise Problem(Kind.BUSY, "The archive sent too much.")
+            if size > LARGEST_BODY or asyncio.get_running_loop().time() > ends:
+                raise Problem(Kind.BUSY, "The archive sent too much, or too slowly.")
             yield piece
     finally:
         await answer.aclose()
+
+
+def _is_dicom_json(found: Any) -> bool:
+    """Objects of attributes, each an object whose Value, if it has one, is a list (PS3.18, F.2)."""
+    return isinstance(found, list) and all(
+        isinstance(one, dict)
+        and all(
+            isinstance(said, dict) and isinstance(said.get("Value", []), list)
+            for said in one.values()
+        )
+        for one in found
+    )
 
 
 def _trouble(organization: str, what: str) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import LargeBinary, bindparam, delete, select, update
+from sqlalchemy import LargeBinary, bindparam, delete, or_, select, update
 
 from gateway.store import recognition_tables as tables
 from gateway.store.charts import binds, insert_or_leave
@@ -15,7 +15,8 @@ _order = tables.UnmappedOrder.__table__  # type: ignore[attr-defined]
 
 
 class CardRow(NamedTuple):
-    """A card; times are µs UTC, `answered` is 0 and `answer` empty until its feedback came."""
+    """A card; times are µs UTC, `answered` is 0 until its feedback was taken; `answer` tells it
+    from when that began."""
 
     id: str
     client: str
@@ -45,13 +46,26 @@ _ORDER = tuple(_order.c[name] for name in UnmappedRow._fields)
 ADD = Statement(insert_or_leave(_card).values(**binds(_card)), *CardRow._fields)
 """A card that stands stays as it is: the same question gives the same card."""
 STANDING = Statement(select(*_CARD).where(any_of(_card.c.id, "ids")), "ids", lists=("ids",))
-ANSWER = Statement(
+_content = bindparam("content_", type_=LargeBinary)
+_open = (_card.c.id == bindparam("id_"), _card.c.answered == 0)
+CLAIM = Statement(
     update(_card)
-    .where(_card.c.id == bindparam("id_"), _card.c.answered == 0)
-    .values(answered=bindparam("at"), answer=bindparam("answer", type_=LargeBinary)),
+    .where(*_open, or_(_card.c.answer == b"", _card.c.answer == _content))
+    .values(answer=_content)
+    .returning(_card.c.id),
+    "id_",
+    "content_",
+)
+"""Say what is being answered, before it is done: of different answers at once one goes on."""
+RELEASE = Statement(
+    update(_card).where(*_open, _card.c.answer == _content).values(answer=b""), "id_", "content_"
+)
+"""What was claimed could not be done."""
+ANSWER = Statement(
+    update(_card).where(*_open, _card.c.answer == _content).values(answered=bindparam("at")),
     "id_",
     "at",
-    "answer",
+    "content_",
 )
 END = Statement(delete(_card).where(_card.c.ends < bindparam("now")), "now")
 

@@ -1,0 +1,139 @@
+"""Attacks on prompts and the pages they open: rows that say more than was given, answers at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from gateway.auth import people
+from gateway.errors import Kind, Problem
+from gateway.exchange import launching, prompting
+from gateway.recognition.ledger import Happened
+from gateway.services.caller import OPERATOR, Caller
+from gateway.store import recognition_tables as tables
+from gateway.store.statements import Statement
+from tests.gateway.cds.conftest import ward
+from tests.gateway.cds.ordering import (
+    ALT,
+    SELECT,
+    accepted,
+    events,
+    feed_back,
+    hook,
+    order,
+    overridden,
+)
+from tests.gateway.fhir.conftest import Door
+
+__all__ = ["ward"]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+TICKET = tables.LaunchTicket.__table__  # type: ignore[attr-defined]
+CARD = tables.RecognitionCard.__table__  # type: ignore[attr-defined]
+
+
+async def card_of(door: Door, visit: str) -> dict[str, Any]:
+    (card,) = await hook(door, SELECT, order("1", ALT), encounterId=visit)
+    return card
+
+
+def doctor(login: str, organization: str = "tcm") -> Caller:
+    return Caller("tcm-his", organization, "clinician", login, login, "TREAT")
+
+
+async def alter(door: Door, statement: Any) -> None:
+    """Write into the database past the gateway."""
+    await door.house.services.db.do(lambda tx: tx.run(Statement(statement)))
+
+
+async def account(door: Door, login: str, organization: str = "tcm") -> None:
+    await people.open_account(
+        door.house.services, login=login, name=login, organization=organization,
+        password="eleven-chars", roles=("clinician",), by=OPERATOR,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [{"login": "dr-boss"}, {"organization": "people"}, {"ends": 2**60}, {"sealed": b"\x00" * 60}],
+)
+async def test_a_ticket_lets_in_only_whom_it_was_given_for(
+    ward: Door, altered: dict[str, Any]
+) -> None:
+    for login in ("dr-li", "dr-boss"):
+        await account(ward, login)
+    services = ward.house.services
+    card = (await card_of(ward, "V101"))["uuid"]
+    name = await launching.ticket(card, doctor("dr-li"), services)
+    await alter(ward, update(TICKET).values(**altered))
+    with pytest.raises(Problem) as told:
+        await people.launched(services, name)
+    assert told.value.kind is Kind.UNKNOWN
+
+
+async def test_a_ticket_that_is_made_new_again_still_ends(ward: Door) -> None:
+    await account(ward, "dr-li")
+    services = ward.house.services
+    card = (await card_of(ward, "V102"))["uuid"]
+    name = await launching.ticket(card, doctor("dr-li"), services)
+    await people.launched(services, name)
+    ward.house.clock.forward(121)
+    await alter(ward, update(TICKET).values(spent=0, ends=2**60))
+    with pytest.raises(Problem):
+        await people.launched(services, name)
+
+
+@pytest.mark.parametrize(
+    "altered", [{"login": "dr-boss"}, {"client": "people-his"}, {"ends": 2**60}]
+)
+async def test_a_card_is_only_whose_it_was(ward: Door, altered: dict[str, Any]) -> None:
+    services = ward.house.services
+    card = (await card_of(ward, f"V11{len(str(altered))}"))["uuid"]
+    await alter(ward, update(CARD).where(CARD.c.id == card).values(**altered))
+    for login in ("dr-li", "dr-boss"):
+        for ask in (prompting.standing, prompting.shown_to):
+            with pytest.raises(Problem) as told:
+                await ask(card, doctor(login), services)
+            assert told.value.kind is Kind.UNKNOWN
+
+
+async def test_what_a_card_asked_is_not_put_under_another(ward: Door) -> None:
+    services = ward.house.services
+    one, two = [(await card_of(ward, visit))["uuid"] for visit in ("V121", "V122")]
+    [(sealed,)] = await services.db.read(
+        Statement(CARD.select().with_only_columns(CARD.c.sealed).where(CARD.c.id == two))
+    )
+    await alter(ward, update(CARD).where(CARD.c.id == one).values(sealed=sealed))
+    answer = await feed_back(ward, SELECT, overridden({"uuid": one}))
+    assert answer.status_code == 404
+
+
+async def test_one_card_answered_in_many_ways_at_once_is_one_decision(ward: Door) -> None:
+    card = await card_of(ward, "V131")
+    before = len(await events(ward, Happened.DECISION))
+    answers = await asyncio.gather(*(feed_back(ward, SELECT, accepted(card)) for _ in range(6)))
+    assert {one.status_code for one in answers} == {200}
+    assert len(await events(ward, Happened.DECISION)) == before + 1
+
+
+async def test_yes_and_no_at_once_is_what_is_kept_of_the_card(ward: Door) -> None:
+    card = await card_of(ward, "V141")
+    said = [accepted(card), overridden(card, "01")] * 3
+    answers = await asyncio.gather(*(feed_back(ward, SELECT, one) for one in said))
+    assert {one.status_code for one in answers} <= {200, 409}
+    first, second = [await feed_back(ward, SELECT, one) for one in said[:2]]
+    assert {first.status_code, second.status_code} == {200, 409}
+    last = (await events(ward, Happened.DECISION))[-1]
+    assert last.choice == ("accept" if first.status_code == 200 else "decline")
+
+
+async def test_a_card_is_answered_by_nobody_else(ward: Door) -> None:
+    card = await card_of(ward, "V151")
+    before = len(await events(ward))
+    for user, client in (("dr-chen", "tcm-his"), ("dr-li", "people-his")):
+        answer = await feed_back(ward, SELECT, accepted(card), user=user, client=client)
+        assert answer.status_code in {401, 403, 404}, (user, client)
+    assert len(await events(ward)) == before
