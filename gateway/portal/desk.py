@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from jinja2 import Environment
@@ -73,7 +74,11 @@ class Portal:
             "assets": self.assets,
         }
         self.pages: dict[str, Environment] = {
-            language: environment(texts, services.settings.zone, known | {"gap": GAPS[language]})
+            language: environment(
+                texts,
+                services.settings.zone,
+                known | {"gap": GAPS[language], "noted": partial(words.noted, language)},
+            )
             for language, texts in translations().items()
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from gateway.errors import Kind as Trouble
@@ -27,7 +28,7 @@ from gateway.portal.registers_stories import (
     UseMark,
     VersionShown,
 )
-from gateway.recognition.registers import COLUMNS, LEVELS, Kind, days_left
+from gateway.recognition.registers import CLASSES, COLUMNS, LEVELS, USES, Kind, days_left
 from gateway.recognition.rights import DataClass, Level, Use, cell_id
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -148,7 +149,13 @@ class RegisterCounty:
         )
 
     async def stored(self, caller: Caller) -> stock.Inventory:
-        return await stock.inventory(caller, self._services)
+        found = await stock.inventory(caller, self._services)
+        names = self._called()
+        sources = (
+            one._replace(organization=names.get(one.organization, one.organization))
+            for one in found.sources
+        )
+        return replace(found, sources=tuple(sources))
 
     async def own_systems(self, caller: Caller) -> tuple[Entry, ...]:
         if caller.role != "it":
@@ -210,6 +217,7 @@ class RegisterCounty:
 
     async def _endings(self) -> tuple[Ending, ...]:
         today = self._today()
+        holders = dict(await self._holders())
         found = []
         for kind, columns in ENDS.items():
             zh = {column.name: column.zh for column in COLUMNS[kind]}
@@ -218,7 +226,10 @@ class RegisterCounty:
                     left = days_left(one.line, (name,), today)
                     if left is not None and left <= SOON:
                         called = one.line.get("name") or one.id
-                        found.append(Ending(kind, one.id, called, zh[name], one.line[name], left))
+                        cell = _cell(one.line, holders) if kind == "right" else ()
+                        found.append(
+                            Ending(kind, one.id, called, zh[name], one.line[name], left, cell)
+                        )
         return tuple(sorted(found, key=lambda one: (one.days, one.kind, one.id)))
 
     async def _unregistered(self) -> tuple[Unregistered, ...]:
@@ -239,3 +250,13 @@ class RegisterCounty:
                 if one.id not in held.of_client and one.id not in held.of_source
             ),
         )
+
+
+def _cell(line: Mapping[str, str], holders: Mapping[str, str]) -> tuple[str, ...]:
+    """A right of use in words: whose, over which class, to do what."""
+    holder, data_class, use = line["holder"], line["data_class"], line["use"]
+    return (
+        holders.get(holder, holder),
+        CLASSES.get(data_class, data_class),
+        USES.get(use, use),
+    )

@@ -40,7 +40,10 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Something that ends within `SOON` days or has ended; `days` is negative when past."""
+    """Something that ends within `SOON` days or has ended; `days` is negative when past.
+
+    `cell` says of a right whose, over which class and to do what.
+    """
 
     kind: Kind
     id: str
@@ -48,6 +51,7 @@ class Ending:
     what: str
     day: str
     days: int
+    cell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

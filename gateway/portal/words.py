@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.errors import Kind
+from gateway.exchange import releases
 from gateway.identity.resident_id import NotAnId
+from gateway.services import catalogues, policies
 
 
 def N_(text: str) -> str:
@@ -414,3 +416,13 @@ PROBLEMS = {
 }
 PROBLEM_OTHERWISE = N_("这个请求不能处理。请返回后重试。")
 BROKEN = N_("系统内部出了差错。已经留下记录，请稍后再试。")
+
+_NOTED = frozenset((catalogues.FOUNDED, policies.FOUNDED, releases.FIRST))
+
+
+def noted(language: str, note: str) -> str:
+    """A note that somebody wrote, as written; of our own notes, kept in both languages, one side."""
+    chinese, stop, english = note.partition("。")
+    if note not in _NOTED:
+        return note
+    return english if language == "en" else chinese + stop

@@ -35,7 +35,7 @@ from gateway.vault import Vault, Wrapped
 PRESET = "cn-optin"  # founds a county whose settings name none
 ABOUT = b"consent policy"
 _KEPT = "policy"  # name of the copies in the keyring
-_FOUNDED = (
+FOUNDED = (
     "由运行者的命令采用，尚无第二人批准。Taken up by the operator's command, no second person."
 )
 
@@ -206,7 +206,7 @@ def _found(
         return  # another process was first
     append(tx, writer, [draft], now)
     tx.run(
-        rows.PUT, 1, statement.hash.hex(), text, "in-force", 0, _FOUNDED, "", statement.proposed_by,
+        rows.PUT, 1, statement.hash.hex(), text, "in-force", 0, FOUNDED, "", statement.proposed_by,
         OPERATOR.organization, statement.since, "", statement.since, "", statement.since, 0, note,
     )  # fmt: skip
 

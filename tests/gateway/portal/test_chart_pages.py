@@ -7,7 +7,7 @@ import pytest
 from gateway.portal.narrative import harmless
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_charts import NARRATIVE, many, three_hospitals
-from tests.gateway.portal.fake_county import NOON, NUMBER
+from tests.gateway.portal.fake_records import NOON, NUMBER
 
 
 def test_a_narrative_keeps_its_words_and_does_nothing() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.portal import assets
 from tests.gateway.portal.conftest import County
-from tests.gateway.portal.fake_county import NUMBER, PASSWORD
+from tests.gateway.portal.fake_records import NUMBER, PASSWORD
 
 HOME = {"sec-fetch-site": "same-origin"}
 

@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from gateway.portal.explain_stories import Question
 from tests.gateway.portal.conftest import County, Eyes
-from tests.gateway.portal.fake_county import NUMBER
 from tests.gateway.portal.fake_explaining import LOSES, RULE
+from tests.gateway.portal.fake_records import NUMBER
 
 pytestmark = pytest.mark.browser
 

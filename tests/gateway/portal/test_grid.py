@@ -23,7 +23,7 @@ from tests.gateway.portal.fake_charts import (
     number,
     three_hospitals,
 )
-from tests.gateway.portal.fake_county import NOON
+from tests.gateway.portal.fake_records import NOON
 
 ZONE = ZoneInfo("Asia/Shanghai")
 

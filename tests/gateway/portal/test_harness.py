@@ -18,7 +18,7 @@ from gateway.portal import assets, desk
 from gateway.portal.languages import translations
 from tests.gateway.portal import harness, paper
 from tests.gateway.portal.conftest import County, Eyes
-from tests.gateway.portal.fake_county import NUMBER
+from tests.gateway.portal.fake_records import NUMBER
 from tests.gateway.portal.own_town import MOTHER, PASSWORD, OwnTown
 from tests.gateway.portal.test_mine import give
 
@@ -158,24 +158,24 @@ def focused(page: Page) -> str:
 
 def test_a_step_takes_the_focus_to_the_new_content_and_the_way_back_leads_back(eyes: Eyes) -> None:
     eyes.context.add_init_script(Axe().axe_script)
-    eyes.sign_in("zhou")
-    page = eyes.look_up(NUMBER)
+    eyes.sign_in("he")
+    page = eyes.go("/quarantine")
     page.evaluate("window.__kept = true")
-    narrow = page.get_by_role("link", name="仅异常")
-    narrow.focus()
+    chosen = page.locator(".filters a[aria-current]")
+    page.get_by_role("link", name="tcm-lis").focus()
 
     page.keyboard.press("Enter")
-    expect(page.locator(".filters a[aria-current]")).to_contain_text("仅异常")
+    expect(chosen).to_contain_text("tcm-lis")
 
     assert page.evaluate("window.__kept"), "the page was not loaded anew"
-    assert page.url.endswith("/results?show=abnormal")
-    assert focused(page) == "检验结果"
+    assert page.url.endswith("/quarantine?source=tcm-lis")
+    assert focused(page) == "隔离区"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
     assert harness.accessible(page) == []
     # The language switch of the exchanged page leads back to where the browser is now.
-    assert page.locator("input[name=back]").input_value() == "/results?show=abnormal"
+    assert page.locator("input[name=back]").input_value() == "/quarantine?source=tcm-lis"
     page.go_back()
-    expect(page.locator(".filters a[aria-current]")).to_contain_text("全部")
+    expect(chosen).to_contain_text("全部")
     assert eyes.violations() == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from lxml import html
 
 from tests.gateway.portal.conftest import County
-from tests.gateway.portal.fake_county import NUMBER
+from tests.gateway.portal.fake_records import NUMBER
 from tests.gateway.portal.test_door import client, signed_in, token  # noqa: F401 - a fixture
 from tests.gateway.portal.test_harness import pages_of
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.portal.identity_stories import FolderPair, FolderSays
 from tests.gateway.portal.conftest import County, Eyes
-from tests.gateway.portal.fake_county import NUMBER, PEOPLE
+from tests.gateway.portal.fake_records import NUMBER, PEOPLE
 
 pytestmark = pytest.mark.browser
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect
 from gateway.portal import desk, stories
 from tests.gateway.portal import paper
 from tests.gateway.portal.conftest import County, Eyes
-from tests.gateway.portal.fake_county import NUMBER, STRANGER, UNSIGNED
+from tests.gateway.portal.fake_records import NUMBER, STRANGER, UNSIGNED
 
 pytestmark = pytest.mark.browser
 

@@ -9,14 +9,16 @@ import pytest
 from playwright.sync_api import Browser
 
 from gateway.portal.mine_stories import Me
+from gateway.portal.presence_stories import PresenceSubject
+from gateway.portal.stories import DemoAccount
 from gateway.services.caller import Caller
 from tests.gateway.portal import fake_county
 from tests.gateway.portal.conftest import County, Eyes
-from tests.gateway.portal.fake_county import STRANGER, TOKEN, DemoAccount
+from tests.gateway.portal.fake_records import PASSWORD, STRANGER, TOKEN, id_
 
 pytestmark = pytest.mark.browser
 PHONE = {"viewport": {"width": 375, "height": 720}, "has_touch": True}
-SHEN = DemoAccount("shen", fake_county.PASSWORD, "沈芷（演示）", "", "patient")
+SHEN = DemoAccount("shen", PASSWORD, "沈芷（演示）", "", "patient")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +79,7 @@ def test_scanned_before_signing_in_and_answered_by_keyboard_alone(
     assert county.stories.told == []  # reading says nothing
 
     eyes.press("form[action$='/presence/go'] button")  # too early
-    assert eyes.page.get_by_role("status").count() == 1
+    assert eyes.page.locator("main [role=status]").count() == 1
 
     yes = phone.page.locator("button[name=answer][value=yes]")
     for _ in range(30):
@@ -87,12 +89,12 @@ def test_scanned_before_signing_in_and_answered_by_keyboard_alone(
     with phone.page.expect_navigation():
         phone.page.keyboard.press("Enter")
     fits(phone)
-    assert county.stories.told == [("presence", True, fake_county.id_("own"))]
+    assert county.stories.told == [("presence", True, id_("own"))]
 
     eyes.press("form[action$='/presence/go'] button")
     assert eyes.page.url.endswith("/overview")
     addresses = " ".join(phone.addresses + eyes.addresses)
-    assert fake_county.id_("own") not in addresses
+    assert id_("own") not in addresses
     assert addresses.count(TOKEN) == 1  # scanned once, and gone from the address
 
 
@@ -123,7 +125,7 @@ def test_a_code_nobody_asked_with_is_told_in_words(phone: Eyes) -> None:
 def test_who_acts_for_a_child_says_whose_record_it_is(
     eyes: Eyes, phone: Eyes, county: County
 ) -> None:
-    child = fake_county.PresenceSubject(fake_county.id_("child"), "沈小满", False)
+    child = PresenceSubject(id_("child"), "沈小满", False)
     county.stories.subjects = (*county.stories.subjects, child)
     asked(eyes)
     phone.sign_in("shen")
