@@ -16,6 +16,7 @@ import httpx
 import msgspec
 import structlog
 
+from gateway.exchange import mllp_client
 from gateway.exchange.person import ALL_TIERS
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -142,6 +143,13 @@ async def _hand_over(
 ) -> tuple[str, bool]:
     """("", …) when taken, else the kind of failure and whether trying again is of no use."""
     fhir = endpoint.form == "fhir"
+    if endpoint.url.startswith("mllp"):
+        try:
+            return await mllp_client.hand_over(
+                as_hl7(letter, id, services), control_id(id), endpoint, PATIENCE
+            )
+        except (OSError, ValueError) as fault:
+            return type(fault).__name__, False
     body = as_fhir(letter, id, services) if fhir else as_hl7(letter, id, services)
     kind = "application/fhir+json" if fhir else "x-application/hl7-v2+er7; charset=gb18030"
     headers = {"content-type": kind, "idempotency-key": id, "accept-encoding": "identity"}
@@ -162,9 +170,7 @@ async def _hand_over(
         return type(fault).__name__, False
     if not 200 <= status < 300:
         return f"status-{status}", 400 <= status < 500 and status not in _AGAIN
-    if not fhir and not _accepted(text):
-        return "not-acknowledged", False
-    return "", False
+    return ("", False) if fhir else mllp_client.said(text, control_id(id))
 
 
 async def _beginning(answer: httpx.Response) -> bytes:
@@ -175,12 +181,6 @@ async def _beginning(answer: httpx.Response) -> bytes:
         if len(text) >= LARGEST:
             break
     return bytes(text[:LARGEST])
-
-
-def _accepted(answer: bytes) -> bool:
-    """Is it an acknowledgment that says yes (HL7 table 0008: AA, CA)?"""
-    segments = answer.replace(b"\n", b"\r").split(b"\r")
-    return any(one.split(b"|")[:2] in ([b"MSA", b"AA"], [b"MSA", b"CA"]) for one in segments)
 
 
 # Forms
@@ -217,12 +217,17 @@ def _urn(id: str) -> str:
     return f"urn:uuid:{uuid.UUID(id)}"
 
 
+def control_id(id: str) -> str:
+    """The name of an HL7 v2 message (MSH-10, 20 characters in v2.4), the same however often it is sent."""
+    return id[:20]
+
+
 def as_hl7(letter: Letter, id: str, services: Services) -> bytes:
     """An HL7 v2.4 MDM^T02 in GB18030: the document for the record, one OBX for each line."""
     stamp = f"{moment(letter.at, services.settings.zone):%Y%m%d%H%M%S}"
-    status = "AU" if letter.kind == "decision" else "CA"
+    status = "CA" if letter.kind == "revocation" else "AV"  # HL7 table 0273
     lines = [
-        f"MSH|^~\\&|GATEWAY|COUNTY|HIS|{_said(letter.organization)}|{stamp}||MDM^T02|{id[:20]}|P|2.4|||||CHN|GB18030",
+        f"MSH|^~\\&|GATEWAY|COUNTY|HIS|{_said(letter.organization)}|{stamp}||MDM^T02|{control_id(id)}|P|2.4|||||CHN|GB18030",
         f"EVN|T02|{stamp}",
         f"PID|1||{letter.patient}^^^GATEWAY",
         f"PV1|1|U|||||||||||||||||{_said(letter.encounter)}",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from gateway.recognition.reasons import Declined, LocalReason
 
@@ -24,6 +25,10 @@ PRIMARY_CARE = frozenset(
 """The kinds of organisation that sign family-doctor contracts."""
 
 
+_SCHEMES = {"https": True, "mllps": True, "http": False, "mllp": False}  # is it in TLS?
+_HERE = frozenset({"127.0.0.1", "::1"})
+
+
 class RegisterFault(ValueError):
     """The register file cannot be used."""
 
@@ -32,13 +37,18 @@ class RegisterFault(ValueError):
 class Endpoint:
     """Where a hospital's system takes messages, in which form: "fhir" or "hl7v2".
 
-    `token_file` holds a bearer token, `ca_file` the certificates (PEM) that vouch for it; both are paths.
+    `url` is https://, or mllps://host:port for HL7 v2 (MLLP in TLS); http:// and mllp:// on this
+    computer only, mllp:// elsewhere where `plain` says that the network there is closed.
+    `token_file` holds a bearer token, `ca_file` the certificates (PEM) that vouch for the system,
+    `client_file` ours with its key; all are paths.
     """
 
     url: str
     form: str = "fhir"
     token_file: str = ""
     ca_file: str = ""
+    client_file: str = ""
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +227,18 @@ def load(path: Path) -> Register:
 
 def _endpoint(row: Mapping[str, Any], path: Path) -> Endpoint:
     one = _made(Endpoint, row, path)
-    if not one.url.startswith(("https://", "http://")) or one.form not in {"fhir", "hl7v2"}:
+    try:
+        parts = urlsplit(one.url)
+        port = parts.port
+    except ValueError:
+        raise RegisterFault(f"{path}: write_back has no address in its url") from None
+    if one.form not in {"fhir", "hl7v2"} or parts.scheme not in _SCHEMES or not parts.hostname:
         raise RegisterFault(f"{path}: write_back needs a url and a form, fhir or hl7v2")
+    if parts.scheme.startswith("mllp") and (port is None or one.form != "hl7v2"):
+        raise RegisterFault(f"{path}: write_back by MLLP needs a port and is in hl7v2")
+    declared = parts.scheme == "mllp" and one.plain is True
+    if not (_SCHEMES[parts.scheme] or parts.hostname in _HERE or declared):
+        raise RegisterFault(f"{path}: write_back goes to another computer in plain text")
     return one
 
 
