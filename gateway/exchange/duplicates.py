@@ -21,6 +21,7 @@ from gateway.exchange.ledger import Asked, Visit
 from gateway.exchange.patients import matched
 from gateway.exchange.person import Person
 from gateway.exchange.recognise import Judged, judged, receiver_of, visit_of
+from gateway.exchange.succeeding import replaced_among
 from gateway.recognition.catalogue import LOINC, Catalogue, Item
 from gateway.recognition.decisions import Choice
 from gateway.recognition.eligibility import Receiver
@@ -437,6 +438,7 @@ def _judged(
         if said == "result" and to.hex() in opened
     }
     named = set(reports.values())
+    replaced = replaced_among(one.match.pair for one in seen.records)
 
     def linked(one: Opened, element: str) -> Resource | None:
         links = (to.hex() for said, to in one.match.pair[1].links if said == element)
@@ -460,6 +462,7 @@ def _judged(
             report=texts.get(report),
             specimen=specimen,
             encounter=linked(one, "encounter"),
+            latest=one.id not in replaced,
         )
         if said.judgement is None:
             continue

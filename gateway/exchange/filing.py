@@ -295,6 +295,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     passed_over: set[str] = set()
     added: list[tuple[object, ...]] = []
     changed: list[relied.Changed] = []
+    first: list[tuple[Nature, Entry]] = []  # results that were not here before
     ends = labels_end = taken.labelled  # what is to be said of the chart's labels then
     for one in resources:
         seq += 1
@@ -340,8 +341,11 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         entry, row = _file_one(plan, planned, seq, before, old, services)
         added.append(_as_written(row, plan))
         standing[row.id] = row
-        if before is not None and one.mapped.type in relied.RESULTS:
-            changed.append(relied.Changed(row.id, row.version, planned.nature.status))
+        if one.mapped.type in relied.RESULTS:
+            if before is not None:
+                changed.append(relied.Changed(row.id, row.version, planned.nature.status))
+            else:
+                first.append((planned.nature, entry))
         written.setdefault(planned.tier, []).append((planned.nature, entry))
         plan.fresh.add(row.id)
         versions += 1
@@ -353,6 +357,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
     if added:
         tx.many(rows.ADD_RECORD, added)
     relied.changed(tx, changed, plan.at)
+    relied.replaced(tx, chart, first, partial(head_of, plan), plan.at)
     for tier, entries in sorted(written.items()):
         add_segment(tx, _shelf(plan, tier), chart, tier, entries)
     if ends != labels_end:

@@ -146,8 +146,10 @@ def judged(
     encounter: Resource | None = None,
     study: Resource | None = None,
     images: Images = "unknown",
+    latest: bool = True,
 ) -> Judged:
-    """The rules of recognition for one result and this receiver, at µs `at`."""
+    """The rules of recognition for one result and this receiver, at µs `at`; `latest` is False for
+    one that a later report probably corrects."""
     match = opened.match
     nature, entry = match.pair
     if nature.source == receiver.organization:
@@ -164,6 +166,7 @@ def judged(
         encounter=encounter,
         study=study,
         images=images,
+        latest=latest,
         disputed=entry.disputed,
         sensitivities=nature.sensitivities,
     )

@@ -6,16 +6,21 @@ nobody is told of.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from gateway.exchange.succeeding import measured, with_reports
+from gateway.recognition.successors import replaces
+from gateway.records.entry import Entry, Head, Nature
+from gateway.store import charts, links
 from gateway.store import decisions as rows
-from gateway.store import links
+from gateway.store.charts import RecordRow
 from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
 
-Change = Literal["corrected", "withdrawn", "identity"]
-"""Its values or words are others; it was never true or is not a result; it may be somebody else's."""
+Change = Literal["corrected", "replaced", "withdrawn", "identity"]
+"""Its values or words are others; a new report probably corrects it; it was never true or is not a
+result; it may be somebody else's."""
 
 RESULTS = frozenset({"DiagnosticReport", "ImagingStudy", "Observation"})
 _VOID = frozenset({"cancelled", "entered-in-error"})
@@ -52,6 +57,36 @@ def changed(tx: Tx, found: Iterable[Changed], at: int) -> int:
     return count
 
 
+def replaced(
+    tx: Tx,
+    chart: str,
+    new: Sequence[tuple[Nature, Entry]],
+    head: Callable[[RecordRow], Head],
+    at: int,
+) -> int:
+    """Alert whoever relied on a result of this chart that one of these, filed for the first time,
+    probably corrects; `head` opens a record of the chart."""
+    if not new:
+        return 0
+    found = [EvidenceRow(*row) for row in tx.all(rows.RELIED_ACROSS, [chart], [])]
+    found = [one for one in found if one.source == chart]
+    if not found:
+        return 0
+    arrived = [measured(*one) for one in with_reports(new)]
+    wanted = sorted({id for one in found for id in (one.target, one.report) if id})
+    stored = charts.standing(tx, wanted)
+    heads = {id: head(row) for id, row in stored.items() if row.chart == chart}
+    count = 0
+    for one in found:
+        if one.target not in heads:
+            continue
+        nature, entry = heads[one.target].nature, heads[one.target].entry
+        old = measured(nature, entry, [heads[one.report].entry] if one.report in heads else [])
+        if any(replaces(later, old) for later in arrived):
+            count += _alert(tx, one, one.version, "replaced", at)
+    return count
+
+
 def disputed(tx: Tx, id: str, at: int) -> int:
     """Another folder claims this record: whose it is has become a question."""
     found = [EvidenceRow(*row) for row in tx.all(rows.RELIED_ON, [id], [])]
@@ -72,6 +107,6 @@ def parted(tx: Tx, charts: Collection[str], at: int) -> int:
 def _alert(tx: Tx, evidence: EvidenceRow, version: int, change: Change, at: int) -> int:
     tx.run(
         rows.ADD_ALERT, evidence.id, evidence.organization, evidence.login, evidence.chart,
-        evidence.target, version, change, at, 0, 0,
+        evidence.target, version, change, at, 0, 0, 0,
     )  # fmt: skip
     return 1

@@ -39,6 +39,7 @@ from gateway.exchange.recognise import (
     visit_of,
 )
 from gateway.exchange.residents import InHand, in_hand, patients_of
+from gateway.exchange.succeeding import replaced_among
 from gateway.recognition.eligibility import Judgement, Receiver
 from gateway.recognition.facts import LOINC, Images
 from gateway.recognition.ledger import Happened
@@ -209,16 +210,23 @@ async def look_at_each(
     simply not among them. They are judged for the `visit`, as far as it is told; `beside` are ids of
     the caller's own records that come along."""
     wanted, more = frozenset(ids), frozenset(beside)
+    replaced: frozenset[str] = frozenset()
+
+    def choose(permitted: Sequence[Match]) -> list[Match]:
+        nonlocal replaced
+        replaced = replaced_among(match.pair for match in permitted)
+        return _to_decide(permitted, caller, services, wanted, more)
+
     seen = await gather(
         chart,
         caller,
         services,
-        lambda permitted: _to_decide(permitted, caller, services, wanted, more),
+        choose,
         kind=Kind.READ,
         named=False,
         amended=AMENDED,
     )
-    pages = await _pages(seen, caller, services, wanted, visit)
+    pages = await _pages(seen, caller, services, wanted, visit, replaced)
     return Looked(pages.reports(), seen, pages.visit)
 
 
@@ -241,10 +249,12 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
     """A report with what its judgement rests on, as one `read`; Problem UNKNOWN as in `report`."""
     current = await rows.current(services.db, id)
     newer = ""
+    replaced: frozenset[str] = frozenset()
 
     def choose(permitted: Sequence[Match]) -> list[Match]:
-        nonlocal newer
+        nonlocal newer, replaced
         newer = _newer(permitted, id)
+        replaced = replaced_among(match.pair for match in permitted)
         return _of_page(permitted, caller, services, frozenset({id}))
 
     seen = await gather(
@@ -257,7 +267,7 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         amended=AMENDED,
     )
     resident = in_hand(seen, caller, services)
-    pages = await _pages(seen, caller, services, {id})
+    pages = await _pages(seen, caller, services, {id}, PORTAL, replaced)
     found = [one for one in pages.reports() if one.opened.id == id]
     if resident is None or not found:
         raise nothing()
@@ -448,11 +458,13 @@ async def _pages(
     services: Services,
     ids: Collection[str] | None = None,
     visit: Visit = PORTAL,
+    replaced: frozenset[str] = frozenset(),
 ) -> _Pages:
-    """One gathering, with what is known of the images of its studies."""
+    """One gathering, with what is known of the images of its studies; `replaced` are results that
+    later reports probably correct, beside those that show in what was gathered."""
     studies = [one.id for one in seen.records if one.type == "ImagingStudy"]
     images = await image_probes.known(studies, services)
-    return _Pages(seen, caller, services, ids, visit, images)
+    return _Pages(seen, caller, services, ids, visit, images, replaced)
 
 
 async def reports_of(
@@ -474,8 +486,10 @@ class _Pages:
         ids: Collection[str] | None,
         visit: Visit,
         images: Mapping[str, Images],
+        replaced: frozenset[str],
     ) -> None:
         self.seen, self.services, self.ids, self.images = seen, services, ids, images
+        self.replaced = replaced | replaced_among(one.match.pair for one in seen.records)
         self.at = services.now()
         self.opened = {one.id: one for one in seen.records}
         self.texts = {one.id: parsed(one.text) for one in seen.records}
@@ -599,6 +613,7 @@ class _Pages:
             encounter=self.linked(one, "encounter"),
             study=self.linked(one, STUDY),
             images=self.state_of_images(one),
+            latest=one.id not in self.replaced,
         )
 
     def state_of_images(self, one: Opened) -> Images:

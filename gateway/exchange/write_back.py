@@ -49,9 +49,10 @@ _AGAIN = frozenset({408, 409, 425, 429})
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What a message says, whatever form it takes. `resources` are FHIR JSON texts, Task first."""
+    """What a message says, whatever form it takes. `resources` are FHIR JSON texts, the Task first, or
+    an alert's Communication alone."""
 
-    kind: str  # decision | revocation
+    kind: str  # decision | revocation | alert
     at: int
     organization: str
     patient: str  # the folder at the hospital

@@ -10,6 +10,7 @@ import structlog
 
 from gateway.errors import Problem
 from gateway.exchange import (
+    changes_told,
     filing,
     frozen,
     label_runs,
@@ -156,8 +157,10 @@ class Worker:
         return await telling.send_due(self._services)
 
     async def write_back_some(self) -> int:
-        """Tell hospitals' systems what their doctors decided; returns how many messages were taken."""
-        return await write_back.send_due(self._services)
+        """Tell hospitals' systems what their doctors decided and what has changed since; returns how
+        many alerts were put into words and messages taken."""
+        told = await changes_told.file_due(self._services)
+        return told + await write_back.send_due(self._services)
 
     async def pull_some(self) -> int:
         """Read the databases' views whose time has come."""

@@ -58,7 +58,7 @@ class DecisionCounty:
         return tuple(
             ReliedAlert(
                 one.task,
-                cast(Literal["corrected", "withdrawn", "identity"], one.change),
+                cast(Literal["corrected", "replaced", "withdrawn", "identity"], one.change),
                 moment(one.at),
                 moment(one.decided),
                 not one.seen,

@@ -60,7 +60,7 @@ class ReliedAlert:
     """A result the doctor decided on has changed since."""
 
     task: str
-    change: Literal["corrected", "withdrawn", "identity"]
+    change: Literal["corrected", "replaced", "withdrawn", "identity"]
     at: datetime
     decided: datetime
     new: bool

@@ -6,6 +6,7 @@ from gateway.portal.words import N_
 
 CHANGES = {
     "corrected": N_("出具机构更正了这项结果"),
+    "replaced": N_("出具机构以新报告重发了这项结果"),
     "withdrawn": N_("出具机构作废了这项结果"),
     "identity": N_("这项结果是否属于同一患者需要核对"),
 }

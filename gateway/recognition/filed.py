@@ -1,4 +1,4 @@
-"""What is filed beside a decision: the duplicate that was noticed, the copy for the record, a re-read.
+"""What is filed beside a decision: the duplicate noticed, the copy for the record, a re-read, an alert.
 
 All FHIR R4, in the folder of the organisation that decides; each begins with resourceType and id
 and holds no meta. Nothing here orders anything: a re-read is a proposal the hospital's own system may
@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.recognition.bundle import Bundle
 from gateway.recognition.decisions import Decision, Revoked, coded, doctor_of, named, written_at
 
 
@@ -110,6 +111,63 @@ def copy_of(
                 }
             ],
             "context": context,
+        }
+    )
+
+
+CHANGES = {
+    "corrected": "出具机构更正了这项结果",
+    "replaced": "出具机构以新报告重发了这项结果",
+    "withdrawn": "出具机构作废了这项结果",
+    "identity": "这项结果是否属于同一患者需要核对",
+}
+"""What may happen to a result after somebody decided on it, in the words of its alert."""
+
+
+def change_text(change: str, found: Bundle) -> str:
+    """What the hospital's system is told in words: which decision, and what has changed since."""
+    seen = found.shown
+    return (
+        f"互认变更提醒：{CHANGES[change]}\n"
+        f"出具机构：{seen.hospital}　报告：{seen.report}　项目：{seen.item}\n"
+        f"医师：{found.doctor.name}，请核对后决定撤销或重新认可。\n"
+    )
+
+
+def alert(
+    id: str,
+    change: str,
+    pinned: str,
+    chart: str,
+    at: int,
+    found: Bundle,
+    *,
+    base: str,
+    zone: tzinfo,
+) -> bytes:
+    """A Communication to the doctor of the decision of `found`: its result has changed.
+
+    `pinned` is "Type/id/_history/version" of what changed it, `chart` the folder of the decision.
+    """
+    doctor = found.doctor
+    who = {"system": f"{base}/sid/{doctor.organization}/user", "value": doctor.login}
+    category = "http://terminology.hl7.org/CodeSystem/communication-category"
+    return msgspec.json.encode(
+        {
+            "resourceType": "Communication",
+            "id": id,
+            "status": "completed",
+            "category": [{"coding": [{"system": category, "code": "alert"}]}],
+            "priority": "urgent",
+            "subject": {"reference": f"Patient/{chart}"},
+            "topic": coded(f"result-{change}", CHANGES[change], base),
+            "about": [
+                {"reference": f"Task/{found.task}"},
+                {"reference": pinned, "type": pinned.partition("/")[0]},
+            ],
+            "sent": written_at(at, zone),
+            "recipient": [{"type": "Practitioner", "identifier": who}],
+            "payload": [{"contentString": change_text(change, found)}],
         }
     )
 

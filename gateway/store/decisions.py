@@ -108,6 +108,7 @@ class AlertRow(NamedTuple):
     at: int
     seen: int
     settled: int
+    told: int
 
 
 _ALERT = tuple(_alert.c[name] for name in AlertRow._fields)
@@ -166,6 +167,22 @@ SETTLE = Statement(
     lists=("ids",),
 )
 """The decision these were about was renewed or revoked: there is nothing left to do."""
+UNTOLD = Statement(
+    select(*_ALERT)
+    .where(_alert.c.told == 0, _alert.c.settled == 0)
+    .order_by(_alert.c.id)
+    .limit(bindparam("most")),
+    "most",
+)
+"""What the hospitals' own systems have not been written to about."""
+TELL = Statement(
+    update(_alert)
+    .where(_alert.c.id == bindparam("id_"), _alert.c.told == 0)
+    .values(told=bindparam("at_"))
+    .returning(_alert.c.id),
+    "id_",
+    "at_",
+)
 ALERT_COUNTS = Statement(
     select(
         _alert.c.organization,

@@ -104,11 +104,15 @@ class ReliedAlert(Base, table=True):
     chart: str
     target: str
     version: int  # the version that changed it; the old one where only whose it is changed
-    change: str  # corrected | withdrawn | identity
+    change: str  # corrected | replaced | withdrawn | identity
     at: int = Field(sa_type=BigInteger)
     seen: int = Field(default=0, sa_type=BigInteger)
     settled: int = Field(default=0, sa_type=BigInteger)  # the decision was renewed or revoked since
+    told: int = Field(
+        default=0, sa_type=BigInteger
+    )  # when the hospital's own system was written to
     __table_args__ = (
+        Index("relied_alert_untold", "told", "settled"),
         Index("relied_alert_of", "organization", "login", "settled"),
         Index("relied_alert_once", "evidence", "version", "change", unique=True),
     )

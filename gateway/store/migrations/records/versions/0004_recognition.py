@@ -171,9 +171,11 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("seen", sa.BigInteger(), nullable=False),
         sa.Column("settled", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_relied_alert_evidence", "relied_alert", ["evidence"], unique=False)
+    op.create_index("relied_alert_untold", "relied_alert", ["told", "settled"], unique=False)
     op.create_index(
         "relied_alert_of", "relied_alert", ["organization", "login", "settled"], unique=False
     )

@@ -1,0 +1,64 @@
+"""Which result was probably corrected by a new report: the same measured in the same sample, told later.
+
+Most laboratories correct a report under its own number, and some send another. Nothing says so then
+but that one hospital tells the same of one patient, one sample and one item again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_SAID = frozenset({"final", "corrected", "amended", "appended"})
+_VOID = frozenset({"cancelled", "entered-in-error", "registered", "unknown"})
+
+
+class Measured(NamedTuple):
+    """A result or report of one patient as its manifest tells it.
+
+    `codes` are "system|code", `samples` the ids of its specimens or images, `at` is when the sample was
+    taken (µs UTC, None unless told to the minute), `told` the sender's clock, 0 when not known.
+    """
+
+    id: str
+    type: str
+    source: str
+    codes: frozenset[str]
+    samples: frozenset[bytes]
+    at: int | None
+    told: int
+    status: str
+
+
+def replaces(new: Measured, old: Measured) -> bool:
+    """Is `new` probably a correction of `old`, sent as a report of its own?
+
+    Another time of collection is another measurement, also under a specimen number that is used again;
+    without times the specimen or the images must be the same. A report needs all its codes the same.
+    """
+    same = new.codes == old.codes if new.type == "DiagnosticReport" else new.codes & old.codes
+    if (new.type, new.source) != (old.type, old.source) or not (new.codes and same):
+        return False
+    if new.id == old.id or not 0 < old.told < new.told:
+        return False
+    if new.status not in _SAID or old.status in _VOID:
+        return False
+    if new.at is not None and old.at is not None:
+        return new.at == old.at
+    return bool(new.samples & old.samples)
+
+
+def superseded(found: Iterable[Measured]) -> frozenset[str]:
+    """The ids of those of one patient that another of them replaces."""
+    alike: dict[tuple[object, ...], list[Measured]] = {}
+    for one in found:
+        for code in one.codes:
+            for sample in (*one.samples, *([] if one.at is None else [one.at])):
+                alike.setdefault((one.source, code, sample), []).append(one)
+    return frozenset(
+        old.id
+        for together in alike.values()
+        if len(together) > 1
+        for old in together
+        if any(replaces(new, old) for new in together)
+    )

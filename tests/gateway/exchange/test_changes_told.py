@@ -1,0 +1,171 @@
+"""What changed after it was relied on: resent in a new report, unlinked, told to the hospital's system."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from gateway.exchange import alerts, ask, changes_told, receive, write_back
+from gateway.exchange.decide import decide_results
+from gateway.exchange.ledger import PORTAL
+from gateway.exchange.revoking import revoke
+from gateway.jobs.worker import Worker
+from gateway.records import query as queries
+from gateway.services import Services
+from gateway.services.register import Endpoint, Register
+from mappings.r4 import check
+from tests.gateway.exchange.portal_county import LI, WANG, Town, every, town
+from tests.gateway.exchange.test_portal_clinician import _liver, correct
+from tests.gateway.exchange.test_proving import ACCEPT, ALT, alt, decided
+from tests.gateway.exchange.test_proving import alerts as rows_of
+from tests.gateway.exchange.test_write_back import His, his, later
+
+__all__ = ["his"]
+ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+async def here(services: Services, his: His) -> Town:
+    known = [
+        replace(o, write_back=Endpoint(his.url)) if o.id == "tcm" else o for o in services.register
+    ]
+    found = await town(replace(services, register=Register({o.id: o for o in known})), "shen")
+    await found.sign("shen")
+    return found
+
+
+async def resend(here: Town, hours: int = 1, collected: int = 0) -> None:
+    """The hospital sends ALT 26.40 in a report of its own, `collected` days after the first sample."""
+    lines = []
+    for line in _liver(here).split(b"\r"):
+        fields = line.split(b"|")
+        if fields[0] == b"OBX":
+            if not fields[3].startswith(b"ALT"):
+                continue
+            fields[5], fields[8] = b"26.40", b""
+        if fields[0] == b"MSH":
+            fields[6] = _plus(fields[6], hours * 10_000)
+            fields[9] += b"N"
+        if fields[0] in {b"OBR", b"ORC"}:
+            fields[3] += b"N"
+        if fields[0] == b"OBR":
+            fields[22] = _plus(fields[22], hours * 10_000)
+            for place in (7, 14):
+                if len(fields) > place and fields[place]:
+                    fields[place] = _plus(fields[place], collected * 10_000)
+        lines.append(b"|".join(fields))
+    await receive.receive("people-his", [receive.Unit(b"\r".join(lines))], here.services)
+    await Worker(here.services).drain()
+
+
+def _plus(stamp: bytes, more: int) -> bytes:
+    return str(int(stamp[:14]) + more).encode()
+
+
+async def test_a_result_sent_again_in_a_new_report_alerts_and_is_not_recognised_any_more(
+    here: Town,
+) -> None:
+    _, id, _ = await alt(here)
+    task = await decided(here)
+    await resend(here)
+
+    [alert] = await rows_of(here)
+    assert (alert.target, alert.change, alert.login) == (id, "replaced", "dr-li")
+    both = [one for one in every(await here.results("shen", LI)) if one.item == ALT]
+    found = {one.value: one for one in both}
+    assert set(found) == {"62.4", "26.40"}
+    assert found["26.40"].recognition.state == "eligible"
+    assert (found["62.4"].recognition.state, found["62.4"].recognition.reason) == (
+        "not-eligible",
+        "E04",
+    )
+    assert [one.task for one in await alerts.look(LI, here.services)] == [task]
+    await revoke(task, "出具机构已重发", LI, here.services)
+    assert await rows_of(here) == []
+
+
+@ON_SQLITE
+async def test_an_ordinary_later_measurement_alerts_nobody(here: Town) -> None:
+    await decided(here)
+    await resend(here, hours=2, collected=1)
+    assert await rows_of(here) == []
+    states = {o.recognition.state for o in every(await here.results("shen", LI)) if o.item == ALT}
+    assert states == {"eligible"}
+
+
+@ON_SQLITE
+async def test_one_resent_is_not_decided_on_by_its_old_id(here: Town) -> None:
+    shown, id, version = await alt(here)
+    await resend(here)
+    with pytest.raises(Exception, match="may not be recognised"):
+        await decide_results(
+            shown.resident.chart, [(id, version)], ACCEPT, LI, here.services, PORTAL
+        )
+
+
+async def communications(here: Town, who: object) -> list[dict]:
+    shown, _, _ = await alt(here)
+    query = queries.parse(
+        "Communication",
+        [("patient", shown.resident.chart)],
+        here.services.settings.zone,
+        lenient=False,
+    )
+    page = await ask.search(query, who, here.services)  # type: ignore[arg-type]
+    return [json.loads(one.text) for one in page.records]
+
+
+async def test_the_hospitals_own_system_is_told_once_and_reads_it_at_the_door(
+    here: Town, his: His
+) -> None:
+    task = await decided(here)
+    assert await write_back.send_due(here.services) == 1
+    await correct(here)
+
+    assert await changes_told.file_due(here.services) == 1
+    assert await changes_told.file_due(here.services) == 0
+    assert await write_back.send_due(later(here.services, 1)) == 1
+
+    text = his.got[-1][1]
+    assert check.text(text, "Bundle") == []
+    header, told = [one["resource"] for one in json.loads(text)["entry"]]
+    assert header["eventCoding"]["code"] == "recognition-alert"
+    assert told["resourceType"] == "Communication"
+    assert told["about"][0] == {"reference": f"Task/{task}"}
+    assert told["recipient"][0]["identifier"]["value"] == "dr-li"
+    assert "云溪县人民医院" in told["payload"][0]["contentString"]
+    assert "62.4" not in text.decode()
+    [mine] = await communications(here, LI)
+    assert {k: v for k, v in mine.items() if k != "meta"} == told
+    assert await communications(here, WANG) == []
+    assert (await here.events())["recognition-alert"] == 1
+
+
+@ON_SQLITE
+async def test_what_is_settled_before_it_is_told_is_not_told(here: Town, his: His) -> None:
+    task = await decided(here)
+    await correct(here)
+    await revoke(task, "结果已更正", LI, here.services)
+    assert await changes_told.file_due(here.services) == 0
+
+
+@ON_SQLITE
+async def test_an_alert_whose_evidence_was_altered_is_passed_over_aloud(here: Town) -> None:
+    await decided(here)
+    await correct(here)
+    await here.services.db.do(_spoil)
+    assert await changes_told.file_due(here.services) == 0
+    assert await changes_told.file_due(here.services) == 0
+    assert len(await rows_of(here)) == 1, "its doctor still sees it"
+
+
+def _spoil(tx: object) -> None:
+    from sqlalchemy import update
+
+    from gateway.store import recognition_tables as tables
+    from gateway.store.statements import Statement
+
+    table = tables.DecisionEvidence.__table__  # type: ignore[attr-defined]
+    tx.run(Statement(update(table).values(sealed=b"x" * 80)))  # type: ignore[attr-defined]
