@@ -42,7 +42,7 @@ async def alter(services: Services, **values: Any) -> None:
 async def test_a_message_under_another_hospital_is_handed_to_nobody(
     services: Services, his: His, altered: dict[str, Any]
 ) -> None:
-    here, _ = await decided(services, his, "fhir")
+    here, _ = await decided(services, Endpoint(his.url))
     endpoint = Endpoint(his.url, "fhir", "")
     known = [replace(o, write_back=endpoint) for o in here.services.register]
     everywhere = replace(here.services, register=Register({o.id: o for o in known}))
@@ -61,8 +61,11 @@ def endless() -> Iterator[str]:
             try:
                 caller, _ = server.accept()
                 with caller:
-                    caller.recv(65_536)
-                    caller.sendall(b"HTTP/1.1 200 OK\r\n\r\nMSA|AA|1\r")
+                    told = b""
+                    while b"\rEVN|" not in told:
+                        told += caller.recv(65_536)
+                    id = told[told.index(b"MSH|") :].split(b"|")[9]
+                    caller.sendall(b"HTTP/1.1 200 OK\r\n\r\nMSA|AA|" + id + b"\r")
                     while True:
                         caller.sendall(b"x" * 65_536)
             except OSError:
@@ -78,8 +81,8 @@ def endless() -> Iterator[str]:
 async def test_an_acknowledgment_without_end_is_read_as_far_as_one_has(
     services: Services, his: His, endless: str
 ) -> None:
-    here, _ = await decided(services, his, "hl7")
-    endpoint = Endpoint(endless, "hl7", "")
+    here, _ = await decided(services, Endpoint(his.url, "hl7v2"))
+    endpoint = Endpoint(endless, "hl7v2", "")
     known = [
         replace(o, write_back=endpoint) if o.id == "tcm" else o for o in here.services.register
     ]
