@@ -25,7 +25,7 @@ DIMENSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "completeness": ("default-values", "truncated-text", "encounter-class", "reconcile"),
         "validity": ("code-meaning", "share-of-other", "time-formats"),
         "timeliness": ("equal-times", "clock-source"),
-        "consistency": ("gender-unknown", "last-item-only"),
+        "consistency": ("gender-unknown", "last-item-only", "printed-marks"),
         "uniqueness": ("control-id-reused", "amended-as-new"),
     }
 )

@@ -1,4 +1,4 @@
-"""The quality of what each source sends: counts of the fifteen detectors, and who is told of them.
+"""The quality of what each source sends: counts of the detectors, and who is told of them.
 
 Counts come from four places: a scan of kept messages (`scanning`), the inbox's own columns, the
 hospital's word on what it performed, and the doors. None of them holds a value of a patient.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
 from gateway.audit.events import Body, Kind, Outcome
@@ -19,6 +20,8 @@ from gateway.exchange import quality
 from gateway.exchange.filing import issues_of
 from gateway.exchange.kept import opened
 from gateway.exchange.receive import source_named
+from gateway.recognition.catalogue import Catalogue
+from gateway.recognition.marks import Misfit, misfits
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -29,13 +32,15 @@ from gateway.store.engine import Tx
 from gateway.vault import VaultError
 from mappings.engine import Ids, Map
 from mappings.quality import DETECTORS, Result, Sighting, Tally, sighting
+from mappings.quality.tally import MOST_PLACES, ODD
 
 DAYS = 7
 MOST = 50_000  # messages of one scan; of more a fair sample is read
 JOB = "quality"
 NIGHT = 2  # the county's hour in which sources are scanned
 READING = tuple(one.name for one in DETECTORS.values() if one.notice is not None)
-WRITTEN = (*READING, "control-id-reused", "reconcile", quality.SCANNED)
+MARKS = "printed-marks"
+WRITTEN = (*READING, "control-id-reused", "reconcile", MARKS, quality.SCANNED)
 SCANNER = Caller(client="worker", organization="county", role="operator", user="worker")
 
 
@@ -58,9 +63,15 @@ class _Seen:
         self.read: Counter[str] = Counter()
         self.unreadable: Counter[str] = Counter()
         self.reports: dict[str, set[str]] = {}
+        self.marks: Counter[str] = Counter()
+        self.misfits: dict[str, Counter[str]] = {}
 
-    def add(self, one: Sighting) -> None:
+    def add(self, one: Sighting, marks: Iterable[tuple[str, Misfit | None]]) -> None:
         self.tally.add(one)
+        for item, wrong in marks:
+            self.marks[one.day] += 1
+            if wrong is not None:
+                self.misfits.setdefault(one.day, Counter())[f"{wrong}: {item}"] += 1
         for report in one.of("DiagnosticReport"):
             performed = str(report.get("effectiveDateTime") or report.get("issued") or "")[:10]
             if performed:
@@ -77,6 +88,8 @@ async def scan(
     """
     source = await source_named(name, services)
     site = await services.maps.get(source.map)
+    await services.catalogues.current()
+    claims = partial(_claims, source.organization, services.catalogue, services)
     since = quality.since(days, services)
     found = await services.db.read(rows.TO_SCAN, name, since, most + 1)
     whole = len(found) <= most
@@ -92,12 +105,13 @@ async def scan(
             seen.unreadable[day] += 1
             continue
         # In a thread, one message at a time: whoever is at a door goes first.
-        for one in await asyncio.to_thread(_look, text, site, ids, id, day, arrived):
-            seen.add(one)
+        for one, marks in await asyncio.to_thread(_look, text, site, ids, id, day, arrived, claims):
+            seen.add(one, marks)
         seen.read[day] += 1
     results = [
         *seen.tally.results(),
         *_scanned(seen),
+        *_marked(seen),
         *await _reused(name, since, services),
         *(await _reconciled(name, since, seen, services) if whole else []),
     ]
@@ -117,11 +131,41 @@ async def _opened(id: str, services: Services) -> bytes | None:
         return None
 
 
-def _look(text: bytes, site: Map, ids: Ids, id: str, day: str, arrived: int) -> list[Sighting]:
+_Claims = list[tuple[str, Misfit | None]]
+
+
+def _look(
+    text: bytes,
+    site: Map,
+    ids: Ids,
+    id: str,
+    day: str,
+    arrived: int,
+    claims: Callable[[Sighting], _Claims],
+) -> list[tuple[Sighting, _Claims]]:
     reading = site.read(text, ids, origin=id)
-    return [
+    found = [
         sighting(text, site, message, day, arrived, with_cells=n == 0)
         for n, message in enumerate(reading.messages)
+    ]
+    return [(one, claims(one)) for one in found]
+
+
+def _claims(organization: str, catalogue: Catalogue, services: Services, seen: Sighting) -> _Claims:
+    """What the printed marks of a message claim, beside the catalogue and register in force."""
+    try:
+        zone = services.settings.zone
+        found = misfits(seen.resources, seen.at, organization, catalogue, seen.arrived, zone)
+        return list(found)
+    except ODD:  # a mark on a resource of no known shape claims nothing
+        return []
+
+
+def _marked(seen: _Seen) -> list[Result]:
+    return [
+        Result(day, MARKS, total, wrong.total(), dict(wrong.most_common(MOST_PLACES)))
+        for day, total in sorted(seen.marks.items())
+        for wrong in [seen.misfits.get(day, Counter())]
     ]
 
 

@@ -178,7 +178,7 @@ def facts_of(
         value=_value(result),
         unit=_unit(result),
         images=images,
-        marks=tuple(dict.fromkeys([*_marks(result), *_marks(report)])),
+        marks=tuple(dict.fromkeys([*marks_of(result), *marks_of(report)])),
         device=" ".join(dict.fromkeys(_words(result.get("device")))),
         contrast=_contrast(result, study),
         acquired=_first_time(zone, study.get("started")),
@@ -416,7 +416,7 @@ def _unit(result: Resource) -> str:
     return _text(quantity.get("code")) if quantity.get("system") == UCUM else ""
 
 
-def _marks(resource: Resource) -> list[str]:
+def marks_of(resource: Resource) -> list[str]:
     """Printed marks kept by the maps in the extension hr-mark: plain, or as its part `raw`."""
     found = []
     for extension in _list(resource.get("extension")):

@@ -1,4 +1,4 @@
-"""What a source's data is worth: the fifteen defects of county hospitals, counted and never shown.
+"""What a source's data is worth: sixteen defects of county hospitals, counted and never shown.
 
 tally = Tally()
 for message in reading.messages:

@@ -1,4 +1,4 @@
-"""The fifteen detectors of domain 5.6: their sentences and thresholds from `detectors.toml`, their code by name."""
+"""The sixteen detectors: sentences and thresholds from `detectors.toml`, their code by name."""
 
 from __future__ import annotations
 
@@ -73,4 +73,4 @@ def _detectors() -> dict[str, Detector]:
 
 
 DETECTORS: Mapping[str, Detector] = MappingProxyType(_detectors())
-"""By name, in the order of domain 5.6."""
+"""By name, in the order of their numbers."""

@@ -20,7 +20,7 @@ from mappings.quality.sighting import Sighting
 
 MOST_GROUPS = 20_000
 MOST_PLACES = 20
-_ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 """What a resource raises that is not as R4 has it: FHIR that passes through may be of any shape."""
 
 
@@ -83,7 +83,7 @@ class Tally:
                 continue
             try:
                 counted = Counter(one.notice(seen))
-            except _ODD:  # it has nothing to say of a resource of no known shape
+            except ODD:  # it has nothing to say of a resource of no known shape
                 continue
             self._counts[one.name].add(seen.day, counted)
 

@@ -29,6 +29,11 @@ _PHRASES = {
     "-": "类别不详",
 }
 _LENGTH = re.compile(r"(?P<place>.+) = (?P<length>\d+) (?P<unit>characters|bytes)\Z")
+_MARKS = {
+    "mark unknown": "标识无法识别",
+    "mark without entitlement": "有标识无资格",
+    "mark on an item not listed": "标识所在项目不在目录内",
+}
 _UNITS = {"characters": "字", "bytes": "字节"}
 
 
@@ -40,6 +45,9 @@ def told(place: str, language: Literal["zh", "en"] = "zh") -> str:
         return _PHRASES[place]
     if found := _LENGTH.match(place):
         return f"{found['place']} = {found['length']} {_UNITS[found['unit']]}"
+    kind, _, item = place.partition(": ")
+    if kind in _MARKS:
+        return _MARKS[kind] + (f"：{item}" if item != "-" else "")
     if place.startswith("in quarantine: "):
         return f"隔离中：{place.removeprefix('in quarantine: ')}"
     return place

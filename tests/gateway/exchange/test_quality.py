@@ -20,7 +20,7 @@ from gateway.store import quality as rows
 from gateway.store import tables
 from gateway.store.statements import Statement
 from gateway.vault import VaultError
-from mappings.quality import DETECTORS
+from mappings.quality import DETECTORS, told
 from tests.gateway.exchange.house import HOUR, House, clinician, person
 
 SHEN = person()
@@ -326,3 +326,28 @@ async def test_no_value_of_a_patient_stands_in_what_is_stored(house: House) -> N
         "10000000000",
     ):
         assert canary not in text
+
+
+async def test_printed_marks_are_counted_beside_the_register(house: House) -> None:
+    def marked(n: int, item: str, mark: str) -> bytes:
+        plain = house.oru(SHEN, "0000000001", (item, "62.40", "F"), report=f"M{n}")
+        name = f"{item}^{item}".encode()
+        assert name in plain
+        return plain.replace(name, f"{item}^{mark}{item}".encode("gb18030"))
+
+    await house.file(
+        marked(1, "ALT", "【全国HR】"),
+        marked(2, "ALT", "【火星HR】"),
+        marked(3, "UREA", "★").replace(b"U/L", b"mmol/L"),
+        *results(house, 1),
+    )
+    await scanning.scan("people-his", house.services)
+    row = (await stored(house))[DAY, "printed-marks"]
+    assert (row.seen, row.struck) == (3, 2)
+    assert json.loads(row.detail) == {
+        "mark unknown: HR-L-0001": 1,
+        "mark without entitlement: HR-L-0012": 1,
+    }
+    marks = next(one for one in (await of(house)).found if one.detector == "printed-marks")
+    assert told("mark unknown: HR-L-0001") == "标识无法识别：HR-L-0001"
+    assert (marks.struck, marks.crossed) == (2, False)

@@ -155,8 +155,8 @@ def test_the_silent_situations_are_looked_at_at_all() -> None:
     ]
 
 
-def test_there_are_fifteen_each_with_sentences_and_a_threshold_that_says_why() -> None:
-    assert [one.number for one in DETECTORS.values()] == list(range(1, 16))
+def test_there_are_sixteen_each_with_sentences_and_a_threshold_that_says_why() -> None:
+    assert [one.number for one in DETECTORS.values()] == list(range(1, 17))
     for one in DETECTORS.values():
         for zh in (one.zh, one.means_zh, one.do_zh):
             assert any("\u4e00" <= sign <= "\u9fff" for sign in zh)
