@@ -283,5 +283,5 @@ def rested_on(task: Resource) -> RestedOn:
     for part in listed(task.get("input")):
         for _, code in codings(part.get("type")):
             said[code] = str(part.get("valueString") or part.get("valueCode") or "")
-    rules = {name: text for name, text in said.items() if name in {"catalogue", "rules"}}
+    rules = {name: text for name, text in said.items() if name in {"catalogue", "register", "rules"}}
     return RestedOn(said.get("issuer", ""), said.get("item", ""), rules)

@@ -88,7 +88,11 @@ class Walk:
             item=item.code if item else "",
             age_days=None if self.clock is None else self._days(self.clock),
             window_days=window,
-            rules={"catalogue": self.catalogue.version, "rules": RULES},
+            rules={
+                "catalogue": self.catalogue.version,
+                "register": self.catalogue.register,
+                "rules": RULES,
+            },
             trace=tuple(self.steps),
             flags=tuple(dict.fromkeys(self.flags)),
             evidence=self.evidence,

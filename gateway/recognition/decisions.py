@@ -158,6 +158,10 @@ def decision_task(decision: Decision, judgement: Judgement, *, base: str, zone: 
     return msgspec.json.encode(task)
 
 
+# Of the first version of the rules the state of the register was not kept.
+_RESTED_ON = (("catalogue", "目录版本"), ("register", "资格登记版本"), ("rules", "规则版本"))
+
+
 def _inputs(decision: Decision, judgement: Judgement, base: str) -> list[dict[str, object]]:
     eligible = "eligible" if judgement.reason is None else judgement.reason.value
     inputs = [
@@ -170,7 +174,8 @@ def _inputs(decision: Decision, judgement: Judgement, base: str) -> list[dict[st
         inputs.append(part("item", "互认项目", "Code", judgement.item, base))
     inputs += [
         part(name, zh, "String", judgement.rules[name], base)
-        for name, zh in (("catalogue", "目录版本"), ("rules", "规则版本"))
+        for name, zh in _RESTED_ON
+        if judgement.rules.get(name)
     ]
     return inputs
 

@@ -202,7 +202,8 @@ class Judgement(msgspec.Struct, frozen=True):
     `age_days` counts whole days since the clock started, None when no time is known.
     `qualified_then` and `qualified_now` are both answers of step 8, None when it was not reached.
     `choices` is what a doctor may be offered, empty unless eligible. `counted` is false where the
-    figures leave the result out. `clock` is µs UTC of what the age counts from. `reference_only`
+    figures leave the result out. `rules` names what the case must be judged with again: version of the
+    catalogue, state of the register (since annex-d-2) and version of the rules. `clock` is µs UTC of what the age counts from. `reference_only`
     names what of the result is never recognised: a doctor's conclusion. `side` is left, right, both
     or empty.
     """

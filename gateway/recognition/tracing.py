@@ -65,11 +65,13 @@ class Review:
 
 
 def review(case: bytes, judgement: bytes, catalogue: Catalogue) -> Review:
-    """Make a stored judgement again. LookupError when this is not the catalogue it was made under,
-    or nobody knows its rules; msgspec.MsgspecError when the bytes are no case or judgement."""
+    """Make a stored judgement again. LookupError when this is not the catalogue it was made under
+    (version and state of the register), or nobody knows its rules; msgspec.MsgspecError when the bytes are no case or judgement."""
     found = stored.read(judgement)
     if found.rules.get("catalogue") != catalogue.version:
         raise LookupError("judged under another version of the catalogue")
+    if found.rules.get("register", catalogue.register) != catalogue.register:
+        raise LookupError("judged under another state of the register")
     again = replay(stored.decode(case), catalogue)
     same = stored.written(again) == judgement
     return Review(

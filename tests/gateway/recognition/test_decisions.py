@@ -71,6 +71,12 @@ def test_an_accepted_result_is_pinned_to_the_version_that_was_seen():
     assert codes(made["output"]) == {"decision": "accept"}
 
 
+def test_a_decision_names_the_state_of_the_register_where_its_judgement_does():
+    rules = {"catalogue": "abc", "register": "17", "rules": "annex-d-2"}
+    made = task(ACCEPTED, msgspec.structs.replace(FINE, rules=rules))
+    assert {name: codes(made["input"])[name] for name in rules} == rules
+
+
 def test_a_declined_result_keeps_the_coded_reason_and_the_doctors_words():
     made = task(DECLINED, OLD)
     assert codes(made["output"]) == {

@@ -58,7 +58,11 @@ def test_the_table_is_printed_as_pass_and_fail():
 def test_a_judgement_says_what_it_was_made_from():
     found = judge(facts(), Receiver("tcm"), CATALOGUE, NOON)
     assert (found.item, found.age_days, found.window_days) == ("HR-L-0001", 3, 7)
-    assert found.rules == {"catalogue": CATALOGUE.version, "rules": "annex-d-2"}
+    at_step = CATALOGUE.with_register(CATALOGUE.members, CATALOGUE.entitled, "17")
+    found = judge(facts(), Receiver("tcm"), at_step, NOON)
+    assert found.rules == {
+        "catalogue": CATALOGUE.version, "register": "17", "rules": "annex-d-2",
+    }  # fmt: skip
     assert found.evidence == "eqa/2026/people-chem"
     assert (found.qualified_then, found.qualified_now) == (True, True)
     assert (found.choices, found.counted, found.clock) == (

@@ -44,6 +44,18 @@ def test_another_catalogue_re_derives_nothing():
         review(case, written(judge(facts, receiver, CATALOGUE, NOON)), table.frozen().catalogue())
 
 
+def test_another_state_of_the_register_re_derives_nothing():
+    facts, receiver = inputs(CASES[0])
+    case = eligibility.encode(case_of(facts, receiver, NOON))
+    then, later = (
+        CATALOGUE.with_register(CATALOGUE.members, CATALOGUE.entitled, step) for step in ("7", "8")
+    )
+    kept = written(judge(facts, receiver, then, NOON))
+    assert review(case, kept, then).sound
+    with pytest.raises(LookupError):
+        review(case, kept, later)
+
+
 def test_stored_cases_of_the_first_version_are_re_derived_too():
     catalogue = table.frozen().catalogue()
     for one in STORED:
