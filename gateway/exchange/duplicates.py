@@ -259,6 +259,7 @@ async def _look(
             department=visit.department or known.department,
             patient_class=visit.patient_class or known.patient_class,
         )
+    await services.copied_times.current(services.now())
     found = _judged(seen, texts, receiver, services, at)
     return _Looked(seen, chart, visit, at, tuple(found))
 

@@ -23,7 +23,7 @@ from gateway.recognition.eligibility import (
     case_of,
     judge,
 )
-from gateway.recognition.facts import LOINC, Images, ResultFacts, facts_of
+from gateway.recognition.facts import LOINC, Images, ResultFacts, facts_of, in_one
 from gateway.records.instant import interval, moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -149,7 +149,8 @@ def judged(
     latest: bool = True,
 ) -> Judged:
     """The rules of recognition for one result and this receiver, at µs `at`; `latest` is False for
-    one that a later report probably corrects."""
+    one that a later report probably corrects. What is known of copied times is what
+    `services.copied_times` read last."""
     match = opened.match
     nature, entry = match.pair
     if nature.source == receiver.organization:
@@ -170,6 +171,8 @@ def judged(
         disputed=entry.disputed,
         sensitivities=nature.sensitivities,
     )
+    if services.copied_times.of(nature.source):
+        facts = msgspec.structs.replace(facts, times_copied=in_one(facts))
     case = case_of(facts, receiver, at)
     found = judge(facts, receiver, services.catalogue, at)
     if not found.eligible:
@@ -283,5 +286,7 @@ def rested_on(task: Resource) -> RestedOn:
     for part in listed(task.get("input")):
         for _, code in codings(part.get("type")):
             said[code] = str(part.get("valueString") or part.get("valueCode") or "")
-    rules = {name: text for name, text in said.items() if name in {"catalogue", "register", "rules"}}
+    rules = {
+        name: text for name, text in said.items() if name in {"catalogue", "register", "rules"}
+    }
     return RestedOn(said.get("issuer", ""), said.get("item", ""), rules)

@@ -464,6 +464,7 @@ async def _pages(
     later reports probably correct, beside those that show in what was gathered."""
     studies = [one.id for one in seen.records if one.type == "ImagingStudy"]
     images = await image_probes.known(studies, services)
+    await services.copied_times.current(services.now())
     return _Pages(seen, caller, services, ids, visit, images, replaced)
 
 

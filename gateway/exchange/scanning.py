@@ -116,6 +116,7 @@ async def scan(
         *(await _reconciled(name, since, seen, services) if whole else []),
     ]
     crossed = await services.db.do(_write, name, since, results, services.now())
+    services.copied_times.forget()
     total = seen.read.total() + seen.unreadable.total()
     return Scanned(name, since, total, seen.unreadable.total(), whole, crossed)
 

@@ -32,7 +32,8 @@ class ResultFacts(msgspec.Struct, frozen=True, omit_defaults=True):
     absent (a reason stands instead, or words that are no result) or none. `device` is the
     instrument or platform as its laboratory names it, folded. `acquired` is when the images were
     taken. `quality` are facts by which images are judged, (name, value with unit), sorted.
-    `times_copied` says that the source is known to write one time into all places.
+    `times_copied` says that the times are one, and come from an organisation that has a source known
+    to write one time into all places.
     """
 
     result: str
@@ -185,6 +186,12 @@ def facts_of(
         quality=tuple(sorted(_quality(study))),
         times_copied=times_copied,
     )
+
+
+def in_one(facts: ResultFacts) -> bool:
+    """Is the time of collection or examination told, and everywhere the very one of the report?"""
+    told = {facts.collected, facts.acquired, facts.effective} - {None}
+    return told == {facts.issued}
 
 
 def side_of(codings: Iterable[tuple[str, str]], *names: str) -> str:

@@ -15,6 +15,7 @@ from gateway.recognition.catalogue import SHIPPED, Catalogue
 from gateway.recognition.catalogue.reader import load as load_catalogue
 from gateway.services.archives import Archives
 from gateway.services.catalogues import Catalogues
+from gateway.services.copied_times import CopiedTimes
 from gateway.services.labels import open_labels, rules_version
 from gateway.services.log import AccessLog
 from gateway.services.maps import Maps
@@ -52,6 +53,7 @@ class Services:
     rights: Rights
     maps: Maps
     catalogues: Catalogues
+    copied_times: CopiedTimes
     messenger: Messenger
     labels: Labeller
     now: Callable[[], int] = wall_clock
@@ -144,6 +146,7 @@ async def open_services(settings: Settings, *, policy: bool = True) -> Services:
         rights=Rights(db, vault, register, settings.zone),
         maps=Maps(sites, settings.canonical, db, wall_clock),
         catalogues=catalogues,
+        copied_times=CopiedTimes(db, settings.zone),
         messenger=open_messenger(settings),
         labels=labels,
         archives=Archives(register.archives),

@@ -12,6 +12,7 @@ from gateway.store.statements import Statement, any_of
 
 _quality = tables.Quality.__table__  # type: ignore[attr-defined]
 _inbox = tables.Inbox.__table__  # type: ignore[attr-defined]
+_source = tables.Source.__table__  # type: ignore[attr-defined]
 _alarm = tables.Alarm.__table__  # type: ignore[attr-defined]
 
 
@@ -41,6 +42,20 @@ SINCE = Statement(
     "since",
     lists=("sources",),
 )
+BY_ORGANIZATION = Statement(
+    select(
+        _source.c.organization,
+        _source.c.name,
+        func.sum(_quality.c.seen),
+        func.sum(_quality.c.struck),
+    )
+    .select_from(_quality.join(_source, _source.c.name == _quality.c.source))
+    .where(_quality.c.detector == bindparam("detector"), _quality.c.day >= bindparam("since"))
+    .group_by(_source.c.organization, _source.c.name),
+    "detector",
+    "since",
+)
+"""(organisation, source, seen, struck) of one detector since a day."""
 OTHERS = Statement(select(_quality.c.source).distinct().order_by(_quality.c.source))
 """Everybody something was counted for: sources, clients that were refused, the gateway itself."""
 PUT = Statement(insert(_quality).values(**binds(_quality)), *(c.name for c in _quality.columns))

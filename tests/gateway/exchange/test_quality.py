@@ -13,8 +13,13 @@ from sqlalchemy import select
 from gateway.demo.residents import resident_number
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality, scanning, sources
+from gateway.exchange.claims import claim_where_lacking
+from gateway.exchange.ledger import Visit
+from gateway.exchange.results import look_at_all
 from gateway.jobs.worker import Worker
+from gateway.recognition.judgement import Flag
 from gateway.services.caller import Caller
+from gateway.services.copied_times import CopiedTimes
 from gateway.services.scrub import TAKEN_OUT, scrubbed, withheld
 from gateway.store import quality as rows
 from gateway.store import tables
@@ -351,3 +356,48 @@ async def test_printed_marks_are_counted_beside_the_register(house: House) -> No
     marks = next(one for one in (await of(house)).found if one.detector == "printed-marks")
     assert told("mark unknown: HR-L-0001") == "标识无法识别：HR-L-0001"
     assert (marks.struck, marks.crossed) == (2, False)
+
+
+async def test_a_source_known_to_copy_times_is_flagged_where_its_results_are_judged(
+    house: House,
+) -> None:
+    """By the counts of the source: one result alone may be a bedside test of one minute."""
+    li = clinician("dr-li", "tcm")
+    await house.file(house.adt(SHEN), *results(house, 19))
+    await house.file(house.oru(SHEN, "0000000001", report="SOUND"))
+    await house.sign()
+    await claim_where_lacking(house.chart(), "会诊", li, house.services)
+
+    async def flagged() -> list[bool]:
+        looked = await look_at_all(house.chart(), li, house.services, Visit("V", "", "OP"))
+        judged = [one.judged.judgement for report in looked.reports for one in report.results]
+        return sorted(Flag.TIMES_NOT_TRUSTED in one.flags for one in judged if one is not None)
+
+    assert await flagged() == [False] * 20
+    assert "equal-times" in (await scanning.scan("people-his", house.services)).crossed
+    assert await flagged() == [False, *[True] * 19]  # the sound one's specimen has its own time
+
+    # Another process learns of it within ten minutes, and of its end when the days have passed.
+    other = CopiedTimes(house.services.db, house.services.settings.zone)
+    assert await other.current(house.clock()) == {"people"}
+    house.clock.forward(31 * 24 * 3600)
+    assert await other.current(house.clock()) == frozenset()
+
+
+async def test_copied_times_are_asked_of_the_database_once_in_ten_minutes(house: House) -> None:
+    asked = 0
+
+    class Counted:
+        async def read(self, *given: object) -> Sequence[object]:
+            nonlocal asked
+            asked += 1
+            return await house.services.db.read(*given)  # type: ignore[arg-type]
+
+    known = CopiedTimes(Counted(), house.services.settings.zone)  # type: ignore[arg-type]
+    for seconds, times in ((0, 1), (599, 1), (2, 2), (0, 2)):
+        house.clock.forward(seconds)
+        await known.current(house.clock())
+        assert asked == times
+    known.forget()
+    await known.current(house.clock())
+    assert asked == 3
