@@ -2,6 +2,8 @@
 
 The address and form of each hospital stand in the register (`write_back`). A message is sealed like
 the decision it tells of, has one name however often it is sent, and is given up aloud, never lost.
+Before each try the county's matrix is asked whether decisions may be sent on; while they may not, the
+message is held, which counts as no try.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import httpx
 import msgspec
 import structlog
 
-from gateway.exchange import mllp_client
+from gateway.errors import Kind, Problem
+from gateway.exchange import mllp_client, rights
 from gateway.exchange.person import ALL_TIERS
+from gateway.recognition.rights import DataClass, Use
 from gateway.records.instant import moment
 from gateway.services import Services
+from gateway.services.caller import Caller
 from gateway.services.register import Endpoint
 from gateway.store import write_backs as rows
 from gateway.store.engine import Tx
@@ -38,10 +43,12 @@ from gateway.vault import (
 log = structlog.get_logger(__name__)
 
 TYPE = "WriteBack"
+SENDER = "write-back"
 BATCH = 16
 PATIENCE = 10.0  # seconds
 FIRST_WAIT = 5_000_000
 LONGEST_WAIT = 3_600_000_000
+HELD_FOR = 600_000_000  # µs until the right to send is asked for again
 ATTEMPTS = 24  # about a day; then a person must look
 LONGEST = 60.0  # seconds for one message, however slowly it is answered
 LARGEST = 65_536  # bytes of an answer that are read
@@ -97,6 +104,9 @@ async def send_due(services: Services) -> int:
 
 
 async def _send(one: MessageRow, now: int, services: Services) -> int:
+    if not await _may_leave(one, services):
+        await services.db.do(_hold, one, now + HELD_FOR)
+        return 0
     wait = min(FIRST_WAIT << min(one.attempts, 12), LONGEST_WAIT)
     if await services.db.do(_take, one, now + wait) is None:
         return 0  # another worker has it
@@ -128,6 +138,22 @@ async def _opened(one: MessageRow, services: Services) -> Letter:
     if (letter.organization, letter.patient) != (one.organization, one.chart):
         raise SealBroken("A message stands under another hospital or folder.")
     return letter
+
+
+async def _may_leave(one: MessageRow, services: Services) -> bool:
+    """Whether decisions of this hospital may be sent on now. The first no is an event and an alarm."""
+    sender = Caller(f"{SENDER}/{one.organization}", one.organization, "operator", "worker")
+    ask = rights.may if one.state == "held" else rights.granted
+    try:
+        return await ask(sender, DataClass.DECISIONS, Use.FORWARD, services)
+    except Problem as problem:
+        if problem.kind is not Kind.BUSY:
+            raise
+        return False  # nobody knows now whose right it is
+
+
+def _hold(tx: Tx, one: MessageRow, next_at: int) -> None:
+    tx.run(rows.HOLD, one.id, one.due, rights.NO_RIGHT, next_at)
 
 
 def _take(tx: Tx, one: MessageRow, next_at: int) -> int | None:
@@ -259,6 +285,6 @@ def _said(text: str) -> str:
 
 
 async def counts(services: Services) -> dict[str, int]:
-    """How many messages wait, were taken, or were given up."""
+    """How many messages wait, are held for want of a right to send, were taken, or were given up."""
     found: dict[str, int] = dict(await services.db.read(rows.COUNTS))
-    return {state: int(found.get(state, 0)) for state in ("waiting", "delivered", "failed")}
+    return {state: int(found.get(state, 0)) for state in ("waiting", "held", "delivered", "failed")}

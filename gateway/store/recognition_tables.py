@@ -136,7 +136,7 @@ class WriteBack(Base, table=True):
     chart: str
     task: str
     at: int = Field(sa_type=BigInteger)
-    state: str = "waiting"  # waiting | delivered | failed
+    state: str = "waiting"  # waiting | held | delivered | failed
     attempts: int = 0
     due: int = Field(sa_type=BigInteger)
     error: str = ""  # kind of the last failure, never its text

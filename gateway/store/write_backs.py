@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from gateway.store import recognition_tables as tables
 from gateway.store.charts import binds, insert_or_leave
@@ -34,9 +34,10 @@ def _names(table: Any) -> tuple[str, ...]:
 
 _ROW = tuple(_message.c[name] for name in MessageRow._fields)
 ADD = Statement(insert_or_leave(_message).values(**binds(_message)), *_names(_message))
+_OPEN = or_(_message.c.state == "waiting", _message.c.state == "held")
 DUE = Statement(
     select(*_ROW)
-    .where(_message.c.state == "waiting", _message.c.due <= bindparam("at"))
+    .where(_OPEN, _message.c.due <= bindparam("at"))
     .order_by(_message.c.due, _message.c.id)
     .limit(bindparam("most")),
     "at",
@@ -46,7 +47,7 @@ TAKE = Statement(
     update(_message)
     .where(
         _message.c.id == bindparam("id_"),
-        _message.c.state == "waiting",
+        _OPEN,
         _message.c.due == bindparam("was_due"),
     )
     .values(due=bindparam("next_"), attempts=_message.c.attempts + 1)
@@ -56,6 +57,20 @@ TAKE = Statement(
     "next_",
 )
 """Take a message in hand: counted and put off before it is tried, so that one worker does."""
+HOLD = Statement(
+    update(_message)
+    .where(
+        _message.c.id == bindparam("id_"),
+        _OPEN,
+        _message.c.due == bindparam("was_due"),
+    )
+    .values(state="held", error=bindparam("why_"), due=bindparam("next_")),
+    "id_",
+    "was_due",
+    "why_",
+    "next_",
+)
+"""Put a message off without counting a try: it may not be sent now."""
 END = Statement(
     update(_message)
     .where(_message.c.id == bindparam("id_"))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from sqlalchemy import select
 
 from gateway.exchange import write_back
 from gateway.exchange.decide import Verdict, decide_results
@@ -17,10 +18,15 @@ from gateway.exchange.revoking import revoke
 from gateway.recognition.decisions import Choice
 from gateway.services import Services
 from gateway.services.register import Endpoint, Register
+from gateway.store import inbox, recognition_tables
+from gateway.store.statements import Statement
 from mappings.r4 import check
 from tests.gateway.exchange.portal_county import LI, Town, panel, town
+from tests.gateway.exchange.test_rights import decided as allowed
+from tests.gateway.exchange.test_rights import right, stop
 
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+ATTEMPTS = Statement(select(recognition_tables.WriteBack.__table__.c.attempts))  # type: ignore[attr-defined]
 VISIT = Visit("V9", "心内科", "OP", "order-sign", "O|1")
 
 
@@ -104,7 +110,9 @@ async def test_it_is_tried_until_it_is_taken_under_the_same_name(
     assert kinds == ["MessageHeader", "Task", "DetectedIssue", "DocumentReference"]
     assert bundle["entry"][1]["resource"]["id"] == task
     assert await write_back.send_due(later(here.services, 9_999)) == 0
-    assert await write_back.counts(here.services) == {"waiting": 0, "delivered": 1, "failed": 0}
+    assert await write_back.counts(here.services) == {
+        "waiting": 0, "held": 0, "delivered": 1, "failed": 0,
+    }  # fmt: skip
 
     await revoke(task, "选错了", LI, here.services)
     assert await write_back.send_due(later(here.services, 1)) == 1
@@ -143,3 +151,27 @@ async def test_what_is_refused_for_good_is_given_up_aloud(
     assert await write_back.send_due(later(here.services, 9_999)) == 0
     assert len(his.got) == 1
     assert (await write_back.counts(here.services))["failed"] == 1
+
+
+async def test_without_the_right_to_send_on_it_is_held_and_goes_when_the_right_is_back(
+    services: Services, his: His
+) -> None:
+    here, _ = await decided(services, his, "fhir")
+    await stop(here.services, "decisions", "forward")
+    before = await here.events()
+    assert await write_back.send_due(here.services) == 0
+    assert await write_back.send_due(here.services) == 0  # not asked again at once
+    assert await write_back.send_due(later(here.services, 700)) == 0
+    assert his.got == []
+    assert await write_back.counts(here.services) == {
+        "waiting": 0, "held": 1, "delivered": 0, "failed": 0,
+    }  # fmt: skip
+    assert (await here.events() - before)["refused"] == 1  # said once, however often it is asked
+    found = await here.services.db.read(inbox.ALARMS, 1000)
+    assert [row[2] for row in found if row[1] == "no-right"] == ["write-back/tcm"]
+
+    await allowed(here.services, "right", right("level:institution", "decisions", "forward"))
+    assert await write_back.send_due(later(here.services, 2_000)) == 1
+    assert len(his.got) == 1
+    (attempts,) = (await here.services.db.read(ATTEMPTS))[0]
+    assert attempts == 1
