@@ -80,12 +80,15 @@ def export(
     organization: Hospital = "",
     issuer: Issuer = False,
     english: English = False,
+    report: Annotated[
+        str, typer.Option(help="only what one receiver of reports wants: county-month, upstream …")
+    ] = "",
 ) -> None:
     """Write the figures of a month into a file that also holds the definitions."""
     form = file.suffix.removeprefix(".")
     if form not in {"xlsx", "csv", "json"}:
         raise Problem(Kind.MALFORMED, "The file's name ends in .xlsx, .csv or .json.", file.name)
-    _write(form, month, file, organization, issuer, english)
+    _write(form, month, file, organization, issuer, english, report)
 
 
 @app.command()
@@ -100,14 +103,20 @@ def measure(
 
 
 def _write(
-    form: str, month: str, file: Path, organization: str, issuer: bool, english: bool
+    form: str,
+    month: str,
+    file: Path,
+    organization: str,
+    issuer: bool,
+    english: bool,
+    report: str = "",
 ) -> None:
     language = "en" if english else "zh"
     side = _side(organization, issuer)
     wanted = msgspec.convert(form, statistics_files.Form)
     data = with_services(
         lambda services: statistics_files.file(
-            wanted, month, organization, side, language, OPERATOR, services
+            wanted, month, organization, side, language, OPERATOR, services, report
         )
     )
     file.write_bytes(data)

@@ -23,7 +23,7 @@ from gateway.exchange.statistics import allowed, bounds, noted, of_month, publis
 from gateway.recognition import measures
 from gateway.recognition.figure_words import COUNTS, FAIRNESS, HOOKS, METHOD, SIDES, TABLES, Words
 from gateway.recognition.figures import COLUMNS
-from gateway.recognition.indicators import Dictionary, Value, dictionary
+from gateway.recognition.indicators import Dictionary, Report, Value, dictionary
 from gateway.recognition.publication import Publication, Row, Side
 from gateway.recognition.rights import DataClass, Use
 from gateway.records.instant import moment
@@ -61,13 +61,21 @@ async def file(
     language: str,
     caller: Caller,
     services: Services,
+    receiver: str = "",
 ) -> bytes:
-    """The figures of a month in one form; a `statistics-export` event is durable before any byte."""
+    """The figures of a month in one form; a `statistics-export` event is durable before any byte.
+
+    With `receiver` only the report of that code in the dictionary, as xlsx or csv; Problem UNKNOWN
+    for no such report.
+    """
     allowed(side, organization, caller)
     await rights.demand(caller, DataClass.STATISTICS, Use.STATISTICS, services)
     bounds(month, services)
     if form not in MEDIA:
         raise Problem(Trouble.MALFORMED, "xlsx, csv, json or fhir.", "form")
+    wanted = _wanted(receiver) if receiver else None
+    if wanted and form not in {"xlsx", "csv"}:
+        raise Problem(Trouble.MALFORMED, "A report is xlsx or csv.", "form")
     await noted(
         Kind.STATISTICS_EXPORT,
         caller,
@@ -76,13 +84,14 @@ async def file(
         month=month,
         organization=organization,
         side=side,
+        report=receiver,
     )
     told = await published(await of_month(month, services), organization, side)
     if form == "json":
         return as_json(told, services)
     if form == "fhir":
         return as_fhir(told, services)
-    found = sheets(told, language, services)
+    found = (report(told, wanted, language),) if wanted else sheets(told, language, services)
     return workbook(found) if form == "xlsx" else lines(found)
 
 
@@ -278,12 +287,16 @@ def as_fhir(of: Publication, services: Services) -> bytes:
     return measures.bundle([*measures.measures(definitions, base, since), *told])
 
 
-def report(of: Publication, code: str, language: str) -> Sheet:
-    """The figures under the codes of one receiver of reports; Problem UNKNOWN for no such report."""
-    definitions = dictionary()
-    wanted = next((one for one in definitions.report if one.code == code), None)
-    if wanted is None:
+def _wanted(code: str) -> Report:
+    found = next((one for one in dictionary().report if one.code == code), None)
+    if found is None:
         raise Problem(Trouble.UNKNOWN, "No such report.", code)
+    return found
+
+
+def report(of: Publication, wanted: Report, language: str) -> Sheet:
+    """The figures under the codes of one receiver of reports."""
+    definitions = dictionary()
     english = language == "en"
     return Sheet(
         wanted.en if english else wanted.zh,

@@ -124,10 +124,11 @@ async def file(desk: Desk) -> Response:
     form, month, side = desk.request.query_params.get("form", ""), _month(desk), _side(desk)
     if not month:
         raise Problem(Kind.MALFORMED, "Name a month as YYYY-MM.")
+    report = desk.request.query_params.get("report", "")
     data, media = await desk.portal.stories.figures_file(
-        form, month, side, desk.language, desk.who.caller
+        form, month, side, desk.language, desk.who.caller, report
     )
-    name = f"recognition-{side}-{month}.{_ENDINGS[form]}"
+    name = f"{report or f'recognition-{side}'}-{month}.{_ENDINGS[form]}"
     return Response(
         data,
         media_type=media,

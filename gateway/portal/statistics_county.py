@@ -88,7 +88,7 @@ class StatisticsCounty:
         }
 
     async def figures_file(
-        self, form: str, month: str, side: Side, language: str, caller: Caller
+        self, form: str, month: str, side: Side, language: str, caller: Caller, report: str = ""
     ) -> tuple[bytes, str]:
         if form not in statistics_files.MEDIA:
             raise Problem(Kind.UNKNOWN, "No such file.")
@@ -100,6 +100,7 @@ class StatisticsCounty:
             language,
             caller,
             self._services,
+            report,
         )
         return data, statistics_files.MEDIA[form]
 

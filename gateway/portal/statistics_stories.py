@@ -78,9 +78,10 @@ class StatisticsStories(Protocol):
         """A month's figures; an empty month is the newest. Problem MALFORMED for no month."""
 
     async def figures_file(
-        self, form: str, month: str, side: Side, language: str, caller: Caller
+        self, form: str, month: str, side: Side, language: str, caller: Caller, report: str = ""
     ) -> tuple[bytes, str]:
-        """The same as a file in xlsx, csv, json or fhir, and its media type."""
+        """The same as a file in xlsx, csv, json or fhir, and its media type; with `report` only what
+        one receiver of reports wants, as xlsx or csv."""
 
     async def freeze_figures(self, month: str, caller: Caller) -> None:
         """Freeze a month that is over."""

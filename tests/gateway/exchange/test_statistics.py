@@ -198,6 +198,27 @@ async def test_files_say_the_same_and_are_no_formulas(house: House) -> None:
     assert kinds.count("statistics-export") == 3
 
 
+async def test_a_report_holds_what_its_receiver_wants_under_its_own_codes(house: House) -> None:
+    services = house.services
+    await february(house)
+
+    async def file(form: Any, code: str) -> bytes:
+        return await statistics_files.file(
+            form, "2026-02", "", "county", "en", COMMISSION, services, code
+        )
+
+    lines = list(csv.reader(io.StringIO((await file("csv", "upstream")).decode("utf-8-sig"))))
+    assert [line[1] for line in lines] == ["Code", "TXS", "HRS", "HRL", "JSFY"]
+    of = await statistics.live("2026-02", "", "county", COMMISSION, services)
+    assert [line[3] for line in lines[1:3]] == [of.value("REC-P").value, of.value("REC-R").value]
+    book = openpyxl.load_workbook(io.BytesIO(await file("xlsx", "county-month")))
+    assert len(book.sheetnames) == 1
+    assert await problem(file("json", "upstream")) is Trouble.MALFORMED
+    assert await problem(file("csv", "nobody")) is Trouble.UNKNOWN
+    kinds = [row[0] for row in await services.db.read(AUDITED)]
+    assert kinds.count("statistics-export") == 2
+
+
 async def test_measure_reports_are_valid_and_mask_small_counts(house: House) -> None:
     services = house.services
     await february(house)

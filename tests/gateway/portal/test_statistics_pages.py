@@ -128,7 +128,12 @@ def test_a_file_says_what_the_page_says(eyes: Eyes, town: FiguresTown) -> None:
         "Measure",
         "MeasureReport",
     }
-    assert events(town, Kind.STATISTICS_EXPORT) == before + 2
+    with eyes.page.expect_download() as got:
+        eyes.page.click("text=互认月报")
+    assert got.value.suggested_filename.startswith("county-month-")
+    (report,) = openpyxl.load_workbook(io.BytesIO(got.value.path().read_bytes())).worksheets
+    assert [row[0].value for row in report.rows][:3] == ["代码", "1", "2"]
+    assert events(town, Kind.STATISTICS_EXPORT) == before + 3
 
 
 def test_a_hospital_sees_itself_objects_and_is_answered(eyes: Eyes, town: FiguresTown) -> None:
