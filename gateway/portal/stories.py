@@ -4,60 +4,123 @@ Pages are built from these values only, so a page can be read, and tested, witho
 Texts of hospitals and persons are shown verbatim and escaped; `Literal` fields are codes, which the
 portal puts into words. A day is a `date`; a moment is an aware `datetime` and is shown in the
 county's time zone. Every story may raise `Problem`; whoever may not know gets the same answer as
-for what does not exist.
+for what does not exist. The desk's, the auditors' and the IT office's stories stand in files of their
+own; pages find all values here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from gateway.exchange.measured import NO_DETAIL, Detail
+from gateway.portal.audit_stories import (
+    Access,
+    Accesses,
+    AccessFilter,
+    Alarm,
+    AuditStories,
+    LogCheck,
+)
+from gateway.portal.basic_stories import (
+    Age,
+    Choice,
+    Identifier,
+    Language,
+    NeedsClaim,
+    Refused,
+    Resident,
+    Said,
+    When,
+)
 from gateway.portal.catalogue_stories import CatalogueStories
 from gateway.portal.chart_stories import ChartStories, Difference, Original
 from gateway.portal.decisions_stories import DecisionStories
+from gateway.portal.desk_stories import (
+    Consent,
+    ConsentChoice,
+    ConsentDesk,
+    ConsentKind,
+    DeskStories,
+    Evidence,
+)
 from gateway.portal.emergency_stories import EmergencyStories, SecondFactors
 from gateway.portal.explain_stories import ExplainStories
 from gateway.portal.identity_stories import IdentityStories
 from gateway.portal.image_stories import ImageStories
 from gateway.portal.label_stories import LabelStories
 from gateway.portal.mine_stories import MineStories
+from gateway.portal.office_stories import (
+    CodeSuggestion,
+    Detected,
+    Held,
+    Issue,
+    IssueCount,
+    OfficeStories,
+    SourceQuality,
+    SourceRow,
+    Struck,
+    UnmappedCode,
+)
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.printing_stories import Printing
 from gateway.portal.prompt_stories import PromptStories
 from gateway.portal.registers_stories import RegisterStories
-from gateway.portal.releases import SiteReleases
 from gateway.portal.signing_stories import SigningStories
 from gateway.portal.statistics_stories import StatisticsStories
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 
-When = date | datetime
-Language = Literal["zh", "en"]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One sentence in both languages."""
-
-    zh: str
-    en: str
-
-    def in_(self, language: str) -> str:
-        """The sentence in `language`; Chinese when there is no other."""
-        return (self.en if language == "en" else self.zh) or self.zh
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Something to pick from a list."""
-
-    code: str
-    name: str
-
+__all__ = [
+    "Access",
+    "AccessFilter",
+    "Accesses",
+    "Age",
+    "Alarm",
+    "Amendment",
+    "Choice",
+    "CodeSuggestion",
+    "Consent",
+    "ConsentChoice",
+    "ConsentDesk",
+    "ConsentKind",
+    "Contribution",
+    "Decision",
+    "DemoAccount",
+    "Detected",
+    "Evidence",
+    "Flag",
+    "Held",
+    "Identifier",
+    "Issue",
+    "IssueCount",
+    "Language",
+    "LogCheck",
+    "NeedsClaim",
+    "People",
+    "Recognition",
+    "Refused",
+    "Report",
+    "ReportView",
+    "Resident",
+    "Result",
+    "ResultStatus",
+    "Results",
+    "Said",
+    "Session",
+    "SourceQuality",
+    "SourceRow",
+    "Stories",
+    "Struck",
+    "Surroundings",
+    "Target",
+    "UnmappedCode",
+    "Verdict",
+    "When",
+]
 
 # Who is at the door.
 
@@ -117,51 +180,6 @@ class People(SecondFactors, Protocol):
 
     def demo_accounts(self) -> tuple[DemoAccount, ...]:
         """The accounts to print on the sign-in page; empty outside the demo."""
-
-
-# Finding a resident.
-
-
-@dataclass(frozen=True, slots=True)
-class Identifier:
-    """A number that could have been issued; a resident ID is read and checked at the door."""
-
-    kind: Literal["resident-id", "health-card"]
-    number: str
-
-
-@dataclass(frozen=True, slots=True)
-class NeedsClaim:
-    """Nobody by that number, or nobody this caller is known to treat: the same answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing may be shown; decided without looking at what there is."""
-
-    reason: str  # a Reason of the consent decision
-
-
-@dataclass(frozen=True, slots=True)
-class Age:
-    """An age as clinicians say it: days, then months, then years."""
-
-    number: int
-    unit: Literal["year", "month", "day"]
-
-
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """The person in hand; `chart` is any of their charts, opaque."""
-
-    chart: str
-    name: str
-    sex: Literal["male", "female", "other", "unknown"]
-    age: Age | None
-    number: str  # masked
-    hospitals: tuple[str, ...]
-    relationship: Literal["encounter", "claimed", ""] = ""
-    until: datetime | None = None  # when a claimed relationship ends
 
 
 # Results of all hospitals.
@@ -314,290 +332,10 @@ class Verdict:
     acknowledged: str = ""  # what they signed to that
 
 
-# The registration desk.
-
-
-ConsentKind = Literal["share", "category", "refuse-all", "refuse-organization", "other"]
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """One consent on file. `kind` "other" came from elsewhere and is told by `says`."""
-
-    id: str
-    kind: ConsentKind
-    state: Literal["active", "withdrawn", "superseded", "expired"]
-    signed: When
-    organization: str = ""
-    category: str = ""
-    until: date | None = None
-    recorded_by: str = ""
-    recorded_at: datetime | None = None
-    witness: str = ""
-    evidence: str = ""  # keyed hash of the scan, shortened
-    withdrawn_by: str = ""
-    withdrawn_at: datetime | None = None
-    says: Said | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentDesk:
-    """A resident at the registration desk: who, what is on file, what may be chosen.
-
-    A resident no hospital has sent yet has an empty name: the desk opens the county's own chart.
-    """
-
-    resident: Resident
-    consents: tuple[Consent, ...]
-    organizations: tuple[Choice, ...]
-    categories: tuple[Choice, ...]
-    by_default: Literal["shared", "not-shared"]
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentChoice:
-    """What the resident signed, in the desk's words."""
-
-    kind: ConsentKind
-    signed: date
-    witness: str
-    organization: str = ""
-    category: str = ""
-    name: str = ""  # only for a resident not known yet
-    guardian: str = ""  # the right by which somebody signs for them
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The scan of the signed form."""
-
-    media_type: str
-    content: bytes = field(repr=False)
-
-
-# The auditor.
-
-
-@dataclass(frozen=True, slots=True)
-class AccessFilter:
-    """Which accesses to show; empty fields do not narrow. Days are the county's."""
-
-    number: str = ""  # a checked resident ID; never in an address
-    actor: str = ""
-    organization: str = ""
-    kind: str = ""
-    outcome: str = ""
-    since: date | None = None
-    until: date | None = None
-    page: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """One audit event, without anything clinical."""
-
-    number: int | None  # its place in the log; None while it waits to be appended
-    at: datetime
-    kind: str
-    outcome: Literal["permit", "deny", "error"]
-    actor: str
-    role: str
-    organization: str
-    purpose: str
-    person: str  # the same opaque short name for the same person
-    shown: int | None = None  # how many records left the house
-    reason: str = ""  # the caller's own words, or the code of a refusal
-    claimed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Accesses:
-    """A page of the log, newest first, and what can be chosen to narrow it."""
-
-    rows: tuple[Access, ...]
-    total: int
-    more: bool
-    organizations: tuple[Choice, ...]
-    kinds: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """Something a person should look at; `words` are those of the person who caused it."""
-
-    kind: str
-    at: datetime
-    organization: str
-    actor: str = ""
-    source: str = ""
-    person: str = ""
-    words: str = ""
-    settled: datetime | None = None
-    says: Said | None = None  # what it is, when `kind` is not enough
-    id: int = 0
-    mine: bool = False  # the caller may settle it
-
-
-@dataclass(frozen=True, slots=True)
-class LogCheck:
-    """What walking the whole log found."""
-
-    sound: bool
-    size: int
-    root: str
-    signed_at: datetime | None
-    signed_by: str
-    signature: bool
-    checked_at: datetime
-    pending: int = 0  # written, not yet in the tree
-    first_failure: int | None = None
-    failure: Said | None = None
-
-
-# The IT office.
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """A hospital system that sends, and what became of all it sent."""
-
-    name: str
-    organization: str
-    speaks: str  # e.g. HL7 v2.4 / MLLP
-    state: Literal["active", "paused"]
-    received: int
-    filed: int
-    quarantined: int
-    duplicates: int
-    waiting: int
-    last: datetime | None
-
-    @property
-    def agrees(self) -> bool:
-        """Received = filed + quarantined + duplicates + waiting, always."""
-        return self.received == self.filed + self.quarantined + self.duplicates + self.waiting
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """What could not be read, and where; never a value."""
-
-    severity: Literal["stop", "hold", "drop", "note", "alarm"]
-    place: str
-    code: str
-    says: Said
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A message in quarantine."""
-
-    id: str
-    source: str
-    organization: str
-    arrived: datetime
-    size: int
-    arrivals: int
-    issues: tuple[Issue, ...]
-    lost: bool = (
-        False  # waits for the caller's word on the items that a newer report no longer holds
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class IssueCount:
-    """How often one place of one source has had one issue."""
-
-    source: str
-    organization: str
-    issue: Issue
-    messages: int
-    last: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Struck:
-    """How often at one place: a field of the sender's, a kind of examination, a reason."""
-
-    place: Said
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
-class Detected:
-    """How often one defect was found among what could have shown it; never a value."""
-
-    name: str
-    number: int
-    says: Said
-    means: Said
-    do: Said
-    seen: int
-    struck: int
-    crossed: bool  # more than its threshold lets pass
-    days: tuple[tuple[date, int, int], ...]  # seen and struck, oldest first
-    places: tuple[Struck, ...]
-
-    @property
-    def share(self) -> float:
-        """Strikes among what could have been struck."""
-        return self.struck / self.seen if self.seen else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class SourceQuality:
-    """One source's data quality over the last days; `messages` is how many were read for it."""
-
-    source: str
-    organization: str
-    detected: tuple[Detected, ...]
-    messages: int
-    unreadable: int
-    last: date | None
-
-    @property
-    def crossed(self) -> int:
-        """How many detectors ask for a look."""
-        return sum(one.crossed for one in self.detected)
-
-
-@dataclass(frozen=True, slots=True)
-class CodeSuggestion:
-    """What an unmapped code could mean, and why; `cells` are the row's, by column."""
-
-    name: str
-    score: int  # 0 to 100
-    says: Said
-    cells: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class UnmappedCode:
-    """A code or unit that no table knows, as its hospital sent it.
-
-    `gives` is what a row of its table would say; empty where none can be added from here. `cells`
-    are those proposed, by `proposed_by`; `mine` says that the caller did.
-    """
-
-    id: int
-    source: str
-    table: str
-    code: str
-    name: str
-    specimen: str
-    unit: str
-    messages: int
-    last: datetime
-    state: Literal["open", "proposed", "approved", "ignored"]
-    gives: Literal["items", "units", "codes", ""]
-    suggestions: tuple[CodeSuggestion, ...] = ()
-    cells: Mapping[str, str] = field(default_factory=dict)
-    proposed_by: str = ""
-    mine: bool = False
-    reason: str = ""
-
-
 class Stories(
+    AuditStories,
+    DeskStories,
+    OfficeStories,
     ChartStories,
     DecisionStories,
     EmergencyStories,
@@ -627,73 +365,6 @@ class Stories(
         self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller
     ) -> None:
         """Record a decision per target; Problem CONFLICT when one has a newer version."""
-
-    async def consents(self, identifier: Identifier, caller: Caller) -> ConsentDesk:
-        """The resident and the consents on file."""
-
-    async def record_consent(
-        self, identifier: Identifier, choice: ConsentChoice, evidence: Evidence, caller: Caller
-    ) -> str:
-        """Record what was signed; returns the consent's id."""
-
-    async def withdraw_consent(self, id: str, witness: str, caller: Caller) -> None:
-        """Make a consent inactive; the next request of anybody is decided without it."""
-
-    async def accesses(self, filter: AccessFilter, caller: Caller) -> Accesses:
-        """Who looked at whom; the question itself is logged."""
-
-    async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
-        """Recent alarms of the caller's organisation, or of all for the county; newest first."""
-
-    async def settle(self, id: int, caller: Caller) -> None:
-        """Somebody has looked at an alarm of the caller's own organisation."""
-
-    async def verify(self, caller: Caller) -> LogCheck:
-        """Walk the log now."""
-
-    async def sources(self, caller: Caller) -> tuple[SourceRow, ...]:
-        """The sources the caller's organisation may see."""
-
-    async def quarantine(self, source: str, caller: Caller) -> tuple[Held, ...]:
-        """Messages held back, oldest first; an empty `source` means all."""
-
-    async def replay(self, id: str, caller: Caller) -> Literal["filed", "quarantined", "waiting"]:
-        """Read a held message again with the map as it is now."""
-
-    async def review(self, id: str, verdict: Literal["withdraw", "keep"], caller: Caller) -> None:
-        """Say of a report that lost items whether the laboratory took them out, or they stand."""
-
-    async def issues(self, caller: Caller) -> tuple[IssueCount, ...]:
-        """Issues by place, most frequent first."""
-
-    async def quality(self, caller: Caller) -> tuple[SourceQuality, ...]:
-        """What the detectors counted of the caller's sources in the last days."""
-
-    async def unmapped(self, ignored: bool, caller: Caller) -> tuple[UnmappedCode, ...]:
-        """Codes of the caller's own hospital that wait, most messages first; or those ignored."""
-
-    async def propose_code(
-        self, id: int, cells: Mapping[str, str], knowing: bool, caller: Caller
-    ) -> Said | None:
-        """Propose a row; a sentence when it is doubtful, which `knowing` passes over."""
-
-    async def approve_code(self, id: int, caller: Caller) -> None:
-        """Agree to another person's proposal; its messages are read again."""
-
-    async def decline_code(self, id: int, caller: Caller) -> None:
-        """Turn a proposal down, or take one back."""
-
-    async def ignore_code(self, id: int, reason: str, caller: Caller) -> None:
-        """No row is needed, and why."""
-
-    async def reopen_code(self, id: int, caller: Caller) -> None:
-        """What was ignored waits again."""
-
-    async def releases(self, caller: Caller) -> tuple[SiteReleases, ...]:
-        """The releases of the maps that the caller's organisation looks after."""
-
-    async def decide_release(self, number: int, approve: bool, caller: Caller) -> None:
-        """Put a release in force or turn it down; Problem REFUSED for one's own proposal."""
 
 
 class Surroundings(Protocol):
