@@ -117,5 +117,5 @@ def _question(day: date, number: int, today: date, services: Services) -> Iterat
         yield event(Happened.DECISION, 45, choice=Choice.DECLINE, reason=other, task=task)
     repeats = DICE.chance(60 if fate >= 58 else 4, "again", *about)
     if repeats and day + timedelta(days=2) < today:
-        same = DICE.pick(("unchanged", "changed", "unknown"), "same", *about)
+        same = DICE.pick(("same-flag", "other-flag", "unknown"), "same", *about)
         yield event(Happened.REPEATED, 86_400, comparison=same)

@@ -21,6 +21,7 @@ from gateway.exchange.ledger import Asked, Visit
 from gateway.exchange.patients import matched
 from gateway.exchange.person import Person
 from gateway.exchange.recognise import Judged, judged, receiver_of, visit_of
+from gateway.exchange.same_finding import said
 from gateway.exchange.succeeding import replaced_among
 from gateway.recognition.catalogue import LOINC, Catalogue, Item
 from gateway.recognition.decisions import Choice
@@ -117,6 +118,7 @@ class Checked:
             item=judgement.item,
             rules=judgement.rules,
             visit=self.visit,
+            said=said(measured.resource),
         )
 
 

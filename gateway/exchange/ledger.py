@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gateway.exchange.aside import aside
 from gateway.exchange.person import Person
+from gateway.exchange.same_finding import Said, keyed
 from gateway.recognition.ledger import Event, Happened, decode, encode
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -53,6 +54,7 @@ class Asked(NamedTuple):
     item: str
     rules: Mapping[str, str]
     visit: Visit
+    said: Said = Said()  # what of the result a repetition is compared with
 
 
 def person_name(person: Person, caller: Caller) -> str:
@@ -73,7 +75,7 @@ def event(
     task: str = "",
 ) -> Event:
     """The event of one thing that happened to a question, with today's price of the item here."""
-    caller, visit = asked.caller, asked.visit
+    caller, visit, told = asked.caller, asked.visit, kind is Happened.PROMPT
     organization = caller.organization
     patient = pseudonym("patient", asked.person, services)
     day = moment(at, services.settings.zone).date().isoformat()
@@ -99,6 +101,7 @@ def event(
         price=item.price(level) if item else "",
         catalogue=asked.rules.get("catalogue", ""),
         rules=asked.rules.get("rules", ""),
+        finding=keyed(asked.said, patient, asked.item, services) if told else "",
     )
 
 

@@ -1,28 +1,41 @@
 """Notices from what a hospital files that it measured again what it had been told of.
 
 In the transaction that files the report, so that filing twice counts once. The county does this for
-its own statistics: nothing is shown to anybody, no value is read, and consent is neither asked nor
-touched. The event `repeated` says which question it belongs to, never what was found.
+its own statistics: nothing is shown to anybody, no other hospital's record is opened, and consent is neither asked nor
+touched. The event `repeated` says which question it belongs to and whether the finding is the one that
+was prompted (`same_finding`), never what was found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from gateway.exchange import ledger
+from gateway.exchange.issued import parsed
 from gateway.exchange.planning import Plan
+from gateway.exchange.same_finding import compared, keyed, said
 from gateway.recognition.catalogue import Item
 from gateway.recognition.facts import LOINC
 from gateway.recognition.ledger import Event, Happened
 from gateway.services import Services
 from gateway.store import links
 from gateway.store.engine import Tx
+from mappings.engine import Mapped
 
 DAY = 86_400_000_000
 LONGEST = 366
 """Days. No window of a catalogue is longer; older prompts are not looked at."""
 _DONE = frozenset({"final", "amended", "corrected", "preliminary", "registered"})
 _MEASURED = frozenset({"Observation", "DiagnosticReport", "ImagingStudy"})
+
+
+class _Measured(NamedTuple):
+    """An item as measured here: when, and the record that says so."""
+
+    item: Item
+    start: int
+    record: Mapped
 
 
 def note(tx: Tx, plans: Sequence[Plan], services: Services) -> int:
@@ -36,15 +49,15 @@ def note(tx: Tx, plans: Sequence[Plan], services: Services) -> int:
 
 
 def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
-    measured: dict[str, tuple[Item, int, str]] = {}  # by item: when first, and in which record
+    measured: dict[str, _Measured] = {}  # by item, the first of each
     for one in plan.resources:
         if one.said.type not in _MEASURED or one.said.start is None or one.said.status not in _DONE:
             continue
         codes = [code.partition("|")[2] for code in one.said.codes if code.startswith(LOINC + "|")]
         for item in services.catalogue.items_for(codes, one.said.start):
             before = measured.get(item.code)
-            if before is None or one.said.start < before[1]:
-                measured[item.code] = (item, one.said.start, one.mapped.id)
+            if before is None or one.said.start < before.start:
+                measured[item.code] = _Measured(item, one.said.start, one.mapped)
     if not measured:
         return []
     # A person is named by the least of their charts, which may have been another when it was asked.
@@ -63,7 +76,7 @@ def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
 
 def _repeated(
     events: Sequence[Event],
-    measured: dict[str, tuple[Item, int, str]],
+    measured: dict[str, _Measured],
     at: int,
     services: Services,
 ) -> Event | None:
@@ -73,6 +86,8 @@ def _repeated(
     if asked is None or known or asked.item not in measured:
         return None
     item, start, record = measured[asked.item]
+    told = [one.finding for one in events if one.kind is Happened.PROMPT]
+    now = keyed(said(parsed(record.text())), asked.patient, asked.item, services)
     days = max(item.window(asked.patient_class, asked.department).days, 1)
     if not asked.at < start <= asked.at + days * DAY:
         return None
@@ -84,10 +99,11 @@ def _repeated(
         issuer=asked.issuer,
         item=asked.item,
         patient=asked.patient,
-        result=ledger.pseudonym("result", record, services),
+        result=ledger.pseudonym("result", record.id, services),
         department=asked.department,
         hook=asked.hook,
         patient_class=asked.patient_class,
         counted=asked.counted,
         catalogue=services.catalogue.version,
+        comparison=compared(told, now),
     )

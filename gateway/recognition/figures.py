@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from gateway.recognition.decisions import Choice, Declined
-from gateway.recognition.ledger import Event, Happened
+from gateway.recognition.ledger import SAME, Event, Happened
 
 QUICK = 5_000_000
 """µs. A decision within so short a time of its prompt was hardly read."""
@@ -138,7 +138,7 @@ def _case(question: str, events: list[Event]) -> Case:
         <= decided.at - max((p.at for p in prompts if p.at <= decided.at), default=decided.at + 1)
         < QUICK,
         repeated=bool(repeats),
-        unchanged=any(one.comparison == "unchanged" for one in repeats),
+        unchanged=any(one.comparison in SAME for one in repeats),
         saved=taken and not any(one.kind in after for one in events),
         price=next((one.price for one in (base, *events) if one.price), ""),
     )

@@ -25,6 +25,19 @@ class Happened(StrEnum):
     UNANSWERED = "unanswered"  # the check took too long, so nothing was said
 
 
+class Comparison(StrEnum):
+    """What a repetition was found to be beside what the doctor had been told of."""
+
+    SAME_VALUE = "same-value"  # in words or on a scale: equal
+    OTHER_VALUE = "other-value"
+    SAME_FLAG = "same-flag"  # a quantity: both laboratories flag it alike, or neither does
+    OTHER_FLAG = "other-flag"
+    UNKNOWN = "unknown"
+
+
+SAME = frozenset({Comparison.SAME_VALUE, Comparison.SAME_FLAG})
+
+
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event. `question` is the same for all events on one item of one patient in one visit.
 
@@ -53,7 +66,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     price: str = ""
     catalogue: str = ""  # version
     rules: str = ""  # version
-    comparison: str = ""  # of a repetition with the earlier result: unchanged | changed | unknown
+    comparison: str = ""  # of a repetition with the earlier result: a word of Comparison
+    finding: str = ""  # of what was prompted: a keyed hash, see `exchange.same_finding`
 
 
 def encode(event: Event) -> bytes:

@@ -229,6 +229,7 @@ async def test_six_calls_are_one_prompt(ward: Door) -> None:
     prompts = (await events(ward, Happened.PROMPT))[before:]
     assert sorted(one.item for one in prompts) == ["HR-L-0001", "HR-L-0002"]
     assert {one.hook for one in prompts} == {"order-select"}
+    assert {one.finding.partition(":")[0] for one in prompts} == {"flag"}
     assert len({one.question for one in await events(ward, Happened.ELIGIBLE)}) >= 2
 
 

@@ -18,6 +18,7 @@ from gateway.demo import recognised
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import frozen, ledger, statistics, statistics_files
+from gateway.exchange.same_finding import Said, keyed, said
 from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.publication import encode
 from gateway.services import Services
@@ -35,6 +36,10 @@ SHEN, MRN = person(), "0000000001"
 _SNAPSHOT = recognition_tables.StatisticsSnapshot.__table__  # type: ignore[attr-defined]
 _AUDIT = tables.AuditEvent.__table__  # type: ignore[attr-defined]
 AUDITED = Statement(select(_AUDIT.c.kind))
+
+
+def coded(code: str) -> list[dict[str, Any]]:
+    return [{"coding": [{"system": "s", "code": code}]}]
 
 
 def asked(question: str, at: int, kind: Happened = Happened.PROMPT, **more: Any) -> Event:
@@ -262,6 +267,62 @@ async def test_what_was_measured_again_is_noticed_once(house: House) -> None:
     }
     assert kinds["m"] == [Happened.PROMPT, Happened.REPEATED]
     assert kinds["n"] == kinds["o"] == [Happened.PROMPT]
+
+
+async def test_a_repetition_says_whether_the_finding_was_the_one_prompted(house: House) -> None:
+    """The message has no flag: only a prompt of an unflagged result is the same."""
+    services = house.services
+    await house.file(house.adt(SHEN, MRN))
+    (chart,) = await services.db.read(Statement(select(tables.Chart.__table__.c.person)))  # type: ignore[attr-defined]
+    patient = ledger.pseudonym("patient", str(chart[0]), services)
+    told = {
+        "a": [Said("flag", "")], "b": [Said("flag", "high")], "c": [Said("value", "x|NEG")],
+        "d": [Said()], "e": [Said("flag", ""), Said("flag", "high")],
+    }  # fmt: skip
+    prompts = [
+        asked(
+            name * 32, NOON - 10 * DAY + n, organization="people", issuer="tcm", patient=patient,
+            finding=keyed(one, patient, "HR-L-0001", services),
+        )
+        for name, several in told.items()
+        for n, one in enumerate(several)
+    ]  # fmt: skip
+    await keep(prompts, services)
+    await house.file(house.oru(SHEN, MRN, ("ALT", "62.40", "F")))
+    found = {
+        name: [
+            e.comparison
+            for e in await ledger.of_question(name * 32, services)
+            if e.kind is Happened.REPEATED
+        ]
+        for name in told
+    }
+    assert found == {
+        "a": ["same-flag"], "b": ["other-flag"], "c": ["unknown"], "d": ["unknown"],
+        "e": ["other-flag"],
+    }  # fmt: skip
+
+
+RESULTS: list[tuple[str, dict[str, Any], tuple[str, str]]] = [
+    ("a quantity without a flag", {"valueQuantity": {"value": 62.4}}, ("flag", "")),
+    ("one that says normal", {"valueQuantity": {}, "interpretation": coded("N")}, ("flag", "")),
+    ("a high one", {"valueQuantity": {}, "interpretation": coded("H")}, ("flag", "high")),
+    ("an arrow", {"valueQuantity": {}, "interpretation": [{"text": "↑"}]}, ("flag", "high")),
+    ("an unreadable flag", {"valueQuantity": {}, "interpretation": coded("?!")}, ("", "")),
+    ("a word", {"valueString": " 阴性（－） "}, ("value", "阴性(-)")),
+    ("the word in other widths", {"valueString": "阴性(-)"}, ("value", "阴性(-)")),
+    ("a code", {"valueCodeableConcept": coded("NEG")[0]}, ("value", "s|NEG")),
+    ("a concept in words", {"valueCodeableConcept": {"text": "2＋"}}, ("value", "2+")),
+    ("nothing", {"dataAbsentReason": coded("error")[0]}, ("", "")),
+    ("a report", {"resourceType": "DiagnosticReport", "conclusion": "未见异常"}, ("", "")),
+]
+
+
+@pytest.mark.parametrize(("_what", "result", "told"), RESULTS, ids=[row[0] for row in RESULTS])
+def test_what_of_a_result_is_compared(
+    _what: str, result: dict[str, Any], told: tuple[str, str]
+) -> None:
+    assert said(result) == told
 
 
 async def test_the_demos_events_are_written_once(services: Services) -> None:
