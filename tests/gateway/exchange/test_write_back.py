@@ -156,7 +156,7 @@ async def test_what_is_refused_for_good_is_given_up_aloud(
 async def test_without_the_right_to_send_on_it_is_held_and_goes_when_the_right_is_back(
     services: Services, his: His
 ) -> None:
-    here, _ = await decided(services, his, "fhir")
+    here, _ = await decided(services, Endpoint(his.url, "fhir"))
     await stop(here.services, "decisions", "forward")
     before = await here.events()
     assert await write_back.send_due(here.services) == 0
