@@ -49,8 +49,17 @@ def replay(
 
 
 @app.command()
-def show(as_json: AsJson = False) -> None:
-    """Alerts of changed results by hospital, messages by state, decisions without a licence number."""
+def show(
+    task: Annotated[str, typer.Argument(metavar="[TASK]", help="id of a decision's Task")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Alerts of changed results by hospital, messages by state, decisions without a licence number.
+
+    With TASK: which evidence of it is on file, by ids and times; content stays closed. Logged.
+    """
+    if task:
+        _kept(task, as_json)
+        return
 
     async def run(services: Services) -> list[dict[str, object]]:
         told: list[dict[str, object]] = [
@@ -67,6 +76,27 @@ def show(as_json: AsJson = False) -> None:
         return told
 
     _print(with_services(run), ("what", "of", "count", "open"), as_json)
+
+
+def _kept(task: str, as_json: bool) -> None:
+    async def run(services: Services) -> list[dict[str, object]]:
+        zone = services.settings.zone
+        return [
+            {
+                "decided": moment(one.at, zone).isoformat(timespec="seconds"),
+                "organization": one.organization,
+                "doctor": one.login,
+                "licence": "on-file" if one.licensed else "not-on-file",
+                "result": one.target,
+                "version": one.version,
+                "state": "stands" if one.standing else "ended",
+                "evidence": one.id,
+            }
+            for one in await proving.kept(task, OPERATOR, services)
+        ]
+
+    found = with_services(run)
+    _print(found, tuple(found[0]), as_json)
 
 
 def _print(found: list[dict[str, object]], names: tuple[str, ...], as_json: bool) -> None:

@@ -97,6 +97,30 @@ async def _opened(found: Sequence[EvidenceRow], grant: Grant, services: Services
     return proofs
 
 
+async def kept(task: str, caller: Caller, services: Services) -> tuple[EvidenceRow, ...]:
+    """What evidence of a Task is on file, oldest first, for whoever keeps the system: it stays closed.
+
+    One event. Problem UNKNOWN for a Task without evidence.
+    """
+    found, _ = await _noted(task, "list", caller, services)
+    return found
+
+
+async def _noted(
+    task: str, act: str, caller: Caller, services: Services
+) -> tuple[tuple[EvidenceRow, ...], Grant]:
+    """The evidence of a Task as rows, and a grant to open it that its event stands for."""
+    found = tuple(EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task]))
+    if not found:
+        raise Problem(Trouble.UNKNOWN, "No decision of that name is on file.")
+    at = services.now()
+    charts = tuple(sorted({row.chart for row in found}))
+    body = Body(request=f"evidence.{at}", role=caller.role, details={"task": task, "act": act})
+    kind = Kind.RECOGNITION_EVIDENCE
+    leaf = await services.log.note(kind, Outcome.PERMIT, caller, at, body, charts)
+    return found, Grant("request", f"evidence.{at}", ALL_TIERS, leaf)
+
+
 # Judging again
 
 
@@ -119,16 +143,7 @@ async def replayed(task: str, caller: Caller, services: Services) -> tuple[Repla
 
     One event. Problem UNKNOWN for a Task without evidence.
     """
-    found = [EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task])]
-    if not found:
-        raise Problem(Trouble.UNKNOWN, "No decision of that name is on file.")
-    at = services.now()
-    chart_ids = tuple(sorted({row.chart for row in found}))
-    body = Body(request=f"evidence.{at}", role=caller.role, details={"task": task, "act": "replay"})
-    leaf = await services.log.note(
-        Kind.RECOGNITION_EVIDENCE, Outcome.PERMIT, caller, at, body, chart_ids
-    )
-    grant = Grant("request", f"evidence.{at}", ALL_TIERS, leaf)
+    found, grant = await _noted(task, "replay", caller, services)
     proofs = await _opened(found, grant, services)
     return tuple([again(one, await catalogue_of(one.bundle, services)) for one in proofs])
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
-from gateway.exchange import alerts, ask, changes_told, receive, write_back
+from gateway.exchange import alerts, ask, changes_told, proving, receive, write_back
 from gateway.exchange.decide import decide_results
+from gateway.exchange.deciding import EVIDENCE
 from gateway.exchange.ledger import PORTAL
+from gateway.exchange.person import ALL_TIERS
 from gateway.exchange.revoking import revoke
 from gateway.jobs.worker import Worker
 from gateway.records import query as queries
 from gateway.services import Services
+from gateway.services.caller import OPERATOR
 from gateway.services.register import Endpoint, Register
+from gateway.store import recognition_tables as tables_of
+from gateway.store.statements import Statement
+from gateway.vault import ChartTier, Grant, RecordName, Tier
 from mappings.r4 import check
-from tests.gateway.exchange.portal_county import LI, WANG, Town, every, town
+from tests.gateway.exchange.portal_county import CHEN, LI, WANG, Town, every, town
 from tests.gateway.exchange.test_portal_clinician import _liver, correct
 from tests.gateway.exchange.test_proving import ACCEPT, ALT, alt, decided
 from tests.gateway.exchange.test_proving import alerts as rows_of
 from tests.gateway.exchange.test_write_back import His, his, later
+from tests.shell import Told, call
 
 __all__ = ["his"]
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -155,17 +164,92 @@ async def test_what_is_settled_before_it_is_told_is_not_told(here: Town, his: Hi
 async def test_an_alert_whose_evidence_was_altered_is_passed_over_aloud(here: Town) -> None:
     await decided(here)
     await correct(here)
-    await here.services.db.do(_spoil)
+    table = tables_of.DecisionEvidence.__table__  # type: ignore[attr-defined]
+    spoil = Statement(update(table).values(sealed=b"x" * 80))
+    await here.services.db.do(lambda tx: tx.run(spoil))
     assert await changes_told.file_due(here.services) == 0
     assert await changes_told.file_due(here.services) == 0
     assert len(await rows_of(here)) == 1, "its doctor still sees it"
 
 
-def _spoil(tx: object) -> None:
-    from sqlalchemy import update
+# What the doctor sees, and does
 
-    from gateway.store import recognition_tables as tables
-    from gateway.store.statements import Statement
 
-    table = tables.DecisionEvidence.__table__  # type: ignore[attr-defined]
-    tx.run(Statement(update(table).values(sealed=b"x" * 80)))  # type: ignore[attr-defined]
+@ON_SQLITE
+async def test_a_correction_is_seen_by_its_doctor_alone_and_the_decision_renewed(
+    here: Town,
+) -> None:
+    task = await decided(here)
+    await correct(here)
+    assert await here.portal.relied_alerts(CHEN, looked=True) == ()
+    [news] = await here.portal.relied_alerts(LI, looked=False)
+    assert (news.task, news.change, news.new) == (task, "corrected", True)
+    await here.portal.relied_alerts(LI, looked=True)
+    [seen] = await here.portal.relied_alerts(LI, looked=True)
+    assert not seen.new
+    assert (await here.events())["recognition-alert"] == 1, "one look at what was new"
+    evidence = await here.portal.decision_file(task, LI)
+    assert evidence.stands
+
+    anew = await decided(here)
+    assert await here.portal.relied_alerts(LI, looked=False) == ()
+    assert not (await here.portal.decision_file(task, LI)).found[0].standing
+    await correct(here)
+    assert await here.portal.relied_alerts(LI, looked=False) == (), "said already"
+    await here.portal.revoke_decision(anew, "病情变化", LI)
+    assert not (await here.portal.decision_file(anew, LI)).stands
+
+
+# The command line, on a store that is in use
+
+
+async def command(here: Town, *words: str) -> Told:
+    settings = here.services.settings
+    environment = {
+        "GATEWAY_DATA": str(settings.data),
+        "GATEWAY_COUNTY": settings.county,
+        "GATEWAY_COUNTY_FILE": str(settings.county_file),
+        "GATEWAY_CATALOGUE": str(settings.catalogue),
+        "GATEWAY_DEMO": "true",
+        "COLUMNS": "200",
+    }
+    return await asyncio.to_thread(call, environment, "recognition", *words)
+
+
+@ON_SQLITE
+async def test_commands_judge_a_decision_again_and_notice_an_altered_case(here: Town) -> None:
+    task = await decided(here)
+    same = await command(here, "replay", task, "--json")
+    assert same.code == 0, same.err
+    assert [(one["result"], one["reason"]) for one in same.json] == [("identical", "eligible")]
+    [listed] = (await command(here, "show", task, "--json")).json
+    assert (listed["doctor"], listed["organization"], listed["state"]) == ("dr-li", "tcm", "stands")
+    assert "62.4" not in str(listed)
+
+    await alter_case(here, task)
+    other = await command(here, "replay", task)
+    assert other.code == 1
+    assert "different" in other.out
+    unknown = await command(here, "replay", "0" * 32)
+    assert unknown.code == 1
+    assert "No decision" in unknown.err
+    assert (await command(here, "show", "0" * 32)).code == 1
+    assert (await here.events())["recognition-evidence"] == 4
+
+    await correct(here)
+    told = (await command(here, "show", "--json")).json
+    assert {"what": "alert-corrected", "of": "tcm", "count": 1, "open": 1} in told
+
+
+async def alter_case(here: Town, task: str) -> None:
+    """Somebody with the keys writes another specimen into the kept case."""
+    [row] = await proving.kept(task, OPERATOR, here.services)
+    want = ChartTier(row.chart, Tier.GENERAL)
+    key = (await here.services.vault.records(Grant("job", "test", ALL_TIERS), [want]))[want]
+    name = RecordName(EVIDENCE, row.id, 1)
+    text = key.open(row.sealed, name)
+    altered = text.replace(b'\\"specimen\\":\\"serum\\"', b'\\"specimen\\":\\"urine\\"')
+    assert altered != text
+    table = tables_of.DecisionEvidence.__table__  # type: ignore[attr-defined]
+    statement = Statement(update(table).values(sealed=key.seal(altered, name, dictionary=False)))
+    await here.services.db.do(lambda tx: tx.run(statement))
