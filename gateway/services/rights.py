@@ -2,7 +2,8 @@
 
 Read anew whenever something was decided, so that the next request knows, on every process. A decided line
 that does not open was altered: a right counts for nothing then, and while a system's line is broken no
-system is answered, because it might be any of them.
+system is answered, because it might be any of them. What was decided is known by name in the keyring too,
+so that deleting the end of a right does not bring the right back: while a line is lost nobody is answered.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Kind, Problem
@@ -20,11 +22,14 @@ from gateway.records.instant import micros
 from gateway.services.register import Register
 from gateway.store import registers as rows
 from gateway.store.engine import Store
+from gateway.store.keyring import StoredKeyring
 from gateway.store.registers import EntryRow
-from gateway.vault import SealBroken, Vault
+from gateway.vault import SealBroken, Vault, Wrapped
 
 PEOPLE = "portal"  # the client of everybody who signed in at a browser
 TABLE = "register"
+KEPT = "rights"  # name of the copy in the keyring
+NAME = 12  # bytes by which a decided line is known there
 
 _log = logging.getLogger("gateway.rights")
 
@@ -38,13 +43,22 @@ class Standing:
     of_source: Mapping[str, str] = field(default_factory=dict)
     of_client: Mapping[str, str] = field(default_factory=dict)
     broken: bool = False
+    lost: bool = False
 
 
 class Rights:
     """The rights in force."""
 
-    def __init__(self, db: Store, vault: Vault, register: Register, zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        db: Store,
+        keyring: StoredKeyring[Wrapped],
+        vault: Vault,
+        register: Register,
+        zone: ZoneInfo,
+    ) -> None:
         self._db = db
+        self._keyring = keyring
         self._vault = vault
         self._register = register
         self._zone = zone
@@ -56,14 +70,33 @@ class Rights:
         ((count, last),) = await self._db.read(rows.STAMP)
         if (count, last) != self._stamp:
             decided = [EntryRow(*row) for row in await self._db.read(rows.DECIDED)]
-            self._held, self._stamp = self._standing(decided), (count, last)
+            lost = await self._lost(decided)
+            self._held = replace(self._standing(decided), lost=lost)
+            self._stamp = (count, last)
         return self._held
+
+    async def _lost(self, decided: list[EntryRow]) -> bool:
+        """Whether a line that was decided is gone from the records; else those that stand are kept."""
+        names = {sha256(_place(row).encode()).digest()[:NAME] for row in decided}
+        known = {
+            kept.wrapped[place : place + NAME]
+            for kept in await self._keyring.fetch([KEPT])
+            for place in range(0, len(kept.wrapped), NAME)
+        }
+        if known - names:
+            _log.error("lines of the register are lost: restore records and keyring of one day")
+            return True
+        if known != names:
+            copy = Wrapped(KEPT, 0, "", b"".join(sorted(names)))
+            if not await self._keyring.replace([copy]):
+                await self._keyring.keep([copy])
+        return False
 
     def who(
         self, standing: Standing, organization: str, *, client: str = "", source: str = ""
     ) -> Who:
-        """Whose use it is; Problem BUSY while it cannot be told which system asks."""
-        if standing.broken and client != PEOPLE:
+        """Whose use it is; Problem BUSY while it cannot be told which system asks, or what was decided."""
+        if standing.lost or (standing.broken and client != PEOPLE):
             raise Problem(Kind.BUSY, "The register of systems cannot be relied on now.")
         system = standing.of_source.get(source, "") or standing.of_client.get(client, "")
         level = Level.INSTITUTION

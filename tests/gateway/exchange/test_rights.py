@@ -203,7 +203,13 @@ async def test_a_right_ends_by_the_calendar_on_every_process(services: Services)
     await decided(services, "right", line)
     elsewhere = replace(
         services,
-        rights=Rights(services.db, services.vault, services.register, services.settings.zone),
+        rights=Rights(
+            services.db,
+            services.wrapped_keys,
+            services.vault,
+            services.register,
+            services.settings.zone,
+        ),
     )
     day = 86_400_000_000
     end = datetime(2026, 2, 1, tzinfo=services.settings.zone)
@@ -267,6 +273,32 @@ async def test_a_line_that_was_altered_in_the_database_counts_for_nothing(
         await rights.may(replace(LI, client="lis-client"), DataClass.IMAGING, Use.VIEW, services)
     assert broken.value.kind is Kind.BUSY
     assert not [one for one in await registers.standing("right", services) if one.version]
+
+
+async def test_deleting_the_end_of_a_right_does_not_bring_it_back(services: Services) -> None:
+    await stop(services, "laboratory", "match")
+    assert not await rights.may(LI, DataClass.LABORATORY, Use.MATCH, services)
+    ended = await services.db.read(rows.OF_KIND, "right")
+
+    def delete(session: Session) -> None:
+        session.execute(text("delete from register_entry where kind = 'right'"))
+
+    await services.db.session(delete)
+    with pytest.raises(Problem) as told:
+        await rights.may(LI, DataClass.LABORATORY, Use.MATCH, services)
+    assert told.value.kind is Kind.BUSY, "nobody is answered by a register that lost a line"
+    fresh = Rights(
+        services.db,
+        services.wrapped_keys,
+        services.vault,
+        services.register,
+        services.settings.zone,
+    )
+    assert (await fresh.current()).lost, "nor by a process that begins afterwards"
+
+    await services.db.do(lambda tx: tx.many(rows.PUT, [tuple(row) for row in ended]))
+    assert not await rights.may(LI, DataClass.LABORATORY, Use.MATCH, services)
+    assert await rights.may(LI, DataClass.LABORATORY, Use.VIEW, services)
 
 
 async def test_lines_that_cannot_be_meant_are_named_by_row_and_column(services: Services) -> None:
