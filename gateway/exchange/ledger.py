@@ -58,10 +58,13 @@ class Asked(NamedTuple):
 
 
 def person_name(person: Person, caller: Caller) -> str:
-    """Whom events are about: the least chart another organisation keeps of them. The folder that the
-    caller's own organisation gets with its first decision changes nothing."""
-    others = [row.id for row in person.charts if row.organization != caller.organization]
-    return min(others or person.chart_ids)
+    """Whom events are about: the oldest chart another organisation keeps of them.
+
+    The folder that the caller's own organisation gets with its first decision changes nothing, nor does
+    one that another hospital opens afterwards: a card that asked anew would tell that there is one.
+    """
+    others = [row for row in person.charts if row.organization != caller.organization]
+    return min((row.created, row.id) for row in others or person.charts)[1]
 
 
 def event(

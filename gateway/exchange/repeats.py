@@ -60,7 +60,7 @@ def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
                 measured[item.code] = _Measured(item, one.said.start, one.mapped)
     if not measured:
         return []
-    # A person is named by the least of their charts, which may have been another when it was asked.
+    # A person is named by the oldest of their charts, which may have been another when it was asked.
     names = [str(row[0]) for row in tx.all(links.COMPANIONS, plan.chart)]
     patients = [ledger.pseudonym("patient", name, services) for name in names]
     since = plan.at - LONGEST * DAY

@@ -73,6 +73,7 @@ class ChartRow(NamedTuple):
     directives: bytes = b""  # the keyed sum of its active directives
     labelled: str = ""  # the label rules all of it is labelled under
     identity: str = ""  # the charts of one person that are surely one person's share it
+    created: int = 0  # µs UTC
 
 
 def alongside(charts: Sequence[ChartRow], chart: str) -> tuple[str, ...]:
@@ -121,6 +122,7 @@ GROUNDS = Statement(
             _chart.c.directives,
             _chart.c.labelled,
             _chart.c.identity,
+            _chart.c.created,
         ).where(_chart.c.person == _same_person()),
         select(
             literal_column("1"),
@@ -134,6 +136,7 @@ GROUNDS = Statement(
             null(),
             literal_column("''"),
             literal_column("''"),
+            literal_column("0"),
         )
         .join(_chart, _chart.c.id == _directive.c.chart)
         .where(_chart.c.person == _same_person(), _directive.c.active == 1),
@@ -149,6 +152,7 @@ GROUNDS = Statement(
             null(),
             literal_column("''"),
             literal_column("''"),
+            literal_column("0"),
         )
         .join(_chart, _chart.c.id == _relationship.c.chart)
         .where(
@@ -167,6 +171,7 @@ GROUNDS = Statement(
             null(),
             literal_column("''"),
             literal_column("''"),
+            literal_column("0"),
         ),
     ),
     "chart",

@@ -48,7 +48,8 @@ class Wrapped(msgspec.Struct, frozen=True):
     `name` is "chart/<chart>/<tier number>", "audit/<chart>/<year>", "intake/<source>/<day>" or
     "county/<house>"; "shred/<chart>" marks that the chart's keys up to `generation` were destroyed
     and carries no key (`under` "", `wrapped` empty); "policy" is no key either but version
-    `generation` of the consent policy as it was signed, kept apart from the records. `under` is "county/<house>/<epoch>" or
+    `generation` of the consent policy as it was signed, kept apart from the records, as are "catalogue",
+    "register" and "rights" (which lines were decided). `under` is "county/<house>/<epoch>" or
     "root/<kind>". (`name`, `generation`) is the row's key; generations count from 1.
     """
 

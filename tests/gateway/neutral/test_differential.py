@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from gateway.records.query import INCLUDES, PARAMETERS
-from tests.gateway.exchange.house import Stored
-from tests.gateway.neutral.two_counties import County, page_link, seen, two
+from tests.gateway.cds.ordering import (
+    ALP,
+    ALT,
+    AST,
+    KEY,
+    SELECT,
+    SIGN,
+    VIEW,
+    accepted,
+    call,
+    feed_back,
+    order,
+    post,
+)
+from tests.gateway.exchange.house import NOON, SECOND, Stored
+from tests.gateway.neutral.two_counties import (
+    MRN,
+    PSYCHIATRY,
+    SHEN,
+    County,
+    page_link,
+    seen,
+    two,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -182,3 +206,114 @@ async def test_hidden_records_change_no_byte_of_any_answer(
     assert told[200] > 500
     assert told[404] > 300
     print(json.dumps({"requests": sent, "pages": pages, "answers": told}))
+
+
+async def measured(county: County, number: int, item: str, value: str, **hidden: str) -> None:
+    """A report of two days ago: young enough to be asked about."""
+    house = county.house
+    kept, house.sent = house.sent, 30_000 + number
+    raw = house.oru(
+        SHEN, MRN, (item, value, "F"), report=f"N{number}", at="2026-02-27T10:00", **hidden
+    ).replace(b"20260220", b"20260227")
+    assert await house.file(raw) == ["filed"]
+    house.sent = kept
+
+
+async def test_prompts_and_decisions_are_those_of_what_is_shown(
+    counties: tuple[County, County],
+) -> None:
+    """CDS Hooks, SOAP, decisions at the FHIR door and what they leave behind."""
+    without, with_ = counties
+    for county in counties:
+        county.house.clock.at = NOON + 3_600 * SECOND
+        county.door.web.headers.update(await county.door.li())
+        await measured(county, 1, "ALT", "62.40")
+    for number, item in ((2, "ALT"), (3, "AST")):  # newer, or of an item of which nothing is shown
+        await measured(with_, number, item, "99.10", visit="X9", clinic=PSYCHIATRY)
+    secret = [
+        one
+        for one in await with_.house.everything()
+        if one.type == "Observation" and one.nature.sensitivities
+    ]
+    assert secret
+    at = NOON + 3_660 * SECOND
+
+    async def both(ask: Callable[[County], Awaitable[httpx.Response]]) -> httpx.Response:
+        answers = []
+        for county in counties:
+            county.house.clock.at = at
+            answers.append(await ask(county))
+        assert seen(answers[0]) == seen(answers[1]), answers[0].request.url
+        return answers[0]
+
+    chart = without.house.chart()
+    orders = [order("1", ALT), order("2", AST), order("3", ALP)]
+    told = {}
+    for service in (VIEW, SELECT, SIGN):
+
+        async def prompt(county: County, service: str = service) -> httpx.Response:
+            return await post(county.door, service, call(county.door, service, *orders))
+
+        answer = await both(prompt)
+        told[service] = answer.json()["cards"]
+    (card,) = told[SELECT]
+    assert told[VIEW][0]["extension"][KEY]["eligible"] == 1
+    assert [one["item"] for one in card["extension"][KEY]["items"]] == ["HR-L-0001"]
+    assert "99.10" not in json.dumps(told)
+
+    envelope = ENVELOPE.replace("CHART", chart).encode()
+    said = {"content-type": "text/xml"}
+    xml = await both(lambda c: c.ask("POST", "/cds-soap", content=envelope, headers=said))
+    assert b"62.40" in xml.content
+
+    tag = with_.house.services.vault.version_tag
+    for id, version in [(one.id, tag(one.id, one.version)) for one in secret[:3]] + [
+        ("0" * 32, "1")
+    ]:
+        result = {"reference": f"Observation/{id}/_history/{version}"}
+        body = {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "result", "valueReference": result},
+                {"name": "choice", "valueCode": "accept"},
+            ],
+        }
+        assert (await decide(both, body)).status_code == 404
+    assert (await both(lambda c: feed_back(c.door, SELECT, accepted(card)))).status_code == 200
+    everything = {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "patient", "valueReference": {"reference": f"Patient/{chart}"}},
+            {"name": "issuer", "valueCode": "people"},
+            {"name": "choice", "valueCode": "decline"},
+            {"name": "reason", "valueCode": "01"},
+        ],
+    }
+    await decide(both, everything)
+    for kind in ("Task", "DetectedIssue", "DocumentReference", "Communication", "ServiceRequest"):
+        address = f"/fhir/{kind}?patient={chart}"
+        found = await both(partial(County.ask, method="GET", address=address))
+        entries = found.json().get("entry", ()) if found.status_code == 200 else ()
+        assert entries or kind not in {"Task", "DetectedIssue", "DocumentReference"}
+        for one in entries:
+            for below in ("", "/_history"):
+                address = f"/fhir/{kind}/{one['resource']['id']}{below}"
+                await both(partial(County.ask, method="GET", address=address))
+
+
+async def decide(both: Any, body: dict[str, Any]) -> httpx.Response:
+    said = {"content-type": "application/fhir+json"}
+    text = json.dumps(body).encode()
+    address = "/fhir/$recognition-decision"
+    answer: httpx.Response = await both(
+        lambda c: c.ask("POST", address, content=text, headers=said)
+    )
+    return answer
+
+
+ENVELOPE = """<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"
+xmlns="urn:gateway:recognition"><s:Body><CheckOrders><moment>sign</moment>
+<doctor><id>dr-li</id></doctor><patient><id>CHART</id></patient><visit>V99</visit>
+<order><id>1</id><code><system>http://loinc.org</system><value>1742-6</value></code></order>
+<order><id>2</id><code><system>http://loinc.org</system><value>1920-8</value></code></order>
+</CheckOrders></s:Body></s:Envelope>"""
