@@ -22,6 +22,7 @@ from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.image_probes import Known
 from gateway.exchange.issued import listed, parsed, when
 from gateway.exchange.residents import InHand, in_hand, patients_of
+from gateway.exchange.results import STUDY
 from gateway.recognition.facts import Images
 from gateway.services import Services
 from gateway.services.archives import Streamed
@@ -108,12 +109,31 @@ async def studies(chart: str, caller: Caller, services: Services) -> Studies | R
     found = [study_of(one, services) for one in seen.records if one.type == "ImagingStudy"]
     known = await image_probes.known([one.id for one in found], services)
     image_probes.begin(map(asked_of, found), services)
-    found = [_with(one, known) for one in found]
+    found = [_with(one, known, services) for one in found]
     return Studies(resident, tuple(sorted(found, key=_newest)))
 
 
-def _with(study: Study, known: Mapping[str, Images]) -> Study:
-    return replace(study, images=known.get(study.id, "unknown"))
+async def of_report(report: Opened, seen: Gathering, services: Services) -> tuple[Study, ...]:
+    """The studies a report names, of those opened with it, and what is known of their images."""
+    named = {to.hex() for said, to in report.match.pair[1].links if said == STUDY}
+    found = [study_of(one, services) for one in seen.records if one.id in named]
+    known = await image_probes.known([one.id for one in found], services)
+    image_probes.begin(map(asked_of, found), services)
+    return tuple(_with(one, known, services) for one in found)
+
+
+def _with(study: Study, known: Mapping[str, Images], services: Services) -> Study:
+    return replace(study, images=state(study.id, study.organization, study.uid, known, services))
+
+
+def state(
+    id: str, organization: str, uid: str, known: Mapping[str, Images], services: Services
+) -> Images:
+    """What a list says of images before they are opened: unreachable, too, where there is nobody to
+    ask for them or no name to ask by."""
+    if not uid or not services.archives.has(organization):
+        return "unreachable"
+    return known.get(id, "unknown")
 
 
 def _newest(study: Study) -> tuple[str, str]:
@@ -135,7 +155,7 @@ def study_of(one: Opened, services: Services) -> Study:
         id=one.id,
         version=one.version,
         organization=one.match.pair[0].source,
-        uid=_uid(text),
+        uid=uid_of(text),
         accession=_accession(text),
         description=str(text.get("description", "")),
         modalities=tuple(
@@ -147,7 +167,7 @@ def study_of(one: Opened, services: Services) -> Study:
     )
 
 
-def _uid(text: Mapping[str, Any]) -> str:
+def uid_of(text: Mapping[str, Any]) -> str:
     for one in listed(text.get("identifier")):
         value = str(one.get("value", "")).removeprefix("urn:oid:")
         if one.get("system") == DICOM_UID and UID.fullmatch(value):
@@ -210,7 +230,10 @@ async def look(id: str, caller: Caller, services: Services) -> Open:
     known = await image_probes.known([id], services)
     image_probes.begin([asked_of(study)], services)
     opened = Open(
-        resident, _with(study, known), dict(seen.person.epochs), _until(seen, id, caller, services)
+        resident,
+        _with(study, known, services),
+        dict(seen.person.epochs),
+        _until(seen, id, caller, services),
     )
     services.open_studies.put(caller, id, opened)
     return opened

@@ -13,6 +13,7 @@ from typing import Final
 
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Kind
+from gateway.exchange import image_probes, images
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.issued import Resource, codings, listed, parsed, when, words
 from gateway.exchange.measured import pairs
@@ -29,6 +30,7 @@ from gateway.exchange.results import (
     with_grounds,
 )
 from gateway.recognition.catalogue import LOINC
+from gateway.recognition.facts import Images
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -61,7 +63,9 @@ class Study:
     organization: str
     at: date | datetime | None
     series: str
-    images: str
+    count: str  # of images
+    uid: str
+    images: Images = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ async def overview(chart: str, caller: Caller, services: Services) -> Overview |
         _statements(seen, "AllergyIntolerance", services),
         _statements(seen, "Condition", services),
         _newest(reports),
-        _studies(seen, services),
+        await _with_images(seen, services),
         countable,
     )
 
@@ -240,6 +244,15 @@ def _when(text: Resource, services: Services) -> date | datetime | None:
     return None
 
 
+async def _with_images(seen: Gathering, services: Services) -> tuple[Study, ...]:
+    studies = _studies(seen, services)
+    known = await image_probes.known([one.opened.id for one in studies], services)
+    return tuple(
+        replace(one, images=images.state(one.opened.id, one.organization, one.uid, known, services))
+        for one in studies
+    )
+
+
 def _studies(seen: Gathering, services: Services) -> tuple[Study, ...]:
     found = []
     for one in sorted(seen.records, key=lambda one: _age(one.match)):
@@ -258,6 +271,7 @@ def _studies(seen: Gathering, services: Services) -> tuple[Study, ...]:
                 _when(text, services),
                 str(text.get("numberOfSeries", "")),
                 str(text.get("numberOfInstances", "")),
+                images.uid_of(text),
             )
         )
     return tuple(found)

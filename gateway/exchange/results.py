@@ -255,7 +255,8 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         nonlocal newer, replaced
         newer = _newer(permitted, id)
         replaced = replaced_among(match.pair for match in permitted)
-        return _of_page(permitted, caller, services, frozenset({id}))
+        chosen = _of_page(permitted, caller, services, frozenset({id}))
+        return chosen + (_tellings(permitted, {bytes.fromhex(id)}) if chosen else [])
 
     seen = await gather(
         current.chart if current else "",
@@ -432,19 +433,26 @@ def _to_decide(
     if not chosen:
         return []
     known = {match.pair[1].id for match in chosen}
+    chosen += _tellings(permitted, known)
+    known |= {match.pair[1].id for match in chosen}
     return chosen + [
         match
         for match in permitted
         if match.pair[1].id not in known
-        and (
-            (match.pair[0].type == "Provenance" and _tells(match, known))
-            or (match.pair[0].source == caller.organization and match.pair[1].hex in beside)
-        )
+        and match.pair[0].source == caller.organization
+        and match.pair[1].hex in beside
     ]
 
 
-def _tells(match: Match, ids: Collection[bytes]) -> bool:
-    return any(said == "target" and to in ids for said, to in match.pair[1].links)
+def _tellings(permitted: Sequence[Match], ids: Collection[bytes]) -> list[Match]:
+    """Each Provenance of what is in `ids`: who made it, and who signed."""
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type == "Provenance"
+        and match.pair[1].id not in ids
+        and any(said == "target" and to in ids for said, to in match.pair[1].links)
+    ]
 
 
 def _names(match: Match, ids: Collection[bytes]) -> bool:

@@ -8,26 +8,29 @@ from datetime import datetime
 from typing import Any, cast
 
 from consent.model import Reason
-from gateway.exchange import amended, issued, naming, originals
+from gateway.exchange import amended, images, issued, naming, originals
 from gateway.exchange import line as lines
 from gateway.exchange import overview as first
 from gateway.exchange import results as told
+from gateway.exchange.ask import Gathering
 from gateway.portal.chart_stories import (
     Difference,
     Line,
     NameAsked,
     Original,
     Overview,
+    ReportView,
     SeveralFit,
+    Signature,
     Statement,
     Study,
 )
+from gateway.portal.image_county import study_row
 from gateway.portal.shown import Shown, fours, status
 from gateway.portal.stories import (
     Amendment,
     Contribution,
     Refused,
-    ReportView,
     Resident,
     Results,
 )
@@ -74,6 +77,7 @@ class ChartCounty:
                     shown.organization(one.organization),
                     one.at,
                     one.series,
+                    one.count,
                     one.images,
                 )
                 for one in found.studies
@@ -139,11 +143,25 @@ class ChartCounty:
             ),
             sha256=found.sha256,
             unaltered=found.unaltered,
+            studies=tuple(
+                study_row(each, self._shown)
+                for each in await images.of_report(one.opened, found.seen, self._services)
+            ),
+            signatures=tuple(self._signatures(found.seen)),
         )
 
     async def original(self, id: str, place: int, caller: Caller) -> Original:
         found = await originals.original(id, place, caller, self._services)
         return replace(_listed(found), content=found.content)
+
+    def _signatures(self, seen: Gathering) -> Iterable[Signature]:
+        zone = self._services.settings.zone
+        for one in seen.records:
+            if one.type == "Provenance":
+                for sign in issued.listed(issued.parsed(one.text).get("signature")):
+                    who = issued.listed(sign.get("who"))
+                    name = str(who[0].get("display", "")) if who else ""
+                    yield Signature(name, issued.when(sign.get("when"), zone))
 
     def _contributions(self, found: Iterable[told.Hospital]) -> tuple[Contribution, ...]:
         return tuple(

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from gateway.recognition.facts import Images
 from gateway.services.caller import Caller
 
 if TYPE_CHECKING:
+    from gateway.portal.image_stories import StudyRow
     from gateway.portal.stories import (
+        Amendment,
         Contribution,
         Refused,
         Report,
-        ReportView,
         Resident,
         Result,
         Results,
@@ -57,7 +59,8 @@ class Study:
     organization: str
     at: date | datetime | None
     series: str = ""
-    images: str = ""
+    count: str = ""  # of images
+    images: Images = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,37 @@ class Difference:
     before: str
     after: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature that came with a report. It is told of, not verified here."""
+
+    who: str
+    at: date | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """One report as issued, and what became of it."""
+
+    resident: Resident
+    report: Report
+    findings: str
+    department: str
+    author: str
+    verifier: str
+    source: str  # the system it was received from
+    received: datetime
+    fingerprint: str  # keyed hash of the content, shortened
+    amendments: tuple[Amendment, ...]
+    newer: str = ""  # id of the report that replaced it
+    originals: tuple[Original, ...] = ()  # listed; their content is asked for apart
+    differences: tuple[Difference, ...] = ()
+    sha256: str = ""  # of the text as opened now; "" where something of it is withheld
+    unaltered: bool = True  # it is the text that was stored
+    studies: tuple[StudyRow, ...] = ()  # the images it tells of
+    signatures: tuple[Signature, ...] = ()
 
 
 class ChartStories(Protocol):

@@ -11,7 +11,7 @@ from gateway.errors import Kind, Problem
 from gateway.exchange.claims import says_enough
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
-from gateway.portal import chart_words, emergency, recent
+from gateway.portal import chart_words, emergency, image_words, recent
 from gateway.portal.chart_stories import NameAsked, SeveralFit
 from gateway.portal.desk import Desk, plain
 from gateway.portal.narrative import harmless
@@ -186,6 +186,7 @@ async def _report(
             (place, one) for place, one in enumerate(view.originals) if one.kind == "document"
         ],
         chart_words=chart_words,
+        image_words=image_words,
         **emergency.shown(desk, access),
         missing=missing,
         reason=reason,

@@ -24,6 +24,7 @@ from gateway.portal import (
     mine,
     office,
     originals,
+    paper,
     policies,
     presence,
     printed,
@@ -53,6 +54,7 @@ AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     record.pages,
     recent.pages,
     originals.pages,
+    paper.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 

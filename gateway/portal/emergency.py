@@ -127,6 +127,12 @@ def asking(desk: Desk, access: EmergencyAccess | None) -> Caller:
     return desk.portal.stories.in_emergency(desk.who.caller) if access else desk.who.caller
 
 
+async def none_in_hand(desk: Desk) -> None:
+    """Problem REFUSED during emergency access, before anything is opened: for what can be kept."""
+    if desk.who.memory.get("grant"):
+        raise Problem(Kind.REFUSED, "Not during emergency access.")
+
+
 async def seen(
     desk: Desk, access: EmergencyAccess, ask: Callable[[Caller], Awaitable[T | Refused]]
 ) -> T | Response:

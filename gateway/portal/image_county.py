@@ -32,7 +32,8 @@ class ImageCounty:
         if isinstance(found, Reason):
             return Refused(found.value)
         return StudyList(
-            self._shown.resident(found.resident), tuple(self._row(one) for one in found.studies)
+            self._shown.resident(found.resident),
+            tuple(study_row(one, self._shown) for one in found.studies),
         )
 
     async def study(self, id: str, caller: Caller) -> StudyView:
@@ -46,7 +47,7 @@ class ImageCounty:
         uids: Sequence[str] = list(places) or list(told)
         return StudyView(
             self._shown.resident(held.resident),
-            self._row(study),
+            study_row(study, self._shown),
             study.uid,
             tuple(
                 SeriesView(
@@ -86,14 +87,16 @@ class ImageCounty:
             return images.rewritten(found, base)
         return Picture(found.media_type, found.body)
 
-    def _row(self, study: images.Study) -> StudyRow:
-        return StudyRow(
-            study.id,
-            study.description,
-            self._shown.organization(study.organization),
-            study.modalities,
-            study.started,
-            len(study.series),
-            study.instances,
-            study.images,
-        )
+
+def study_row(study: images.Study, shown: Shown) -> StudyRow:
+    """A study as a list shows it."""
+    return StudyRow(
+        study.id,
+        study.description,
+        shown.organization(study.organization),
+        study.modalities,
+        study.started,
+        len(study.series),
+        study.instances,
+        study.images,
+    )

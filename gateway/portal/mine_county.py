@@ -29,6 +29,7 @@ from gateway.exchange import (
 )
 from gateway.exchange.patients import charts_of
 from gateway.identity.systems import RESIDENT_ID
+from gateway.portal.chart_stories import ReportView
 from gateway.portal.mine_stories import (
     ActsFor,
     CodeSent,
@@ -44,7 +45,7 @@ from gateway.portal.mine_stories import (
     Wish,
 )
 from gateway.portal.shown import ORGANIZATION, PERSON, Shown, fours, status
-from gateway.portal.stories import Amendment, Choice, Evidence, Report, ReportView, Said
+from gateway.portal.stories import Amendment, Choice, Evidence, Report, Said
 from gateway.portal.words import CATEGORIES
 from gateway.records.instant import moment
 from gateway.services import Services

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from gateway.services.caller import Caller
 
 if TYPE_CHECKING:
-    from gateway.portal.stories import Choice, Consent, Evidence, Report, ReportView, Said
+    from gateway.portal.chart_stories import ReportView
+    from gateway.portal.stories import Choice, Consent, Evidence, Report, Said
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def pages(get: Adder, post: Adder) -> list[BaseRoute]:
 async def page(desk: Desk) -> Response:
     """The document in a frame that may do nothing, under the banner of whom it is about."""
     id = desk.id_of(desk.request.path_params["handle"])
-    await _no_emergency(desk)
+    await emergency.none_in_hand(desk)
     view = await desk.portal.stories.report(id, desk.who.caller)
     place = desk.request.path_params["place"]
     if not 0 <= place < len(view.originals) or view.originals[place].kind != "document":
@@ -48,7 +48,7 @@ async def page(desk: Desk) -> Response:
 async def file(desk: Desk) -> Response:
     """The document's own bytes, under a policy of their own: nothing runs, nothing is fetched."""
     id = desk.id_of(desk.request.path_params["handle"])
-    await _no_emergency(desk)
+    await emergency.none_in_hand(desk)
     found = await desk.portal.stories.original(
         id, desk.request.path_params["place"], desk.who.caller
     )
@@ -65,9 +65,3 @@ async def file(desk: Desk) -> Response:
             "content-disposition": f'{"attachment" if kept else "inline"}; filename="{name}"',
         },
     )
-
-
-async def _no_emergency(desk: Desk) -> None:
-    """Documents can be kept and printed, which emergency access does not allow."""
-    if await emergency.in_hand(desk):
-        raise Problem(Kind.REFUSED, "Not during emergency access.")

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from gateway.portal import words
 from gateway.portal.desk import ROOT, Adder, Desk
 from gateway.portal.languages import TAGS
+from gateway.portal.stories import Resident
 
 STYLE = Path(__file__).with_name("printed.css")
 _HANDLE = re.compile(r"/[0-9a-f]{16,}")
@@ -63,6 +64,13 @@ async def document(
     content = await asyncio.to_thread(pdf, filled.render(told | context))
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type="application/pdf", headers=headers)
+
+
+def whom(desk: Desk, resident: Resident) -> str:
+    """The resident as the head of every sheet names them: the number stays masked."""
+    parts = desk.portal.pages[desk.language].get_template("parts.html")
+    line = parts.make_module({"words": words, "me": desk.who.caller, "session": desk.session})
+    return str(line.person_line(resident))  # type: ignore[attr-defined]
 
 
 def pages(get: Adder, post: Adder) -> list[BaseRoute]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway.portal import chart_words, emergency
+from gateway.portal import chart_words, emergency, image_words
 from gateway.portal.desk import ROOT, Adder, Desk
 from gateway.portal.emergency_stories import EmergencyAccess
 from gateway.portal.grid import grid, narrowed
@@ -70,6 +70,7 @@ async def overview(desk: Desk) -> Response:
         past=[one for one in found.problems if one.over],
         days_ago=lambda at: _days_ago(desk, at),
         chart_words=chart_words,
+        image_words=image_words,
         **emergency.shown(desk, access),
     )
 
@@ -84,6 +85,15 @@ def _days_ago(desk: Desk, at: When | None) -> int | None:
 
 async def results(desk: Desk) -> Response:
     """Results of all hospitals; whatever narrows them is told on the page, never silent."""
+    said = await gathered(desk)
+    if isinstance(said, Response):
+        return said
+    view = said["asked"]["view"]
+    return await desk.page("results-list.html" if view == "list" else "results.html", **said)
+
+
+async def gathered(desk: Desk) -> dict[str, Any] | Response:
+    """What the pages and the paper of all results are filled with, narrowed as the address says."""
     asked = _asked(desk)
     days = PERIODS[asked["period"]]
     since = desk.portal.now() - timedelta(days=days) if days else None
@@ -104,22 +114,24 @@ async def results(desk: Desk) -> Response:
     panels = [one for one in shown if one.results]
     if access is not None and asked["view"] == "paper":
         asked["view"] = "grid"
-    return await desk.page(
-        "results-list.html" if asked["view"] == "list" else "results.html",
-        resident=found.resident,
-        found=found,
-        asked=asked,
-        at=lambda **changes: _address(asked | changes),
-        houses=houses,
-        periods=chart_words.PERIODS,
-        grid=None if asked["view"] == "list" else grid(panels, desk.portal.services.settings.zone),
-        panels=panels,
-        exams=[one for one in shown if not one.results],
-        total=len({one.id for one in every}),
-        abnormal=len({one.id for one in every if _abnormal(one)}),
-        chart_words=chart_words,
+    return {
+        "resident": found.resident,
+        "found": found,
+        "asked": asked,
+        "at": lambda **changes: _address("/results", asked | changes),
+        "pdf": _address("/results.pdf", asked | {"view": DEFAULTS["view"]}),
+        "houses": houses,
+        "periods": chart_words.PERIODS,
+        "grid": None
+        if asked["view"] == "list"
+        else grid(panels, desk.portal.services.settings.zone),
+        "panels": panels,
+        "exams": [one for one in shown if not one.results],
+        "total": len({one.id for one in every}),
+        "abnormal": len({one.id for one in every if _abnormal(one)}),
+        "chart_words": chart_words,
         **emergency.shown(desk, access),
-    )
+    }
 
 
 def _abnormal(result: Result) -> bool:
@@ -136,9 +148,9 @@ def _asked(desk: Desk) -> dict[str, str]:
     return asked
 
 
-def _address(asked: dict[str, str]) -> str:
+def _address(path: str, asked: dict[str, str]) -> str:
     said = {name: value for name, value in asked.items() if value != DEFAULTS[name]}
-    return f"{ROOT}/results" + (f"?{urlencode(said)}" if said else "")
+    return ROOT + path + (f"?{urlencode(said)}" if said else "")
 
 
 async def trend(desk: Desk) -> Response:

@@ -36,7 +36,7 @@ from gateway.portal.basic_stories import (
     When,
 )
 from gateway.portal.catalogue_stories import CatalogueStories
-from gateway.portal.chart_stories import ChartStories, Difference, Original
+from gateway.portal.chart_stories import ChartStories
 from gateway.portal.decisions_stories import DecisionStories
 from gateway.portal.desk_stories import (
     Consent,
@@ -290,27 +290,6 @@ class Amendment:
     at: When
     status: ResultStatus
     says: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportView:
-    """One report as issued, and what became of it."""
-
-    resident: Resident
-    report: Report
-    findings: str
-    department: str
-    author: str
-    verifier: str
-    source: str  # the system it was received from
-    received: datetime
-    fingerprint: str  # keyed hash of the content, shortened
-    amendments: tuple[Amendment, ...]
-    newer: str = ""  # id of the report that replaced it
-    originals: tuple[Original, ...] = ()  # listed; their content is asked for apart
-    differences: tuple[Difference, ...] = ()
-    sha256: str = ""  # of the text as opened now; "" where something of it is withheld
-    unaltered: bool = True  # it is the text that was stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,9 @@
   const span = times[times.length - 1] - times[0];
   const pad = span * 0.03 || 86400;
   const axis = { stroke: token("--soft"), grid: { stroke: token("--line"), width: 1 }, ticks: { stroke: token("--line"), width: 1 }, font: `12px ${token("--sans")}` };
+  // Steps of the time axis: no shorter than a day, or a label would stand there twice.
+  const DAY = 86400;
+  const steps = [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 120, 180, 365, 730, 1825, 3650].map((days) => days * DAY);
   const options = {
     width: place.clientWidth,
     height: 300,
@@ -114,7 +117,7 @@
       y: { range: [given.bottom, given.top] },
     },
     axes: [
-      { ...axis, space: 110, values: (_, found, __, ___, step) => found.map((at) => month(at, step < 28 * 86400)) },
+      { ...axis, space: 110, incrs: steps, values: (_, found, __, ___, step) => found.map((at) => month(at, step < 28 * DAY)) },
       { ...axis, size: 62 },
     ],
     series: [{}, ...given.series.map((one, n) => ({

@@ -244,8 +244,9 @@ async def test_a_report_says_where_it_came_from_and_is_one_read(here: Town) -> N
     assert len(view.fingerprint.replace(" ", "")) == 12
     assert [one.status for one in view.amendments] == ["final"]
     read = await here.portal.accesses(AccessFilter(kind="read"), AUDITOR)
-    # The report, its results, their specimen and visit, and who the patient is: not the whole chart.
-    assert read.rows[0].shown == 1 + len(view.report.results) + 1 + 1 + 2
+    # The report and who made it, its results, their specimen and visit, and who the patient is: not
+    # the whole chart.
+    assert read.rows[0].shown == 1 + 1 + len(view.report.results) + 1 + 1 + 2
 
 
 @ON_SQLITE

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.errors import Kind, Problem
-from gateway.portal.chart_stories import Original
+from gateway.portal.chart_stories import Original, ReportView
 from gateway.portal.emergency_stories import EmergencyAccess, PrivacyDesk, Terms
 from gateway.portal.image_stories import StudyList, StudyRow
 from gateway.portal.presence_stories import (
@@ -25,7 +25,6 @@ from gateway.portal.stories import (
     NeedsClaim,
     Refused,
     Report,
-    ReportView,
     Resident,
     Results,
     Target,

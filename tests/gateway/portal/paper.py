@@ -1,4 +1,4 @@
-"""Reads the words of each page of a PDF file that Chromium printed."""
+"""Reads the words of each page of a PDF file that Chromium printed or WeasyPrint laid out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from unicodedata import normalize
 
 _LOOKALIKES = str.maketrans("⺠⻓⻔⻚⻛⻢⻥⻮⻰", "民长门页风马鱼齿龙")  # those NFKC leaves
 _OBJECT = re.compile(rb"(?:^|\n)(\d+) 0 obj\b(.*?)\bendobj", re.S)
-_FONT = re.compile(rb"/(F\d+) (\d+) 0 R")
-_SHOWN = re.compile(rb"/(F\d+) [\d.]+ Tf|<([0-9A-Fa-f]+)>")
+_FONT = re.compile(rb"/(F\d+|[A-Z]{6}) (\d+) 0 R")
+_SHOWN = re.compile(rb"/(F\d+|[A-Z]{6}) [\d.]+ Tf|<([0-9A-Fa-f]+)>")
 
 
 def pages(pdf: bytes) -> list[str]:
     """The text of each page, in the order it was drawn, without blanks."""
     objects = {int(number): body for number, body in _OBJECT.findall(pdf)}
+    for body in list(objects.values()):
+        if b"/ObjStm" in body:
+            objects |= _packed(body)
     fonts: dict[int, dict[int, str]] = {}
 
     def letters(number: int) -> dict[int, str]:
@@ -27,7 +30,9 @@ def pages(pdf: bytes) -> list[str]:
     for body in objects.values():
         if not re.search(rb"/Type ?/Page\b", body):
             continue
-        named = {name: letters(int(number)) for name, number in _FONT.findall(body)}
+        named = {
+            name: letters(int(number)) for name, number in _FONT.findall(_resources(body, objects))
+        }
         drawn = b"\n".join(
             _content(objects[int(one)])
             for listed in re.findall(rb"/Contents ?(\[[^\]]*\]|\d+ 0 R)", body)
@@ -44,6 +49,28 @@ def pages(pdf: bytes) -> list[str]:
         text = normalize("NFKC", "".join(said)).translate(_LOOKALIKES)
         told.append(re.sub(r"\s", "", text))
     return told
+
+
+def _resources(page: bytes, objects: dict[int, bytes]) -> bytes:
+    """A page with what it draws from where that stands elsewhere."""
+    for what in (rb"/Resources (\d+) 0 R", rb"/Font (\d+) 0 R"):
+        if found := re.search(what, page):
+            page += objects[int(found[1])]
+    return page
+
+
+def _packed(body: bytes) -> dict[int, bytes]:
+    """The objects of an object stream (ISO 32000-1, 7.5.7)."""
+    first = re.search(rb"/First (\d+)", body)
+    assert first
+    content = _content(body)
+    numbers = [int(one) for one in content[: int(first[1])].split()]
+    starts = [int(first[1]) + at for at in numbers[1::2]]
+    ends = [*starts[1:], len(content)]
+    return {
+        number: content[start:end]
+        for number, start, end in zip(numbers[::2], starts, ends, strict=True)
+    }
 
 
 def _content(body: bytes) -> bytes:

@@ -37,6 +37,8 @@ ELSEWHERE = {
     "/consents/code": "test_everywhere: desk code",
     "/consents/{handle}/evidence": "a file",
     "/consents/{handle}/receipt.pdf": "a file",
+    "/reports/{handle}/report.pdf": "a file",
+    "/results.pdf": "a file",
     "/mine/consents/preview": "test_everywhere: mine preview",
     "/mine/consents/code": "test_everywhere: mine code",
     "/mine/consents/{handle}/receipt.pdf": "a file",
