@@ -12,7 +12,7 @@ from gateway.portal.stories import Contribution
 from tests.gateway.portal import paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_charts import PEOPLE, TCM, many, three_hospitals
-from tests.gateway.portal.fake_county import NOON, NUMBER
+from tests.gateway.portal.fake_records import NOON, NUMBER
 
 pytestmark = pytest.mark.browser
 
