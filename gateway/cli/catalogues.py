@@ -13,7 +13,7 @@ import typer
 from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
 from gateway.cli.proof import PasswordFile, as_person
 from gateway.errors import Kind, Problem
-from gateway.exchange import catalogues, entitlements
+from gateway.exchange import catalogues, entitlements, register_files
 from gateway.recognition.catalogue import FOREVER, Catalogue
 from gateway.recognition.catalogue.content import day, days
 from gateway.recognition.catalogue.difference import Change
@@ -323,6 +323,38 @@ def export_register(into: Into) -> None:
         return catalogues.register_workbook(services)
 
     _write(into, with_services(run))
+
+
+@entitlement.command("import")
+def import_register(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="as `export` writes")],
+    reason: Why,
+    login: Login,
+    apply: Annotated[bool, typer.Option("--apply", help="add it; else it is only shown")] = False,
+    password_file: PasswordFile = None,
+    english: English = False,
+) -> None:
+    """Show what an Excel file adds to the register, and with --apply add it, each row a step."""
+
+    async def run(services: Services, by: Caller) -> tuple[int, ...]:
+        try:
+            found = await register_files.additions(file.read_bytes(), services)
+        except catalogues.FileRefused as refused:
+            for fault in refused.faults:
+                _say(fault.en if english else fault.zh)
+            raise
+        for one in found:
+            terms = one.terms
+            first, last = days(terms.start, terms.end, services.settings.zone)
+            what = terms.item or terms.group or "member"
+            _say(f"  + {one.organization} {what} {terms.scope} {first} – {last} {terms.evidence}")
+        if not apply:
+            _say(f"{len(found)} rows would be added; --apply adds them")
+            return ()
+        return await register_files.take_up(found, reason, by, services)
+
+    if numbers := as_person(login, password_file, run, ROLE):
+        _say(f"registered as numbers {', '.join(map(str, numbers))}")
 
 
 def _act(

@@ -84,3 +84,29 @@ def test_an_entitlement_is_granted_suspended_restored_and_revoked(desk: Desk) ->
     assert stretches == ["active", "suspended", "active", "revoked"]
     assert desk("entitlement", "restore", number, "--reason", "x", *xu).code == 1
     assert desk("entitlement", "export", desk.folder / "register.xlsx").code == 0
+
+
+def test_a_file_is_shown_first_and_added_only_when_told_to(desk: Desk) -> None:
+    xu = officer(desk, "xu-file")
+    file = desk.folder / "more.xlsx"
+    assert desk("entitlement", "export", file).code == 0
+    book = load_workbook(file)
+    book["互认资格"].append(
+        ["mch", "HR-L-0034", "", "CN-ZJ", "2026-01-01", "", "active", "ZJ-EQA", "2026-1", "县", ""]
+    )
+    book.save(file)
+    asked = ("entitlement", "import", file, "--reason", "batch", *xu)
+    shown = desk(*asked)
+    assert shown.code == 0, shown.err
+    assert "+ mch HR-L-0034 CN-ZJ 2026-01-01" in shown.out
+    assert "registered" not in shown.out
+    assert "registered as numbers" in desk(*asked, "--apply").out
+    assert "0 rows" in desk(*asked).out
+
+    book["互认资格"].append(
+        ["mch", "HR-L-9999", "", "CN-ZJ", "2026-01-01", "", "active", "x", "x", "x"]
+    )
+    book.save(file)
+    wrong = desk(*asked, "--apply")
+    assert wrong.code != 0
+    assert "列：没有这个项目：HR-L-9999" in wrong.out

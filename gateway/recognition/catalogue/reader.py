@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -241,7 +241,7 @@ class Reader:
         self._check_scopes(scopes, known)
         self._check_items(known)
         self._check_orders()
-        self._check_register(known)
+        self._check_register(known, [item for _, item in self._items])
         windows = _by_item(self._windows, lambda w: (w.patient_class, w.department), "window")
         prices = _by_item(self._prices, lambda p: p.level, "price")
         if self._faults:
@@ -331,9 +331,17 @@ class Reader:
                     row.wrong("the order means another panel already", "编码或名称已用于另一组合")
                 said.add((panel.organization, word))
 
-    def _check_register(self, scopes: set[str]) -> None:
-        codes = {item.code for _, item in self._items}
-        groups = {group for _, item in self._items for group in item.groups}
+    def register(
+        self, held: Catalogue
+    ) -> tuple[list[tuple[Row, Member]], list[tuple[Row, Entitlement]]]:
+        """Memberships and entitlements with their rows, checked against a catalogue; what is wrong in
+        them goes to the faults."""
+        self._check_register(set(held.scopes), held.items)
+        return self._members, self._entitlements
+
+    def _check_register(self, scopes: set[str], items: Sequence[Item]) -> None:
+        codes = {item.code for item in items}
+        groups = {group for item in items for group in item.groups}
         for row, one in self._entitlements:
             if one.item and one.item not in codes:
                 row.wrong(f"no such item: {one.item}", f"没有这个项目：{one.item}", "item")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import io
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from openpyxl import load_workbook
 from sqlalchemy import delete, update
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import catalogues, entitlements
+from gateway.exchange import catalogues, entitlements, register_files
 from gateway.recognition.catalogue import FOREVER, Catalogue, Item
 from gateway.recognition.catalogue.content import cells_of
 from gateway.recognition.catalogue.reader import of_cells
@@ -389,3 +391,58 @@ async def test_two_steps_at_the_same_moment_follow_each_other_or_are_told(
         assert caught.value.kind is Kind.CONFLICT
     finally:
         await other.close()
+
+
+def sheet(services: Services, change: Callable[[Any], object]) -> bytes:
+    """The register as Excel, with a change to its entitlements."""
+    book = load_workbook(io.BytesIO(catalogues.register_workbook(services)))
+    change(book["互认资格"])
+    kept = io.BytesIO()
+    book.save(kept)
+    return kept.getvalue()
+
+
+ROW = ["mch", "HR-L-0034", "", "CN-ZJ", "2026-01-01", "", "active", "ZJ-EQA", "2026-1", "县", ""]
+
+
+async def test_what_is_new_in_a_file_is_shown_and_then_granted_step_by_step(
+    services: Services,
+) -> None:
+    await services.catalogues.current()
+    assert await register_files.additions(sheet(services, lambda tab: None), services) == ()
+    body = sheet(services, lambda tab: tab.append(ROW))
+    (one,) = await register_files.additions(body, services)
+    assert (one.organization, one.terms.item, one.member) == ("mch", "HR-L-0034", False)
+
+    before = services.catalogues.event
+    (number,) = await register_files.take_up((one,), "批量登记", XU, services)
+    assert number == services.catalogues.event == before + 1
+    assert of(services, "mch", "HR-L-0034")[0][0] == "active"
+    assert await register_files.additions(body, services) == ()
+
+
+async def test_faults_of_a_file_are_told_by_row_and_column_and_nothing_is_added(
+    services: Services,
+) -> None:
+    await services.catalogues.current()
+    before = services.catalogues.event
+
+    def spoil(tab: Any) -> None:
+        tab.append([*ROW[:1], "HR-L-9999", *ROW[2:]])
+        tab.append([*ROW[:6], "suspended", *ROW[7:]])
+        tab.append(["nobody", *ROW[1:]])
+        tab.append(["people", ALT, "", "CN", "2025-01-01", "", *ROW[6:]])
+
+    with pytest.raises(catalogues.FileRefused) as refused:
+        await register_files.additions(sheet(services, spoil), services)
+    told = [fault.zh for fault in refused.value.faults]
+    last = len(services.catalogue.entitled) + 1
+    assert len(told) == 4
+    for place, words in (
+        (f"“互认资格”第 {last + 1} 行“项目”列", "没有这个项目"),
+        (f"“互认资格”第 {last + 2} 行“状态”列", "只能新增"),
+        (f"“互认资格”第 {last + 3} 行“机构”列", "机构未登记"),
+        (f"“互认资格”第 {last + 4} 行“自”列", "时间重叠"),
+    ):
+        assert any(one.startswith(place) and words in one for one in told), (place, told)
+    assert services.catalogues.event == before
