@@ -337,19 +337,17 @@ class _Pick:
     def __call__(self, shown: Sequence[Shown]) -> list[Match]:
         found: dict[str, list[tuple[int, int, int]]] = {}  # by item: when, segment, place
         for number, one in enumerate(shown):
-            natures = one.segment.natures
-            fitting = {
-                n: (self._since(item), found.setdefault(item.code, []))
-                for n, nature in enumerate(natures)
-                if (item := self._item(nature))
-            }
-            if not fitting:
-                continue
-            which, starts = one.segment.which, one.segment.starts
-            for place in one.places:
-                known = fitting.get(which[place])
-                if known is not None and (starts[place] >= known[0] or starts[place] == EARLIEST):
-                    known[1].append((starts[place], number, place))
+            for n, nature in enumerate(one.segment.natures):
+                item = self._item(nature)
+                places = one.of_nature(n) if item else ()
+                if item is None or not places:
+                    continue
+                starts, since = one.segment.starts, self._since(item)
+                found.setdefault(item.code, []).extend(
+                    (starts[place], number, place)
+                    for place in places
+                    if starts[place] >= since or starts[place] == EARLIEST
+                )
         chosen = {
             (number, place)
             for places in found.values()
@@ -404,23 +402,19 @@ class _Pick:
         }
         found: list[Match] = []
         for one in shown:
-            segment, which, starts = one.segment, one.segment.which, one.segment.starts
-            reports = {n for n, nature in enumerate(segment.natures) if nature.type == _REPORT}
-            visits = {
-                n for n, nature in enumerate(segment.natures) if _own_visit(nature, self.caller)
-            }
-            for place in one.places:
-                nature = which[place]
-                if (
-                    nature in visits
-                    or segment.ids[place] in named
-                    or (
-                        nature in reports
-                        and not EARLIEST < starts[place] < oldest
+            segment, starts = one.segment, one.segment.starts
+            places = set(one.among(named))
+            for n, nature in enumerate(segment.natures):
+                if _own_visit(nature, self.caller):
+                    places.update(one.of_nature(n))
+                elif nature.type == _REPORT:
+                    places.update(
+                        place
+                        for place in one.of_nature(n)
+                        if not EARLIEST < starts[place] < oldest
                         and any(to in ids for said, to in segment.links(place) if said == "result")
                     )
-                ):
-                    found.append(one.match(place))
+            found += [one.match(place) for place in sorted(places)]
         return [match for match in found if match.pair[1].id not in ids]
 
 

@@ -21,7 +21,6 @@ from gateway.records.entry import (
     places_of,
     standing_places,
     unpack_head,
-    unpack_segment,
 )
 from gateway.records.extract import IDENTIFIER
 from gateway.services import Services
@@ -92,6 +91,28 @@ class Shown:
     natures: dict[int, Decision]
     single: dict[int, Decision]  # by place, where a consent tells records of a nature apart
     whole: bool = False  # nothing that says something was withheld of the places asked about
+
+    def of_nature(self, number: int) -> Sequence[int]:
+        """Those of the places that have this nature, in order."""
+        own = self.segment.by_nature.get(number, ())
+        return own if self._all else [place for place in own if place in self._shown]
+
+    def among(self, ids: Iterable[bytes]) -> list[int]:
+        """Those of the places at which one of these records stands."""
+        segment = self.segment
+        if len(segment.last) < len(segment.ids):
+            wanted = frozenset(ids)
+            return [place for place in self.places if segment.ids[place] in wanted]
+        own = [segment.last[id] for id in ids if id in segment.last]
+        return own if self._all else [place for place in own if place in self._shown]
+
+    @property
+    def _all(self) -> bool:
+        return len(self.places) == len(self.segment.ids)
+
+    @property
+    def _shown(self) -> Collection[int]:
+        return self.places if isinstance(self.places, range) else frozenset(self.places)
 
     def match(self, place: int) -> Match:
         """The entry at a place with the decision that shows it."""
@@ -279,7 +300,7 @@ def _judged(
     single: dict[int, Decision] = {}
     nothing_withheld = True
     whole = len(places) == len(which)
-    seen = Counter(which if whole else [which[place] for place in places])
+    seen = segment.counts if whole else Counter([which[place] for place in places])
     for number, count in seen.items():
         nature = segment.natures[number]
         if types and nature.type not in types:
@@ -339,7 +360,8 @@ def _still(
 def _tells_something(person: Person, row: rows.ChartRow, segments: Sequence[Segment]) -> bool:
     """Whether anything beside who the patient is may be known of."""
     for segment, places in zip(segments, standing_places(segments, row.seq), strict=True):
-        for number in {segment.which[place] for place in places}:
+        whole = len(places) == len(segment.which)
+        for number in segment.counts if whole else {segment.which[place] for place in places}:
             nature = segment.natures[number]
             if nature.type in _SAYS_NOTHING:
                 continue
@@ -374,6 +396,7 @@ async def _segments(person: Person, services: Services, row: rows.ChartRow) -> l
     for _, tier, number, sealed in found:
         key = person.keys.get(ChartTier(row.id, Tier(tier)))
         if key is not None:
-            segments.append(unpack_segment(key.open(sealed, segment_name(row.id, tier, number))))
+            name = segment_name(row.id, tier, number)
+            segments.append(services.manifests.opened(key, sealed, name))
     person.shelves[row.id] = segments
     return segments

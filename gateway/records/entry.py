@@ -6,7 +6,8 @@ bundles of links told once. So a search looks at columns, and an `Entry` is made
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import add
@@ -157,6 +158,29 @@ class Segment:
         self.seqs = list(accumulate(told.seqs))
         self.gone = frozenset(told.gone)
         self._links: dict[int, Links] = {}
+
+    @cached_property
+    def counts(self) -> Mapping[int, int]:
+        """How many entries have each nature."""
+        return Counter(self.which)
+
+    @cached_property
+    def by_nature(self) -> Mapping[int, Sequence[int]]:
+        """The places of each nature, in order."""
+        found: dict[int, list[int]] = {}
+        for place, nature in enumerate(self.which):
+            found.setdefault(nature, []).append(place)
+        return found
+
+    @cached_property
+    def last(self) -> Mapping[bytes, int]:
+        """The last place of each id."""
+        return dict(zip(self.ids, range(len(self.ids)), strict=True))
+
+    @cached_property
+    def high(self) -> int:
+        """The highest sequence number; 0 without entries."""
+        return max(self.seqs, default=0)
 
     @cached_property
     def starts(self) -> list[int]:
@@ -312,16 +336,23 @@ def standing_places(segments: Sequence[Segment], high: int = 2**62) -> list[Sequ
     places: list[Sequence[int]] = []
     ids: set[bytes] = set()
     count = 0
+    longest = max(segments, key=lambda one: len(one.ids), default=None)
+    apart = True  # no id stands twice
     for segment in segments:
         own: Sequence[int] = range(len(segment.ids))
-        if segment.seqs and max(segment.seqs) > high:
+        if segment.high > high:
             own = [place for place in own if segment.seqs[place] <= high]
             ids.update([segment.ids[place] for place in own])
+            count += len(own)
+        elif segment is longest:  # its ids are in a table already
+            apart = len(segment.last) == len(segment.ids)
         else:
             ids.update(segment.ids)
+            count += len(own)
         places.append(own)
-        count += len(own)
-    if len(ids) == count:
+    if longest is not None and longest.high <= high:
+        apart = apart and ids.isdisjoint(longest.last)
+    if apart and len(ids) == count:
         return [
             [place for place in own if place not in segment.gone] if segment.gone else own
             for segment, own in zip(segments, places, strict=True)
@@ -349,12 +380,12 @@ def _last(
 def places_of(segments: Sequence[Segment], wanted: Collection[bytes]) -> list[tuple[int, int]]:
     """(segment, place) at which each of these ids stands, as `standing_places` would say."""
     wanted = frozenset(wanted)
-    some = [
-        []
-        if wanted.isdisjoint(segment.ids)
-        else [place for place, id in enumerate(segment.ids) if id in wanted]
-        for segment in segments
-    ]
+    some: list[Sequence[int]] = []
+    for segment in segments:
+        own = sorted(segment.last[id] for id in wanted if id in segment.last)
+        if own and len(segment.last) < len(segment.ids):
+            own = [place for place, id in enumerate(segment.ids) if id in wanted]
+        some.append(own)
     return list(_last(segments, some))
 
 

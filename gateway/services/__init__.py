@@ -18,6 +18,7 @@ from gateway.services.catalogues import Catalogues
 from gateway.services.copied_times import CopiedTimes
 from gateway.services.labels import open_labels, rules_version
 from gateway.services.log import AccessLog
+from gateway.services.long_manifests import LongManifests
 from gateway.services.maps import Maps
 from gateway.services.messenger import Messenger, open_messenger
 from gateway.services.open_studies import OpenStudies
@@ -60,6 +61,7 @@ class Services:
     probes: Probes = field(default_factory=Probes)
     archives: Archives = field(default_factory=lambda: Archives({}))
     open_studies: OpenStudies = field(default_factory=OpenStudies)
+    manifests: LongManifests = field(default_factory=LongManifests)
     counts: Counter[str] = field(default_factory=Counter)  # of this process, for /metrics
 
     @property
