@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
+import orjson
+
 from gateway.audit.events import Kind
 from gateway.exchange import ledger
 from gateway.exchange.ask import Gathering, Match, Opened, Shown, glance
@@ -60,12 +62,16 @@ class Measured:
     """An earlier result as its laboratory issued it. `report` is the id of the page that shows it."""
 
     opened: Opened
-    resource: Resource
     specimen: Resource | None
     collected: date | datetime | None
     judged: Judged
     report: str
     side: str = ""
+
+    @property
+    def resource(self) -> Resource:
+        """Its text, every number as the digits that stand in it."""
+        return parsed(self.opened.text)
 
     @property
     def organization(self) -> str:
@@ -249,7 +255,8 @@ async def _look(
     seen = await glance(chart, caller, services, pick, kind=Kind.RECOGNITION_PROMPT, why=visit.hook)
     if seen.person.gate is not None:
         return _Looked(seen, "", visit, at)
-    texts = {one.id: parsed(one.text) for one in seen.records}
+    # The rules look at no number: only what is shown is read with its digits.
+    texts: dict[str, Resource] = {one.id: orjson.loads(one.text) for one in seen.records}
     own = [texts[one.id] for one in seen.records if _own_visit(one.match.pair[0], caller)]
     here = [one for one in own if one.get("id") == visit.encounter] or own
     receiver = receiver_of(caller, here)
@@ -287,12 +294,14 @@ async def _checked(
     )
     if not looked.candidates:
         return shown
-    ids = {
-        one.judgement.item: ledger.event(
-            Happened.PROMPT, shown.asked(one.result, caller), looked.at, services
-        ).question
-        for one in looked.candidates
-    }
+    ids = ledger.questions(
+        caller,
+        ledger.person_name(person, caller),
+        {one.judgement.item for one in looked.candidates},
+        looked.visit,
+        looked.at,
+        services,
+    )
     events: dict[str, list[Event]] = {}
     for event in await ledger.of_questions(sorted(set(ids.values())), services):
         events.setdefault(event.question, []).append(event)
@@ -466,6 +475,6 @@ def _judged(
         when = collected(text, specimen, services.settings.zone)
         bodies = text.get("bodySite")
         side = _words(bodySite=bodies).laterality if bodies else ""
-        measured = Measured(one, text, specimen, when, said, report or one.id, side)
+        measured = Measured(one, specimen, when, said, report or one.id, side)
         key = f"{one.type}/{one.id}"
         yield Candidate(said.judgement, measured.organization, key, measured)

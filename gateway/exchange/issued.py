@@ -51,15 +51,20 @@ _KINDS: dict[str, ReportKind] = {
 
 def parsed(text: bytes) -> dict[str, Any]:
     """A stored resource with every number as the digits that stand in it."""
-    found: dict[str, Any] = json.loads(text, parse_float=str, parse_int=str)
+    found: dict[str, Any] = _with_digits(text.decode())
     return found
+
+
+_with_digits = json.JSONDecoder(parse_float=str, parse_int=str).decode
 
 
 def listed(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list; a lone object counts as a list of one."""
-    if isinstance(value, Mapping):
-        return [value]
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [one for one in value if isinstance(one, dict | Mapping)]
+    return [value] if isinstance(value, dict | Mapping) else []
 
 
 def codings(concept: object) -> Iterator[tuple[str, str]]:

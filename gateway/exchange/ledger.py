@@ -81,12 +81,13 @@ def event(
     caller, visit, told = asked.caller, asked.visit, kind is Happened.PROMPT
     organization = caller.organization
     patient = pseudonym("patient", asked.person, services)
-    day = moment(at, services.settings.zone).date().isoformat()
     item = services.catalogue.item(asked.item, at)
     level = services.register.get(organization).level
     return Event(
         kind=kind,
-        question=question_of(organization, patient, asked.item, visit.encounter or day, services),
+        question=question_of(
+            organization, patient, asked.item, _when(visit, at, services), services
+        ),
         at=at,
         organization=organization,
         issuer=asked.issuer,
@@ -106,6 +107,18 @@ def event(
         rules=asked.rules.get("rules", ""),
         finding=keyed(asked.said, patient, asked.item, services) if told else "",
     )
+
+
+def questions(
+    caller: Caller, person: str, items: Iterable[str], visit: Visit, at: int, services: Services
+) -> dict[str, str]:
+    """The names of one visit's questions about a person (as `person_name` gives it), by item."""
+    patient, when = pseudonym("patient", person, services), _when(visit, at, services)
+    return {item: question_of(caller.organization, patient, item, when, services) for item in items}
+
+
+def _when(visit: Visit, at: int, services: Services) -> str:
+    return visit.encounter or moment(at, services.settings.zone).date().isoformat()
 
 
 def pseudonym(about: str, name: str, services: Services) -> str:

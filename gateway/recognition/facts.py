@@ -204,15 +204,26 @@ def side_of(codings: Iterable[tuple[str, str]], *names: str) -> str:
     return found[0] if len(found) == 1 else ""
 
 
+# Asking for a dict, None or text first spares asking whether something is any Mapping: that is slow,
+# and a result is asked a hundred times.
+
+
 def _map(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    if value is None or isinstance(value, str | list):
+        return _NOTHING
+    return value if isinstance(value, dict | Mapping) else _NOTHING
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 def _list(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list; a lone object counts as a list of one."""
-    if isinstance(value, Mapping):
-        return [value]
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [one for one in value if isinstance(one, dict | Mapping)]
+    return [value] if isinstance(value, dict | Mapping) else []
 
 
 def _text(value: object) -> str:
@@ -225,14 +236,21 @@ def _codings(concept: object) -> list[Mapping[str, Any]]:
 
 def _words(concept: object) -> list[str]:
     """Codes, displays and text of a CodeableConcept, a Coding or a plain text, as folded capitals."""
+    if concept is None:
+        return []
     if isinstance(concept, str):
         found = [concept]
     else:
         node = _map(concept)
         found = [_text(node.get(name)) for name in ("code", "display", "text")]
-        for coding in _codings(node):
+        for coding in _list(node.get("coding")):
             found += [_text(coding.get("code")), _text(coding.get("display"))]
-    return [unicodedata.normalize("NFKC", word).strip().upper() for word in found if word.strip()]
+    return [_folded(word) for word in found if word and not word.isspace()]
+
+
+def _folded(word: str) -> str:
+    plain = word if word.isascii() else unicodedata.normalize("NFKC", word)
+    return plain.strip().upper()
 
 
 def _says(words: Iterable[str], any_of: Iterable[str]) -> bool:

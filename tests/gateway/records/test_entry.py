@@ -16,7 +16,9 @@ from gateway.records.entry import (
     Segment,
     pack_head,
     pack_segment,
+    places_of,
     standing,
+    standing_places,
     unpack_head,
     unpack_segment,
 )
@@ -170,3 +172,43 @@ def test_a_large_segment_of_one_message_after_another_takes_few_bytes_an_entry()
         for number in range(1, 251)
     ]
     assert len(pack_segment(pairs)) < 80 * len(pairs)
+
+
+few = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from([b"a" * 16, b"b" * 16, b"c" * 16, b"d" * 16]), st.booleans()),
+        max_size=5,
+    ),
+    max_size=4,
+)
+
+
+@given(few, st.integers(0, 20))
+def test_what_stands_is_the_newest_of_each_id_however_the_segments_lie(
+    told: list[list[tuple[bytes, bool]]], high: int
+) -> None:
+    numbers = iter(range(1, 100))
+    segments = [
+        _packed([Entry(id, 1, next(numbers), 0, gone=gone) for id, gone in own]) for own in told
+    ]
+    newest: dict[bytes, tuple[int, int, bool]] = {}
+    every: dict[bytes, tuple[int, int, bool]] = {}
+    for number, segment in enumerate(segments):
+        for place, id in enumerate(segment.ids):
+            every[id] = number, place, place in segment.gone
+            if segment.seqs[place] <= high:
+                newest[id] = every[id]
+    found = [
+        (number, place)
+        for number, places in enumerate(standing_places(segments, high))
+        for place in places
+    ]
+    assert found == sorted((n, place) for n, place, gone in newest.values() if not gone)
+    wanted = {b"a" * 16, b"c" * 16, b"x" * 16}
+    assert sorted(places_of(segments, wanted)) == sorted(
+        (n, place) for id, (n, place, gone) in every.items() if id in wanted and not gone
+    )
+
+
+def _packed(entries: list[Entry]) -> Segment:
+    return unpack_segment(pack_segment((Nature("Observation", "people"), one) for one in entries))
