@@ -201,8 +201,10 @@ def _offered(reports: Sequence[Report]) -> dict[str, Thing]:
 
 def _said_already(verdict: Verdict, decided: Decided, caller: Caller) -> bool:
     local = verdict.local.code if verdict.local else ""
-    return (decided.choice, decided.reason, decided.local, decided.words, decided.by) == (
-        verdict.choice, verdict.reason or "", local, verdict.words.strip(), caller.user,
+    informed = verdict.informed and verdict.choice is Choice.DECLINE
+    before = (decided.choice, decided.reason, decided.local, decided.words, decided.informed)
+    return (*before, decided.by) == (
+        verdict.choice, verdict.reason or "", local, verdict.words.strip(), informed, caller.user,
     )  # fmt: skip
 
 

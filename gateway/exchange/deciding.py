@@ -127,6 +127,8 @@ class Act:
         fault = fault_of(decision)
         if fault:
             raise Problem(Trouble.UNPROCESSABLE, " ".join(fault), "reason")
+        if judgement.choices and decision.choice.value not in judgement.choices:
+            raise Problem(Trouble.UNPROCESSABLE, "This may not be decided here.", "choice")
         asked = ledger.Asked(
             caller, person_of(self.seen, caller), opened.id, nature.source, judgement.item,
             judgement.rules, self.visit,

@@ -68,6 +68,7 @@ class Decided:
     organization: str
     at: int
     local: str = ""  # the hospital's own code beside the reason
+    informed: bool = False  # the patient was told why it is repeated
 
 
 def receiver_of(
@@ -245,7 +246,10 @@ def decided_in(task: Resource, services: Services) -> Decided | None:
     if task.get("status") == "cancelled" or choice not in set(Choice) or not version:
         return None
     reason = local = ""
+    informed = False
     for part in listed(task.get("output")):
+        if any(code == "patient-informed" for _, code in codings(part.get("type"))):
+            informed = part.get("valueBoolean") is True
         if any(code == "decline-reason" for _, code in codings(part.get("type"))):
             said = list(codings(part.get("valueCodeableConcept")))
             reason = next((code for _, code in said), "")
@@ -262,6 +266,7 @@ def decided_in(task: Resource, services: Services) -> Decided | None:
         organization=_identified(task.get("requester")),
         at=at[0] if at else 0,
         local=local,
+        informed=informed,
     )
 
 
