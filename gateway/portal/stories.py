@@ -104,7 +104,6 @@ __all__ = [
     "Recognition",
     "Refused",
     "Report",
-    "ReportView",
     "Resident",
     "Result",
     "ResultStatus",
