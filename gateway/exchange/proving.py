@@ -27,7 +27,7 @@ from gateway.services.caller import Caller
 from gateway.store import charts as charts
 from gateway.store import decisions as rows
 from gateway.store.decisions import EvidenceRow
-from gateway.vault import ChartTier, Grant, RecordName, Tier
+from gateway.vault import ChartTier, Grant, RecordName, SealBroken, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,12 @@ async def _opened(found: Sequence[EvidenceRow], grant: Grant, services: Services
     for row in found:
         key = keys[ChartTier(row.chart, Tier.GENERAL)]
         text = key.open(row.sealed, RecordName(EVIDENCE, row.id, 1))
-        proofs.append(Proof(bundles.decode(text), bundles.fingerprint(text), bool(row.standing)))
+        bundle = bundles.decode(text)
+        doctor = bundle.doctor
+        said = (bundle.id, bundle.task, doctor.organization, doctor.login)
+        if said != (row.id, row.task, row.organization, row.login):
+            raise SealBroken("Evidence stands under another decision or doctor.")
+        proofs.append(Proof(bundle, bundles.fingerprint(text), bool(row.standing)))
     return proofs
 
 

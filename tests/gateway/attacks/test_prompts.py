@@ -26,7 +26,8 @@ from tests.gateway.cds.ordering import (
     order,
     overridden,
 )
-from tests.gateway.fhir.conftest import Door
+from tests.gateway.fhir.conftest import SHEN, Door
+from tests.gateway.test_canary import dumped, spellings
 
 __all__ = ["ward"]
 
@@ -137,3 +138,35 @@ async def test_a_card_is_answered_by_nobody_else(ward: Door) -> None:
         answer = await feed_back(ward, SELECT, accepted(card), user=user, client=client)
         assert answer.status_code in {401, 403, 404}, (user, client)
     assert len(await events(ward)) == before
+
+
+async def test_nothing_of_what_was_asked_or_answered_stands_in_clear(ward: Door) -> None:
+    services = ward.house.services
+    await account(ward, "dr-li")
+    planted = {
+        "an order's name": "燶镡套餐甲乙丙",
+        "an order's code": "ORDERCODE-CANARY-1",
+        "a visit": "VISIT-CANARY-2",
+        "a doctor's words": "家属代诉要求复查燶",
+        "a resident's number": SHEN.number,
+        "a resident's name": SHEN.name,
+        "an item": "谷丙转氨酶",
+    }
+    unknown = {"coding": [{"system": "urn:x", "code": planted["an order's code"]}]}
+    drafts = [
+        order("1", ALT),
+        order("2") | {"code": unknown | {"text": planted["an order's name"]}},
+    ]
+    cards = await hook(ward, SELECT, *drafts, encounterId=planted["a visit"])
+    await launching.ticket(cards[0]["uuid"], doctor("dr-li"), services)
+    words = planted["a doctor's words"]
+    assert (await feed_back(ward, SELECT, overridden(cards[0], "99", words))).status_code == 200
+    dump = await dumped(services)
+    assert b"dr-li" in b"".join(dump.values()), "who asked may be read: this looks where it stands"
+    assert [
+        (what, place)
+        for what, text in planted.items()
+        for spelling in spellings(text)
+        for place, data in dump.items()
+        if spelling in data
+    ] == []

@@ -17,15 +17,20 @@ from gateway.exchange import (
     emergency,
     mandates,
     own_accounts,
+    proving,
     telling,
 )
 from gateway.exchange.grants import nobody
+from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
-from gateway.store import tables
+from gateway.store import recognition_tables, tables
 from gateway.store.statements import Statement
+from gateway.vault import SealBroken
 from tests.gateway.exchange.conftest import clock, house
 from tests.gateway.exchange.house import HOUR, REGISTRAR, House
+from tests.gateway.exchange.portal_county import LI as LI_TCM
+from tests.gateway.exchange.portal_county import town
 from tests.gateway.exchange.residents_at_desk import (
     CHILD,
     MOTHER,
@@ -44,6 +49,7 @@ from tests.gateway.exchange.test_emergency import (
     filed,
     gate,
 )
+from tests.gateway.exchange.test_proving import decided
 
 __all__ = ["clock", "filed", "house"]
 
@@ -51,6 +57,7 @@ pytestmark = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 ACCOUNT = tables.OwnAccount.__table__  # type: ignore[attr-defined]
 GRANT = tables.EmergencyGrant.__table__  # type: ignore[attr-defined]
 MANDATE = tables.Mandate.__table__  # type: ignore[attr-defined]
+PROOF = recognition_tables.DecisionEvidence.__table__  # type: ignore[attr-defined]
 
 
 async def alter(house: House, statement: Any) -> None:
@@ -169,3 +176,17 @@ async def test_who_is_suspended_reads_nothing_more_by_what_was_granted(filed: Ho
     with pytest.raises(Problem) as told:
         await break_for(filed)
     assert told.value.kind is Kind.REFUSED
+
+
+@pytest.mark.parametrize("altered", [{"login": "dr-boss"}, {"organization": "people"}])
+async def test_evidence_stands_for_its_own_doctor_alone(
+    services: Services, altered: dict[str, Any]
+) -> None:
+    here = await town(services, "shen")
+    await here.sign("shen")
+    task = await decided(here)
+    assert await proving.proofs(task, LI_TCM, services)
+    statement = Statement(update(PROOF).values(**altered))
+    await services.db.do(lambda tx: tx.run(statement))
+    with pytest.raises(SealBroken):
+        await proving.proofs(task, LI_TCM, services)
