@@ -239,7 +239,7 @@ def _part(tx: object, chart: str) -> None:
 
     table = tables.Chart.__table__  # type: ignore[attr-defined]
     move = Statement(
-        update(table).where(table.c.id == bindparam("id_")).values(person=bindparam("id_")), "id_"
+        update(table).where(table.c.id == bindparam("id_")).values(person="somebody else"), "id_"
     )
     tx.run(move, chart)  # type: ignore[attr-defined]
 
