@@ -69,7 +69,7 @@ class Count:
 
 async def feeds(caller: Caller, services: Services) -> tuple[Feed, ...]:
     """The sources of the caller's organisation; all for the authority."""
-    known = await _mine(caller, services)
+    known = await own_sources(caller, services)
     maps = {row[0]: row[2] for row in await services.db.read(inbox.SOURCES)}
     return tuple(
         [
@@ -90,7 +90,7 @@ async def _speaks(map: str, name: str, services: Services) -> str:
     return _SPEAKS.get((form, spoken)) or _SPEAKS.get((form, ""), form)
 
 
-async def _mine(caller: Caller, services: Services) -> Mapping[str, str]:
+async def own_sources(caller: Caller, services: Services) -> Mapping[str, str]:
     """Organisation of each source the caller may see."""
     if caller.role != "it":
         raise Problem(Trouble.REFUSED, "Another role's work.")
@@ -104,7 +104,7 @@ async def _mine(caller: Caller, services: Services) -> Mapping[str, str]:
 
 async def quarantine(source: str, caller: Caller, services: Services) -> tuple[Held, ...]:
     """What is held back, oldest first; an empty `source` is all of the caller's."""
-    known = await _mine(caller, services)
+    known = await own_sources(caller, services)
     wanted = sorted(known) if not source else [source] if source in known else []
     found = await services.db.session(listed.held, wanted, MOST_HELD)
     return tuple(
@@ -123,7 +123,7 @@ async def quarantine(source: str, caller: Caller, services: Services) -> tuple[H
 
 async def held_here(id: str, caller: Caller, services: Services) -> inbox.SourceRow:
     """The source of a message that the caller sees; Problem UNKNOWN when it is not there or another's."""
-    known = await _mine(caller, services)
+    known = await own_sources(caller, services)
     found = await services.db.read(listed.HELD_ONE, id)
     if not found or found[0][0] not in known:
         raise Problem(Trouble.UNKNOWN, "No such message is held.")
@@ -161,7 +161,7 @@ async def replay(
 
 async def issues(caller: Caller, services: Services) -> tuple[Count, ...]:
     """Issues of the newest messages by place, most frequent first; repetitions are one place."""
-    known = await _mine(caller, services)
+    known = await own_sources(caller, services)
     messages: dict[tuple[str, Issue], int] = {}
     last: dict[tuple[str, Issue], int] = {}
     for source, text, arrived in await services.db.session(

@@ -258,7 +258,9 @@ async def _one(kept: KeptRow, going: _Going, services: Services) -> None:
         return await _pass(kept, going, services, "passed")
     try:
         text = await opened(kept, services)
-        retell = _retelling(going, services) if kept.state == "filed" else None
+        retell = None
+        if kept.state == "filed":
+            retell = retelling(going.source, going.release, going.row.asked_at, services)
         read = await filing.read_raw(
             text,
             kept.id,
@@ -286,9 +288,7 @@ async def _one(kept: KeptRow, going: _Going, services: Services) -> None:
 
 
 async def _file(kept: KeptRow, read: Read, going: _Going, services: Services) -> None:
-    for plan in read.plans:
-        plan.again = kept.state == "filed"
-        plan.telling = _telling(plan, going)
+    prepare_again(read, kept.state, going.release)
     raw = inbox.RawRow(
         kept.id, kept.source, kept.day, kept.sealed, kept.wrap, kept.owner, kept.owner_tier,
         kept.state, kept.issues, kept.arrived,
@@ -313,7 +313,37 @@ def _file_again(
     going: _Going,
     services: Services,
 ) -> ReplayRow:
-    """Everything of one message: what differs, its event if anything does, its state, how far we are."""
+    """Everything of one message, and how far we are."""
+    written, codes = settle_again(tx, plans, end, kept, services, dry=bool(going.row.dry))
+    if going.row.dry:
+        raise _Tried(written, codes)
+    moved = _move_on(tx, kept, going, _counted(going.tally, written, codes), services)
+    # Last, because these lines are shared by all messages of a source.
+    unmapped_queue.note(tx, kept.source, kept.id, end.unmapped, end.at, services)
+    return moved
+
+
+def prepare_again(read: Read, state: str, release: Release) -> None:
+    """Make plans those of a message in that state which is read again."""
+    for plan in read.plans:
+        plan.again = state == "filed"
+        plan.telling = _telling(plan, release)
+
+
+def settle_again(
+    tx: Tx,
+    plans: Sequence[Plan],
+    end: Ending,
+    kept: KeptRow | inbox.RawRow,
+    services: Services,
+    *,
+    dry: bool = False,
+) -> tuple[list[str], list[str]]:
+    """Write what differs, the event if anything does, and the state: the types written, the issues.
+
+    `dry` writes the versions alone, for a transaction that its caller undoes. Inside
+    `filing.with_neighbours`; Problem BUSY when the message changed hands since it was read.
+    """
     standing = tx.one(inbox.RAW, kept.id)
     if standing is None or inbox.RawRow(*standing).wrap != kept.wrap:
         raise Problem(Kind.BUSY, "The message is being filed; it is read again in a moment.")
@@ -324,8 +354,8 @@ def _file_again(
     written = [type for plan in plans for type in plan.written]
     issues = (*end.issues, *(issue for plan in plans for issue in plan.issues))
     codes = sorted({issue.code for issue in issues})
-    if going.row.dry:
-        raise _Tried(written, codes)
+    if dry:
+        return written, codes
     held = not plans or any(issue.severity in {"stop", "hold"} for issue in issues)
     state = "quarantined" if held else "filed"
     if written or state != kept.state:
@@ -341,10 +371,7 @@ def _file_again(
     for code in sorted({issue.code for issue in issues if issue.severity == "alarm"} - known):
         tx.run(inbox.ADD_ALARM, code, kept.source, kept.id, end.at)
     tx.run(inbox.END_JOB, "file", kept.id)
-    moved = _move_on(tx, kept, going, _counted(going.tally, written, codes), services)
-    # Last, because these lines are shared by all messages of a source.
-    unmapped_queue.note(tx, kept.source, kept.id, end.unmapped, end.at, services)
-    return moved
+    return written, codes
 
 
 def _counted(tally: Tally, written: Sequence[str], issues: Sequence[str]) -> Tally:
@@ -395,22 +422,24 @@ def _move_on(tx: Tx, kept: KeptRow, going: _Going, tally: Tally, services: Servi
 # Provenance of a message that is read again.
 
 
-def _policy(going: _Going) -> list[str]:
-    site = going.release.map
+def _policy(release: Release) -> list[str]:
+    site = release.map
     return [f"{site.source.base_url}/map-release/{site.release}"]
 
 
-def _retelling(going: _Going, services: Services) -> Callable[[Message], Message]:
+def retelling(
+    source: inbox.SourceRow, release: Release, asked_at: int, services: Services
+) -> Callable[[Message], Message]:
     """Our own Provenance under an id of its own: the one that told of the first reading stays."""
-    id_of = services.ids(going.source.organization)
-    recorded = instant_text(going.row.asked_at, services.settings.zone)
-    policy = _policy(going)
+    id_of = services.ids(source.organization)
+    recorded = instant_text(asked_at, services.settings.zone)
+    policy = _policy(release)
 
     def told(one: Mapped) -> Mapped:
         node = orjson.loads(one.text())
         if node.get("policy") != policy:
             return one  # the sender's own
-        id = id_of("map-release", "Provenance", (one.id, going.release.map.release))
+        id = id_of("map-release", "Provenance", (one.id, release.map.release))
         node = {name: value for name, value in node.items() if name not in ("resourceType", "id")}
         node["recorded"] = recorded
         node["activity"] = {
@@ -433,10 +462,10 @@ def _retelling(going: _Going, services: Services) -> Callable[[Message], Message
     return retell
 
 
-def _telling(plan: Plan, going: _Going) -> frozenset[str]:
+def _telling(plan: Plan, release: Release) -> frozenset[str]:
     if not plan.again:
         return frozenset()
-    policy = _policy(going)
+    policy = _policy(release)
     return frozenset(
         one.mapped.id
         for one in plan.resources
