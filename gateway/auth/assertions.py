@@ -47,11 +47,12 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """What a verified assertion says: its id, when it ends (µs UTC), and its extensions."""
+    """What a verified assertion says: its id, when it ends (µs UTC), its extensions; `kid` proved it."""
 
     jti: str
     expires: int
     extensions: Mapping[str, Any]
+    kid: str = ""
 
 
 def _object(segment: str, name: str) -> Mapping[str, Any]:
@@ -92,7 +93,7 @@ def key_set(text: str) -> dict[str, ECKey | RSAKey]:
     """The public keys of a registered key set (RFC 7517) by `kid`.
 
     Raises Problem(MALFORMED) for what must not be registered: no or repeated `kid`, private parts,
-    RSA below 2048 bits, another curve than P-384, another use than signing.
+    RSA below 2048 bits, another curve than P-384, another use than signing, times that are none.
     """
     keys: dict[str, ECKey | RSAKey] = {}
     try:
@@ -105,6 +106,8 @@ def key_set(text: str) -> dict[str, ECKey | RSAKey]:
                 raise Problem(Kind.MALFORMED, "Each key of the key set needs a `kid` of its own.")
             if _PRIVATE & set(one):
                 raise Problem(Kind.MALFORMED, "The key set holds a private or a shared key.")
+            if any(type(one.get(name, 0)) is not int for name in ("iat", "exp")):
+                raise Problem(Kind.MALFORMED, "`iat` and `exp` of a key are whole seconds.")
             if one.get("use", "sig") != "sig":
                 raise Problem(Kind.MALFORMED, "A key of the key set is not for signing.")
             if kind == "EC" and one.get("crv") == "P-384" and one.get("alg", "ES384") == "ES384":
@@ -132,6 +135,9 @@ def verify(claimed: Claimed, jwks: str, audience: str, at: int) -> Proven:
         raise Unproven("registered key set") from None
     if key is None or key.key_type != _ALGORITHMS[algorithm]:
         raise Unproven("key")
+    ends = listed(jwks)[claimed.header["kid"]].get("exp")
+    if ends is not None and ends <= at / 1_000_000:
+        raise Unproven("key expired")
     registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
     registry.max_header_length = LONGEST
     try:
@@ -156,7 +162,18 @@ def verify(claimed: Claimed, jwks: str, audience: str, at: int) -> Proven:
     extensions = claims.get("extensions", {})
     if not isinstance(extensions, dict):
         raise Unproven("extensions")
-    return Proven(jti, int((expires + SKEW) * 1_000_000), extensions)
+    return Proven(jti, int((expires + SKEW) * 1_000_000), extensions, claimed.header["kid"])
+
+
+def listed(jwks: str) -> dict[str, dict[str, Any]]:
+    """The keys of a registered key set as written, by `kid`; none of what is no key set.
+
+    A key may say when it was taken up and until when it counts (`iat`, `exp`, seconds since 1970).
+    """
+    try:
+        return {one["kid"]: dict(one) for one in check(jwks.encode())["keys"]}
+    except (JsonFault, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float | None:

@@ -46,8 +46,10 @@ async def _signed(token: str, services: Services, audience: str, address: str) -
     except Unproven as fault:
         raise Refusal("invalid_client", str(fault)) from None
     client = await services.db.session(clients.find, claimed.client)
-    if client is None or not client.active:
+    if client is None:
         raise Refusal("invalid_client", "client")
+    if not client.active:
+        raise Refusal("invalid_client", "client revoked", client.id)
     # 2
     if "iat" not in claimed.claims:
         raise Refusal("invalid_client", "iat", client.id)
@@ -66,7 +68,7 @@ async def _signed(token: str, services: Services, audience: str, address: str) -
             raise Refusal("invalid_grant", "account", client.id)
     # 4
     tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
-    if not await services.db.session(systems.spend, client, tag, proven.expires, at):
+    if not await services.db.session(systems.spend, client, proven.kid, tag, proven.expires, at):
         raise Refusal("invalid_client", "used before, or the client changed", client.id)
     return Caller(
         client=client.id,

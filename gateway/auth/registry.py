@@ -58,9 +58,9 @@ async def register(
     await services.log.note(Noted.CLIENT, Outcome.PERMIT, by, at, body)
 
 
-async def revoke(services: Services, id: str, *, by: Caller) -> None:
+async def revoke(services: Services, id: str, *, by: Caller, reason: str = "") -> None:
     """No new tokens, and those it holds end at once; Problem UNKNOWN without such a client."""
     if not await services.db.session(clients.revoke, id):
         raise Problem(Kind.UNKNOWN, "There is no such client.")
-    body = note_of(by, client=id, state="revoked")
+    body = note_of(by, client=id, state="revoked", reason=reason)
     await services.log.note(Noted.CLIENT, Outcome.PERMIT, by, services.now(), body)

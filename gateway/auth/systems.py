@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -191,8 +191,10 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
     except Unproven as fault:
         raise Refusal("invalid_client", str(fault)) from None
     client = await services.db.session(clients.find, claimed.client)
-    if client is None or not client.active:
+    if client is None:
         raise Refusal("invalid_client", "client")
+    if not client.active:
+        raise Refusal("invalid_client", "client revoked", client.id)
     if fields.get("client_id", client.id) != client.id:
         raise Refusal("invalid_client", "client_id", client.id)
     try:
@@ -213,7 +215,7 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
         raise Refusal("invalid_scope", "scope", client.id)
     # 5
     tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
-    if not await services.db.session(spend, client, tag, proven.expires, at):
+    if not await services.db.session(spend, client, proven.kid, tag, proven.expires, at):
         raise Refusal("invalid_client", "used before, or the client changed", client.id)
     # 6
     access = Access(
@@ -239,10 +241,21 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
     }
 
 
-def spend(session: Session, client: Registered, tag: bytes, expires: int, at: int) -> bool:
-    """Spend the assertion, if the client is still what it was when the signature was checked."""
+def spend(
+    session: Session, client: Registered, kid: str, tag: bytes, expires: int, at: int
+) -> bool:
+    """Spend the assertion, if the client is still what it was when its key `kid` was checked.
+
+    Other keys may come and go meanwhile: no call fails while keys are exchanged.
+    """
     now = clients.find(session, client.id)
-    return now == client and clients.spend(session, tag, expires, at)
+    same = now is not None and replace(now, jwks=client.jwks) == client
+    held = now is not None and assertions.listed(now.jwks).get(kid)
+    return bool(
+        same
+        and held == assertions.listed(client.jwks).get(kid)
+        and clients.spend(session, tag, expires, at)
+    )
 
 
 def caller(access: Access, address: str = "") -> Caller:

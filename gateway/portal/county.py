@@ -34,6 +34,7 @@ from gateway.portal.identity_county import IdentityCounty
 from gateway.portal.image_county import ImageCounty
 from gateway.portal.label_county import LabelCounty
 from gateway.portal.mine_county import MineCounty
+from gateway.portal.operators_county import OperatorCounty
 from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.printing_county import PrintingCounty
@@ -105,6 +106,7 @@ class _County(
     ImageCounty,
     LabelCounty,
     MineCounty,
+    OperatorCounty,
     PolicyCounty,
     PresenceCounty,
     PrintingCounty,

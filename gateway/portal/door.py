@@ -23,6 +23,7 @@ from gateway.portal import (
     images,
     mine,
     office,
+    operators,
     originals,
     paper,
     policies,
@@ -55,6 +56,7 @@ AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     recent.pages,
     originals.pages,
     paper.pages,
+    operators.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 

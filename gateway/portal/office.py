@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
 from gateway.portal.desk import Desk
+from gateway.records.instant import moment
 
 CELLS = ("loinc", "relation", "unit", "specimen", "ucum", "target")
 """What a row proposed at the page may say."""
@@ -16,7 +17,8 @@ CELLS = ("loinc", "relation", "unit", "specimen", "ucum", "target")
 async def sources(desk: Desk) -> Response:
     """Every source with its sum; a sum that does not agree is said loudly."""
     found = await desk.portal.stories.sources(desk.who.caller)
-    return await desk.page("sources.html", sources=found)
+    glance = await desk.portal.stories.glance(desk.who.caller)
+    return await desk.page("sources.html", sources=found, glance=glance, at=moment)
 
 
 async def quarantine(desk: Desk) -> Response:

@@ -64,6 +64,7 @@ from gateway.portal.office_stories import (
     Struck,
     UnmappedCode,
 )
+from gateway.portal.operators_stories import OperatorStories
 from gateway.portal.policy_stories import PolicyStories
 from gateway.portal.presence_stories import PresenceStories
 from gateway.portal.printing_stories import Printing
@@ -322,6 +323,7 @@ class Stories(
     ImageStories,
     LabelStories,
     MineStories,
+    OperatorStories,
     PolicyStories,
     PresenceStories,
     PromptStories,

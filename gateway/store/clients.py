@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete
 from sqlmodel import select as choose
 
 from gateway.store.statements import Statement
-from gateway.store.tables import Client, UsedAssertion
+from gateway.store.tables import AuditEvent, Client, UsedAssertion
 
 _client = Client.__table__  # type: ignore[attr-defined]
+_event = AuditEvent.__table__  # type: ignore[attr-defined]
 
 STANDING = Statement(
     select(_client.c.state, _client.c.epoch).where(_client.c.id == bindparam("id")),
     "id",
 )
 """(state, epoch) of a client as last committed: read at every request."""
+CALLS = Statement(
+    select(_event.c.client, _event.c.outcome, func.max(_event.c.at))
+    .where(
+        _event.c.client.in_(select(_client.c.id)),
+        or_(
+            *(
+                _event.c.kind == one
+                for one in ("token", "recognition-prompt", "recognition-feedback")
+            )
+        ),
+    )
+    .group_by(_event.c.client, _event.c.outcome)
+)
+"""(client, outcome, µs of the newest): when each client last proved who it is, or was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,7 @@ class Registered:
     roles: tuple[str, ...]
     active: bool
     epoch: int
+    created: int
 
 
 def _registered(row: Client) -> Registered:
@@ -45,6 +61,7 @@ def _registered(row: Client) -> Registered:
         roles=tuple(row.roles.split()),
         active=row.state == "active",
         epoch=row.epoch,
+        created=row.created,
     )
 
 
@@ -84,6 +101,20 @@ def put(
     row.roles = " ".join(roles)
     row.state = "active"
     session.add(row)
+
+
+def change_keys(session: Session, id: str, had: str, jwks: str, end: bool) -> bool:
+    """Exchange the key set `had` for another; False when it is another by now, or the client revoked.
+
+    Tokens the client holds go on unless they are to `end`.
+    """
+    row = session.get(Client, id, with_for_update=True)
+    if row is None or row.state != "active" or row.jwks != had:
+        return False
+    row.jwks = jwks
+    row.epoch += end
+    session.add(row)
+    return True
 
 
 def revoke(session: Session, id: str) -> bool:

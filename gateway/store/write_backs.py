@@ -82,3 +82,27 @@ END = Statement(
 COUNTS = Statement(
     select(_message.c.state, func.count()).group_by(_message.c.state).order_by(_message.c.state)
 )
+
+
+FAILED = Statement(
+    select(_message.c.id, _message.c.at, _message.c.attempts, _message.c.error)
+    .where(_message.c.organization == bindparam("organization"), _message.c.state == "failed")
+    .order_by(_message.c.at.desc())
+    .limit(bindparam("most")),
+    "organization",
+    "most",
+)
+"""(id, at, attempts, kind of failure) of what was given up, newest first."""
+SEND_AGAIN = Statement(
+    update(_message)
+    .where(
+        _message.c.id == bindparam("id_"),
+        _message.c.organization == bindparam("organization_"),
+        _message.c.state == "failed",
+    )
+    .values(state="waiting", attempts=0, due=bindparam("due_"), error="")
+    .returning(_message.c.id),
+    "id_",
+    "organization_",
+    "due_",
+)

@@ -109,7 +109,7 @@ async def test_it_tells_types_and_numbers_of_what_a_message_became_and_notes_it(
     became = await messages.became(oru, LI, here.services)
 
     found = {one.type: (one.versions, one.current) for one in became}
-    assert found["Observation"] == (1, 1) and found["DiagnosticReport"] == (1, 1)
+    assert found["Observation"] == found["DiagnosticReport"] == (1, 1)
     assert await events(here, "config") == before + 1
 
 
@@ -130,7 +130,7 @@ async def test_a_trial_after_a_map_was_corrected_names_paths_and_writes_nothing(
     assert changes["Observation"].paths == (("method.text", 1),)
     assert changes["DiagnosticReport"].changed == 0 < changes["DiagnosticReport"].unchanged
     assert changes["Provenance"].new == 1
-    assert trial.kinds == ("ORU^R01",) and trial.filed and not trial.nothing
+    assert (trial.kinds, trial.filed, trial.nothing) == (("ORU^R01",), True, False)
 
     updates = await events(here, "update")
     assert await rerunning.rerun(oru, LI, here.services)
@@ -149,7 +149,7 @@ async def test_what_was_held_and_still_cannot_be_read_stays_held(here: Office):
 
     trial = await rerunning.tried(held.id, LI, here.services)
 
-    assert trial.changes == () and trial.nothing and not trial.filed
+    assert (trial.changes, trial.nothing, trial.filed) == ((), True, False)
     assert not await rerunning.rerun(held.id, LI, here.services)
     assert (await messages.one(held.id, LI, here.services)).state == "quarantined"
 

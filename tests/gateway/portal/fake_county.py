@@ -31,6 +31,7 @@ from tests.gateway.portal.fake_decisions import FakeDecisions
 from tests.gateway.portal.fake_desk import FakeDesk
 from tests.gateway.portal.fake_explaining import FakeExplaining
 from tests.gateway.portal.fake_office import FakeOffice
+from tests.gateway.portal.fake_operators import FakeOperators
 from tests.gateway.portal.fake_printing import FakePrinting
 from tests.gateway.portal.fake_records import (
     CONTRIBUTIONS,
@@ -114,6 +115,7 @@ class FakeStories(
     FakeDesk,
     FakeExplaining,
     FakeOffice,
+    FakeOperators,
     FakePrinting,
 ):
     """Canned answers; what pages did is written down in `told`."""

@@ -374,9 +374,17 @@ class Walk:
         self.enter("it-office")
         yield "sources"
         for path in ("/quarantine", "/issues", "/quality", "/labels", "/unmapped", "/releases",
-                     "/alarms", "/systems", "/figures"):  # fmt: skip
+                     "/alarms", "/systems", "/figures",
+                     "/messages", "/messages?hours=0", "/reruns", "/clients", "/orders-unmapped"):  # fmt: skip
             eyes.go(path)
+            for fold in eyes.page.locator("main summary").all():
+                fold.click()
             yield path
+        eyes.go("/messages?hours=0")
+        eyes.press(eyes.page.locator("td.when a").first)
+        yield "message"
+        eyes.press("button[value=try]")
+        yield "message tried"
         self.leave()
 
     def commission(self) -> Iterator[str]:
