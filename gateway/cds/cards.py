@@ -252,7 +252,9 @@ def _detail(group: Group, checked: Checked, call: Call, hospitals: tuple[Hospita
     )
     if flags:
         said.append(say("look-at", english, flags=say("stop", english).join(flags)))
-    left = dict.fromkeys(item_name(item, english) for part in group.parts for item in part.left)
+    left = dict.fromkeys(
+        inert(item_name(item, english)) for part in group.parts for item in part.left
+    )
     if left:
         said.append(say("missing", english, items=comma.join(left)))
     if any(part.beyond for part in group.parts):
@@ -304,7 +306,7 @@ def _window(one: Shown, checked: Checked, english: bool) -> str:
     return say(
         "window",
         english,
-        name=item_name(one.item, english),
+        name=inert(item_name(one.item, english)),
         days=found.window_days if found and found.window_days is not None else "–",
         age=age(_clock(one.best), checked.at, english),
     )
