@@ -8,10 +8,11 @@ from unicodedata import normalize
 import pytest
 from playwright.sync_api import APIResponse
 
+from gateway.portal.chart_stories import Original
 from gateway.portal.stories import Contribution
 from tests.gateway.portal import paper
 from tests.gateway.portal.conftest import County, Eyes
-from tests.gateway.portal.fake_charts import PEOPLE, TCM, many, three_hospitals
+from tests.gateway.portal.fake_charts import PDF, PEOPLE, TCM, many, three_hospitals
 from tests.gateway.portal.fake_records import NOON, NUMBER
 
 pytestmark = pytest.mark.browser
@@ -100,3 +101,27 @@ def test_hospitals_that_stopped_are_named_before_the_others(eyes: Eyes, county: 
     assert "最新数据" in lines[0]
     assert TCM in lines[1]
     assert "已应答" in lines[1]
+
+
+def test_a_hospitals_pdf_is_shown_in_a_frame_under_a_policy_of_its_own(
+    eyes: Eyes, county: County
+) -> None:
+    county.stories.reports = three_hospitals(NOON)
+    id = county.stories.reports[0].id
+    county.stories.originals = {id: (Original("document", "原件", "application/pdf", len(PDF)),)}
+    eyes.sign_in("zhou")
+    eyes.look_up(NUMBER)
+    page = eyes.go("/results?period=all&view=list")
+    eyes.press(page.locator("tr.panel a.open").first)
+    eyes.press(page.locator(".documents a"))
+    frame = page.locator("iframe.original-frame")
+    assert frame.get_attribute("sandbox") is None  # Chromium shows no PDF in such a frame
+    file = got(eyes, frame.get_attribute("src") or "")
+    assert file.body() == PDF
+    assert file.headers["content-type"] == "application/pdf"
+    assert file.headers["content-disposition"] == 'inline; filename="original.pdf"'
+    policy = file.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox", "frame-ancestors 'self'"} <= set(policy)
+    assert file.headers["x-content-type-options"] == "nosniff"
+    kept = got(eyes, (frame.get_attribute("src") or "") + "?keep=yes")
+    assert kept.headers["content-disposition"].startswith("attachment; ")
