@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from gettext import NullTranslations
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,9 @@ def without_scripts(answer: str, shown: str) -> list[str]:
             wrong.append(f"an element of htmx without its nonce: {html.tostring(one)[:80]!r}")
     posts = tree.xpath("//form[translate(@method, 'POST', 'post') = 'post']")
     tokenless = [one for one in posts if not one.xpath(".//input[@name='csrf']")]
-    lost = tree.xpath("//form[not(@action)] | //button[@type='button'][not(@data-print)]")
+    lost = tree.xpath(
+        "//form[not(@action)] | //button[@type='button'][not(@data-print or @hidden)]"
+    )
     wrong += [f"leads nowhere: {html.tostring(one)[:80]!r}" for one in lost]
     wrong += [f"a form without its token: {one.get('action')}" for one in tokenless]
     return wrong
@@ -143,7 +145,7 @@ def _literals(folder: Path) -> tuple[set[str], set[str]]:
 def unmarked(answer: str, sentences: frozenset[str]) -> list[str]:
     """Sentences of ours that a page in the language of marks says without them."""
     tree = html.fromstring(answer)
-    for one in tree.xpath("//script | //style"):
+    for one in tree.xpath("//script | //style | //*[@translate='no']"):
         one.drop_tree()
     texts = [str(one) for one in tree.itertext()]
     for name in ("title", "alt", "placeholder", "aria-label", "data-label"):
@@ -151,6 +153,18 @@ def unmarked(answer: str, sentences: frozenset[str]) -> list[str]:
     # A sentence's pieces stand in one text or around elements: marks are taken away over the whole.
     left = _outside("\x00".join(texts))
     return sorted({one.strip() for one in left.split("\x00") if one.strip() in sentences})
+
+
+def chinese(answer: str, names: Iterable[str]) -> list[str]:
+    """Chinese in the English page, but for cells of data (`translate="no"`) and these names."""
+    tree = html.fromstring(answer)
+    for one in tree.xpath("//*[@translate='no'] | //main//script"):
+        one.drop_tree()
+    (main,) = tree.xpath("//main")
+    text = "\x00".join(str(one) for one in main.itertext())
+    for name in names:
+        text = text.replace(name, "")
+    return [one.strip() for one in text.split("\x00") if _CHINESE.search(one)]
 
 
 def _outside(text: str) -> str:
@@ -170,7 +184,6 @@ class Finder:
     """Finds pages: those without a variable part by the list of routes, the others by links."""
 
     routes: list[Route]
-    seen: set[str] = field(default_factory=set)
 
     def fixed(self) -> Iterator[str]:
         """Addresses without a variable part."""
@@ -182,13 +195,3 @@ class Finder:
         scope: dict[str, Any] = {"type": "http", "path": path, "method": "GET", "root_path": ""}
         found = (one.path for one in self.routes if one.matches(scope)[0] is Match.FULL)
         return next(found, "")
-
-    def new(self, links: Iterable[str]) -> list[str]:
-        """Of these links one to each page that was not seen yet."""
-        first: dict[str, str] = {}
-        for link in links:
-            template = self.template(link)
-            if template and template not in self.seen:
-                first.setdefault(template, link)
-        self.seen |= set(first)
-        return list(first.values())

@@ -48,7 +48,7 @@ def test_small_windows_and_paper_have_the_last_word() -> None:
     style = assets.style().decode()
 
     assert style.index("--ink:") < style.index(".card {") < style.index("@media (max-width: 720px)")
-    assert style.index("@media (max-width: 720px)") < style.index("@media print")
+    assert style.index("@media (max-width: 720px)") < style.rindex("@media print")
     assert "color-scheme: dark" not in style
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,37 +16,105 @@ from starlette.routing import Mount, Route
 from gateway.auth import people
 from gateway.demo import story
 from gateway.portal import assets, desk
+from gateway.portal.chart_stories import Original
 from gateway.portal.languages import translations
 from tests.gateway.portal import harness, paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_records import NUMBER
-from tests.gateway.portal.own_town import MOTHER, PASSWORD, OwnTown
-from tests.gateway.portal.test_mine import give
+from tests.gateway.portal.lived_in import DOCTOR, Life, enter, events, take_in_hand
+from tests.gateway.portal.own_town import MOTHER, OwnTown
 
 pytestmark = pytest.mark.browser
-SIZES = ((1024, 768), (683, 384), (375, 812), (1366, 768))
-# Their cells hold the registers' and the indicators' own words, which stand there in both languages.
-TERMS = (
+WIDE, PHONE = (1366, 768), (375, 812)
+SIZES = ((1024, 768), (683, 384))
+# Their words come in both languages from the lists themselves: English is looked for instead of marks.
+IN_BOTH = (
     "/county/resources", "/county/elements", "/county/statistics", "/figures", "/county/catalogue",
 )  # fmt: skip
-# Pages no link of this county leads to; each is looked at where its own story is told.
+# Pages the walk cannot come to, and the test that looks at each.
 ELSEWHERE = {
-    "/": "leads on",
-    "/{path:path}": "test_everywhere: problem",
-    "/mine/presence/{token}": "test_presence_pages",
-    "/consents/new": "test_everywhere: desk preview",
-    "/consents/code": "test_everywhere: desk code",
-    "/consents/{handle}/evidence": "a file",
-    "/consents/{handle}/receipt.pdf": "a file",
-    "/reports/{handle}/report.pdf": "a file",
-    "/results.pdf": "a file",
-    "/mine/consents/preview": "test_everywhere: mine preview",
-    "/mine/consents/code": "test_everywhere: mine code",
-    "/mine/consents/{handle}/receipt.pdf": "a file",
-    "/privacy/cases/{handle}": "test_everywhere: case",
-    "/privacy/policy/file": "a file",
-    "/claim": "test_everywhere: claim",
-    "/presence": "test_everywhere: presence",
+    "/{path:path}": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/mine/presence/{token}": "portal.test_presence_pages:test_scanned_before_signing_in",
+    "/presence": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/claim": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/consents/new": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/consents/code": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/mine/consents/preview": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/mine/consents/code": "portal.test_everywhere:test_every_page_is_open_to_everybody",
+    "/images/{handle}": "images.test_image_pages:test_a_doctor_pages_through",
+    "/images/{handle}/{series:int}/{number:int}": "images.test_image_pages:test_a_doctor_pages",
+    "/images/{handle}/{series:int}/{number:int}.jpg": "images.test_image_pages:test_without_scr",
+    "/dicomweb/{handle}/studies": "images.test_image_pages:test_an_ordinary_dicomweb_client",
+    "/dicomweb/{handle}/studies/{uid}/{below:path}": "images.test_image_pages:test_an_ordinary_dicomweb_client",
+    "/reports/{handle}/original/{place:int}": "portal.test_harness:test_an_original_lies_in_a_frame",
+    "/reports/{handle}/original/{place:int}/file": "portal.test_harness:test_an_original_lies_in_a_frame",
+    "/launch/{token}": "cds.test_soap:test_a_page_opens_once",
+    "/cards/{card}": "cds.test_soap:test_a_page_opens_once",
+}
+# Their own script draws beside the table (portal.test_chart_pages says it draws what stands there).
+DRAWN = {"/trend/{handle}"}
+# They only lead on.
+LEADS_ON = {"/"}
+FORMS: dict[str, dict[str, int]] = {
+    "display": {},
+    "consent": {
+        "login": 1,
+        "consent-explain": 1,
+        "signing-code": 1,
+        "signature": 1,
+        "consent-create": 1,
+        "read": 1,
+    },
+    "claim": {
+        "logout": 1,
+        "login": 1,
+        "search": 2,
+        "relationship-claim": 1,
+        "everything": 1,
+        "recognition-view": 1,
+    },
+    "decide": {"everything": 1, "read": 3, "recognition-view": 3, "recognition-decision": 1},
+    "revoke": {"read": 3, "recognition-evidence": 2, "recognition-revocation": 1},
+    "decide again": {"everything": 1, "read": 3, "recognition-view": 3, "recognition-decision": 1},
+    "catalogue draft": {"logout": 1, "login": 1, "config": 1},
+    "suspend": {"config": 1},
+    "right drafted": {"register": 1},
+    "right approved": {"logout": 1, "login": 1, "register": 1},
+    "freeze": {"statistics": 2, "statistics-change": 1},
+    "object": {"logout": 1, "login": 1, "statistics": 2, "statistics-change": 1},
+}
+# What one look at a page leaves in the log; a page that is not here leaves nothing.
+EVENTS: dict[str, tuple[str, ...]] = {
+    "/audit": ("audit-read",),
+    "/audit/alarms": ("audit-read",),
+    "/consents": ("read", "search"),
+    "/consents/account": ("read", "search"),
+    "/consents/{handle}/evidence": ("read", "read"),
+    "/consents/{handle}/receipt.pdf": ("print", "read"),
+    "/consents/{handle}/withdraw": ("consent-explain", "read", "search"),
+    "/county/export/{file}": ("register-export",),
+    "/county/statistics": ("statistics",),
+    "/county/statistics/file": ("statistics-export",),
+    "/county/targets": ("statistics",),
+    "/decisions/{handle}": ("read", "recognition-evidence"),
+    "/figures": ("statistics",),
+    "/figures/file": ("statistics-export",),
+    "/images": ("everything",),
+    "/mine/consents": ("read",),
+    "/mine/consents/new": ("read",),
+    "/mine/consents/{handle}": ("read",),
+    "/mine/consents/{handle}/receipt.pdf": ("print", "read"),
+    "/mine/consents/{handle}/take-back": ("consent-explain", "read"),
+    "/mine/looked": ("audit-read",),
+    "/mine/results": ("everything",),
+    "/mine/results/{handle}": ("read",),
+    "/overview": ("everything",),
+    "/privacy/cases/{handle}": ("audit-read",),
+    "/reports/{handle}": ("read", "recognition-view"),
+    "/reports/{handle}/report.pdf": ("print", "read", "recognition-view"),
+    "/results": ("everything", "recognition-view"),
+    "/results.pdf": ("everything", "print", "recognition-view"),
+    "/trend/{handle}": ("recognition-view", "search"),
 }
 
 
@@ -63,6 +132,12 @@ def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iter
         made.close()
 
 
+@pytest.fixture(scope="module")
+def told(chromium: Browser, town: OwnTown) -> dict[str, dict[str, int]]:
+    """People have worked here without scripts: what each step left in the log."""
+    return dict(Life(chromium, town).told())
+
+
 def pages_of(county: County) -> list[Route]:
     """All routes of pages that are read."""
     (mount,) = [one for one in county.app.routes if isinstance(one, Mount)]
@@ -74,81 +149,138 @@ def pages_of(county: County) -> list[Route]:
     ]
 
 
-def enter(eyes: Eyes, login: str) -> None:
-    eyes.go("/sign-in")
-    eyes.page.fill("#login", login)
-    eyes.page.fill("#password", PASSWORD)
-    eyes.press("form:has(#login) button.primary")
-    if eyes.page.locator("#number").count():
-        eyes.find(MOTHER.number)
+def test_forms_are_sent_without_scripts_and_leave_exactly_their_events(
+    told: dict[str, dict[str, int]],
+) -> None:
+    assert told == FORMS
+
+
+@pytest.mark.parametrize("where", sorted(set(ELSEWHERE.values())))
+def test_what_is_looked_at_elsewhere_is_looked_at(where: str) -> None:
+    module, begin = where.split(":")
+    names = vars(importlib.import_module(f"tests.gateway.{module}"))
+    assert [name for name in names if name.startswith(begin)]
 
 
 def test_every_page_is_what_every_page_must_be(
-    chromium: Browser, county: County, town: OwnTown
+    chromium: Browser, county: County, town: OwnTown, told: dict[str, dict[str, int]]
 ) -> None:
     finder = harness.Finder(pages_of(county))
-    sentences = harness.known_sentences()
-    faults: list[str] = []
-    logins = {one.role: one.login for one in reversed(story.ACCOUNTS)}
-    visited: set[str] = set()
-    answered: set[str] = set()  # files and pages that lead on, too
+    walk = Walk(town, finder)
+    logins = {one.role: one.login for one in reversed(story.ACCOUNTS)} | {"clinician": DOCTOR}
     for role, login in ({"": "", "patient": town.logins["mother"]} | logins).items():
         eyes = Eyes(chromium, town.address)
         eyes.context.set_default_timeout(20_000)
         eyes.context.add_init_script(Axe().axe_script)
+        walk.through(eyes, role, login)
+        eyes.context.close()
+
+    assert "\n".join(walk.faults) == ""
+    assert {one.path for one in finder.routes} - walk.answered - set(ELSEWHERE) == set()
+    assert set(ELSEWHERE) & walk.answered == set(), "the walk comes here by itself"
+    assert walk.left == EVENTS
+
+
+class Walk:
+    """Every role through all of its pages; each page once, for the first who may read it."""
+
+    def __init__(self, town: OwnTown, finder: harness.Finder) -> None:
+        self.town, self.finder = town, finder
+        self.sentences = harness.known_sentences()
+        self.names = {one.name for one in story.ACCOUNTS}
+        self.names |= {name for one in town.services.register for name in (one.zh, one.name)}
+        self.faults: list[str] = []
+        self.answered: set[str] = set()  # files and pages that lead on, too
+        self.left: dict[str, tuple[str, ...]] = {}  # the events of one look, where there are any
+
+    def through(self, eyes: Eyes, role: str, login: str) -> None:
+        """All pages of one role. Those that put the person in hand back come last."""
         if login:
             enter(eyes, login)
-        if role == "patient":
-            give(eyes, town)  # and so there is something to see for the others
-        # A role's first page puts the chart in hand back: it comes last.
-        fixed = sorted(finder.fixed(), key=lambda path: path in desk.HOMES.values())
-        queue = [f"/portal{path}" for path in fixed]
+        if role == "clinician":
+            take_in_hand(eyes)
+        if role == "registrar":
+            eyes.find(MOTHER.number)
+        queue = [f"/portal{path}" for path in self.finder.fixed()]
+        looked: set[str] = set()
         while queue:
+            queue.sort(key=lambda one: self.finder.template(one) in desk.HOMES.values())
             address = queue.pop(0)
-            template = finder.template(address)
-            if template in visited:
+            template = self.finder.template(address)
+            if template in looked or (template in self.answered and role):
                 continue
-            got = eyes.page.request.get(town.address + address, max_redirects=0)
-            if got.status < 400:
-                answered.add(template)
+            before = events(self.town)
+            got = eyes.page.request.get(self.town.address + address, max_redirects=0)
+            if got.status >= 400 or (got.status >= 300 and template not in LEADS_ON):
+                continue
+            self.answered.add(template)
+            looked.add(template)
+            if left := events(self.town) - before:
+                self.left[template] = tuple(sorted(left.elements()))
             if got.status != 200 or not got.headers["content-type"].startswith("text/html"):
                 continue
-            visited.add(template)
-            finder.seen.add(template)
-            about = f"{role} {template}: "
-            said = frozenset[str]() if template.startswith(TERMS) else sentences
-            faults += [about + one for one in looked_at(eyes, address, said, bool(login))]
-            links = eyes.page.locator("#page a[href]").evaluate_all(
+            faults = self.looked_at(eyes, address, template, bool(login))
+            self.faults += [f"{role} {template}: {one}" for one in faults]
+            queue += eyes.page.locator("#page a[href]").evaluate_all(
                 "all => all.map(a => a.pathname + a.search)"
             )
-            queue += finder.new(links)
-        faults += [f"{role}: {one}" for one in eyes.trouble]
-        eyes.context.close()
-    missed = set(finder.fixed()) - answered - set(ELSEWHERE)
+        self.faults += [f"{role}: {one}" for one in eyes.trouble]
 
-    assert "\n".join(faults) == ""
-    assert missed == set(), "nobody may open it: say where it is looked at"
+    def looked_at(self, eyes: Eyes, address: str, template: str, signed_in: bool) -> list[str]:
+        """In Chinese by night on a desk and on paper; in English by day on a telephone; in marks."""
+        page = eyes.page
+        speak(eyes, "zh")
+        page.emulate_media(color_scheme="dark")
+        answer = page.goto(address)
+        assert answer is not None
+        shown = page.locator("main").evaluate("m => m.textContent")
+        faults = harness.accessible(page) + eyes.violations()
+        if template not in DRAWN:
+            faults += harness.without_scripts(answer.text(), shown) + harness.alive(page)
+        faults += harness.fits(page, (*SIZES, WIDE))
+        if signed_in:
+            faults += harness.on_paper(page, page.locator(".who-name b").inner_text())
+        speak(eyes, "en")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        answer = page.goto(address)
+        assert answer is not None
+        faults += harness.accessible(page) + eyes.violations()
+        faults += harness.fits(page, (PHONE, WIDE))
+        if template.startswith(IN_BOTH):
+            found = harness.chinese(answer.text(), self.names)
+            return faults + [f"not in English: {one}" for one in found]
+        speak(eyes, "xx")
+        between = page.request.get(eyes.address + address).text()
+        return faults + [f"not marked: {one}" for one in harness.unmarked(between, self.sentences)]
 
 
-def looked_at(eyes: Eyes, address: str, sentences: frozenset[str], signed_in: bool) -> list[str]:
-    """One page once: in Chinese by day and night, at every size, on paper; then between marks."""
-    page = eyes.page
-    page.emulate_media(color_scheme="dark")
-    answer = page.goto(address)
+def speak(eyes: Eyes, language: str) -> None:
+    cookie = {"name": desk.LANGUAGE, "value": language, "url": eyes.address}
+    eyes.context.add_cookies([cookie])  # type: ignore[list-item]
+
+
+def test_an_original_lies_in_a_frame_that_may_do_nothing(eyes: Eyes, county: County) -> None:
+    report = next(one for one in county.stories.reports if not one.results)
+    photo = Original("document", "<b>超声</b>", "application/x-scan", 4)
+    county.stories.originals = {report.id: (photo,)}
+    eyes.context.add_init_script(Axe().axe_script)
+    eyes.sign_in("zhou")
+    page = eyes.look_up(NUMBER)
+    page.goto(page.locator(f"tr:has-text('{report.title}') a, li:has-text('{report.title}') a")
+              .first.get_attribute("href") or "")  # fmt: skip
+    link = page.locator("ul.documents a").first.get_attribute("href") or ""
+
+    answer = page.goto(link)
     assert answer is not None
-    faults = harness.without_scripts(
-        answer.text(), page.locator("main").evaluate("m => m.textContent")
-    )
-    faults += harness.accessible(page) + eyes.violations() + harness.alive(page)
-    page.emulate_media(color_scheme="light")
-    faults += harness.fits(page, SIZES)
-    if signed_in:
-        faults += harness.on_paper(page, page.locator(".who-name b").inner_text())
-    marks = [{"name": desk.LANGUAGE, "value": "xx", "url": eyes.address}]
-    eyes.context.add_cookies(marks)  # type: ignore[arg-type]
-    between = page.request.get(eyes.address + address).text()
-    eyes.context.clear_cookies(name=desk.LANGUAGE)
-    return faults + [f"not marked: {one}" for one in harness.unmarked(between, sentences)]
+    assert "<b>超声</b>" in page.inner_text("h1")
+    assert page.locator("iframe").count() == 0, "no browser shows this kind"
+    assert harness.without_scripts(answer.text(), page.locator("main").text_content() or "") == []
+    assert harness.accessible(page) + harness.alive(page) + harness.fits(page, (PHONE,)) == []
+    file = page.request.get(f"{eyes.address}{link}/file")
+    assert file.headers["content-disposition"].startswith("attachment")
+    assert "sandbox" in file.headers["content-security-policy"]
+    assert file.headers["content-type"] == "application/octet-stream"
 
 
 # H3: by keys alone, and where the focus is after a step.
