@@ -21,8 +21,8 @@ from gateway.exchange import image_probes
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.image_probes import Known
 from gateway.exchange.issued import listed, parsed, when
+from gateway.exchange.page_records import studies_of
 from gateway.exchange.residents import InHand, in_hand, patients_of
-from gateway.exchange.results import STUDY
 from gateway.recognition.facts import Images
 from gateway.services import Services
 from gateway.services.archives import Streamed
@@ -114,9 +114,9 @@ async def studies(chart: str, caller: Caller, services: Services) -> Studies | R
 
 
 async def of_report(report: Opened, seen: Gathering, services: Services) -> tuple[Study, ...]:
-    """The studies a report names, of those opened with it, and what is known of their images."""
-    named = {to.hex() for said, to in report.match.pair[1].links if said == STUDY}
-    found = [study_of(one, services) for one in seen.records if one.id in named]
+    """The studies of a report, of those opened with it, and what is known of their images."""
+    own = set(studies_of(report, seen.records))
+    found = [study_of(one, services) for one in seen.records if one.id in own]
     known = await image_probes.known([one.id for one in found], services)
     image_probes.begin(map(asked_of, found), services)
     return tuple(_with(one, known, services) for one in found)

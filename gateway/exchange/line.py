@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from gateway.audit.events import Kind
 from gateway.exchange.ask import Match, gather, nothing
 from gateway.exchange.measured import pairs, same_test
+from gateway.exchange.page_records import AMENDED, with_grounds
 from gateway.exchange.residents import InHand, in_hand
-from gateway.exchange.results import (
-    AMENDED,
-    Hospital,
-    Result,
-    hospitals,
-    note_view,
-    reports_of,
-    with_grounds,
-)
+from gateway.exchange.results import Hospital, Result, hospitals, note_view, reports_of
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows

@@ -17,18 +17,9 @@ from gateway.exchange import image_probes, images
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.issued import Resource, codings, listed, parsed, when, words
 from gateway.exchange.measured import pairs
+from gateway.exchange.page_records import AMENDED, members, with_grounds
 from gateway.exchange.residents import InHand, in_hand
-from gateway.exchange.results import (
-    AMENDED,
-    DAY,
-    Hospital,
-    Report,
-    hospitals,
-    members,
-    note_view,
-    reports_of,
-    with_grounds,
-)
+from gateway.exchange.results import DAY, Hospital, Report, hospitals, note_view, reports_of
 from gateway.recognition.catalogue import LOINC
 from gateway.recognition.facts import Images
 from gateway.services import Services

@@ -6,7 +6,7 @@ here: prompt, view, decision and revocation are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
@@ -27,21 +27,29 @@ from gateway.exchange.issued import (
 )
 from gateway.exchange.issued import collected as collected_of
 from gateway.exchange.ledger import PORTAL, Visit
+from gateway.exchange.page_records import (
+    AMENDED,
+    issued,
+    of_page,
+    studies_of,
+    tellings,
+    to_decide,
+    with_grounds,
+)
 from gateway.exchange.recognise import (
     Decided,
     Judged,
     at_visit,
-    decision_records,
     decisions,
     judged,
     platforms_of,
     receiver_of,
     visit_of,
 )
-from gateway.exchange.residents import InHand, in_hand, patients_of
+from gateway.exchange.residents import InHand, in_hand
 from gateway.exchange.succeeding import replaced_among
 from gateway.recognition.eligibility import Judgement, Receiver
-from gateway.recognition.facts import LOINC, Images
+from gateway.recognition.facts import Images
 from gateway.recognition.ledger import Happened
 from gateway.records.merge import without_meta
 from gateway.services import Services
@@ -51,10 +59,7 @@ from gateway.store import oversight as feeds
 
 Timeliness = Literal["answered", "late", "silent"]
 
-AMENDED = frozenset({"Observation", "DiagnosticReport"})
 CORRECTED = frozenset({"corrected", "amended"})
-STUDY = "imaging-study"  # the link of a report to its images, named as FHIR searches for it
-_ABOUT = frozenset({"specimen", "encounter", STUDY})
 DAY = 86_400_000_000
 SILENT_AFTER = 7 * DAY
 STUCK_AFTER = 600_000_000
@@ -158,7 +163,7 @@ async def results(
     asked: set[str] = set()
 
     def choose(permitted: Sequence[Match]) -> list[Match]:
-        main = _issued(permitted, since)
+        main = issued(permitted, since)
         asked.update(match.pair[1].hex for match in main)
         return with_grounds(permitted, main, caller, services)
 
@@ -215,7 +220,7 @@ async def look_at_each(
     def choose(permitted: Sequence[Match]) -> list[Match]:
         nonlocal replaced
         replaced = replaced_among(match.pair for match in permitted)
-        return _to_decide(permitted, caller, services, wanted, more)
+        return to_decide(permitted, caller, services, wanted, more)
 
     seen = await gather(
         chart,
@@ -236,7 +241,7 @@ async def look_at_all(chart: str, caller: Caller, services: Services, visit: Vis
         chart,
         caller,
         services,
-        lambda permitted: with_grounds(permitted, _issued(permitted), caller, services),
+        lambda permitted: with_grounds(permitted, issued(permitted), caller, services),
         kind=Kind.EVERYTHING,
         named=False,
         amended=AMENDED,
@@ -255,8 +260,8 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         nonlocal newer, replaced
         newer = _newer(permitted, id)
         replaced = replaced_among(match.pair for match in permitted)
-        chosen = _of_page(permitted, caller, services, frozenset({id}))
-        return chosen + (_tellings(permitted, {bytes.fromhex(id)}) if chosen else [])
+        chosen = of_page(permitted, caller, services, frozenset({id}))
+        return chosen + (tellings(permitted, {bytes.fromhex(id)}) if chosen else [])
 
     seen = await gather(
         current.chart if current else "",
@@ -329,135 +334,7 @@ async def _received(opened: Opened, services: Services) -> tuple[str, int]:
     return opened.match.pair[0].source, opened.filed
 
 
-# What a page needs
-
-
-def _of_page(
-    permitted: Sequence[Match],
-    caller: Caller,
-    services: Services,
-    ids: Collection[str],
-    *,
-    reports: bool = False,
-) -> list[Match]:
-    """The results and reports of `ids`, the results of those reports, and their grounds; nothing at
-    all when none may be known of. With `reports` the reports that name those of `ids` come along."""
-    named = {bytes.fromhex(id) for id in ids if len(id) == 32}
-    issued = _issued(permitted)
-    main = [m for m in issued if m.pair[1].id in named]
-    if not main:
-        return []
-    naming = [m for m in issued if reports and _names(m, named)]
-    return with_grounds(
-        permitted,
-        [
-            *main,
-            *(m for m in members(permitted, main) if m.pair[1].id not in named),
-            *(m for m in naming if m.pair[1].id not in named),
-        ],
-        caller,
-        services,
-    )
-
-
-def _issued(permitted: Sequence[Match], since: int | None = None) -> list[Match]:
-    """Results and reports, from `since` on."""
-    return [
-        match
-        for match in permitted
-        if match.pair[0].type in AMENDED
-        and (since is None or match.pair[1].start is None or match.pair[1].start >= since)
-    ]
-
-
-def members(permitted: Sequence[Match], reports: Iterable[Match]) -> list[Match]:
-    """The results of these reports."""
-    linked = {to for m in reports for said, to in m.pair[1].links if said == "result"}
-    return [match for match in permitted if match.pair[1].id in linked]
-
-
-def with_grounds(
-    permitted: Sequence[Match], main: Sequence[Match], caller: Caller, services: Services
-) -> list[Match]:
-    """`main`, and what a page and a judgement on it need: patients, specimens, visits, the caller
-    organisation's open encounters and its decisions; nothing else is opened."""
-    by_id = {match.pair[1].id: match for match in permitted}
-    chosen = {m.pair[1].id: m for m in main}
-    about = {to for m in main for said, to in m.pair[1].links if said in _ABOUT}
-    chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
-    for match in permitted:
-        nature, entry = match.pair
-        if (nature.type, nature.source, nature.status) == (
-            "Encounter",
-            caller.organization,
-            "in-progress",
-        ):
-            chosen[entry.id] = match
-        if _tells_platform(match, caller, services):
-            chosen[entry.id] = match
-    chosen |= {match.pair[1].id: match for match in patients_of(permitted, services)}
-    focused = {m.pair[1].id for m in main}
-    for match in decision_records(permitted, caller):
-        if any(said == "focus" and to in focused for said, to in match.pair[1].links):
-            chosen[match.pair[1].id] = match
-    return list(chosen.values())
-
-
-def _tells_platform(match: Match, caller: Caller, services: Services) -> bool:
-    """Is it the receiver's own result of an item that is comparable on one platform only?"""
-    nature = match.pair[0]
-    return (nature.type, nature.source) == ("Observation", caller.organization) and any(
-        item.platform_only
-        for item in services.catalogue.items_for(
-            (
-                code
-                for said in nature.codes
-                for system, _, code in [said.partition("|")]
-                if system == LOINC
-            ),
-            services.now(),
-        )
-    )
-
-
-def _to_decide(
-    permitted: Sequence[Match],
-    caller: Caller,
-    services: Services,
-    ids: Collection[str],
-    beside: Collection[str],
-) -> list[Match]:
-    """What a decision on `ids` is made from: their page, the reports on them, what says who signed
-    them, and the caller's own records `beside` them."""
-    chosen = _of_page(permitted, caller, services, ids, reports=True)
-    if not chosen:
-        return []
-    known = {match.pair[1].id for match in chosen}
-    chosen += _tellings(permitted, known)
-    known |= {match.pair[1].id for match in chosen}
-    return chosen + [
-        match
-        for match in permitted
-        if match.pair[1].id not in known
-        and match.pair[0].source == caller.organization
-        and match.pair[1].hex in beside
-    ]
-
-
-def _tellings(permitted: Sequence[Match], ids: Collection[bytes]) -> list[Match]:
-    """Each Provenance of what is in `ids`: who made it, and who signed."""
-    return [
-        match
-        for match in permitted
-        if match.pair[0].type == "Provenance"
-        and match.pair[1].id not in ids
-        and any(said == "target" and to in ids for said, to in match.pair[1].links)
-    ]
-
-
-def _names(match: Match, ids: Collection[bytes]) -> bool:
-    """Is it a report on any of these results?"""
-    return any(said == "result" and to in ids for said, to in match.pair[1].links)
+# One gathering, read once
 
 
 async def _pages(
@@ -620,14 +497,14 @@ class _Pages:
             report=report,
             specimen=specimen,
             encounter=self.linked(one, "encounter"),
-            study=self.linked(one, STUDY),
+            study=next((self.texts[id] for id in studies_of(one, self.seen.records)), None),
             images=self.state_of_images(one),
             latest=one.id not in self.replaced,
         )
 
     def state_of_images(self, one: Opened) -> Images:
         """Reachable when all its studies are, unreachable when any is not."""
-        found = {self.images.get(id, "unknown") for id in self.links(one, STUDY)}
+        found = {self.images.get(id, "unknown") for id in studies_of(one, self.seen.records)}
         if "unreachable" in found:
             return "unreachable"
         return "reachable" if found == {"reachable"} else "unknown"

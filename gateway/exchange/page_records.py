@@ -1,0 +1,184 @@
+"""Which records a page of results opens: what it shows, what judging that needs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from gateway.exchange.ask import Match, Opened
+from gateway.exchange.recognise import decision_records
+from gateway.exchange.residents import patients_of
+from gateway.recognition.facts import LOINC
+from gateway.services import Services
+from gateway.services.caller import Caller
+
+AMENDED: Final = frozenset({"Observation", "DiagnosticReport"})
+STUDY: Final = "imaging-study"  # the link of a report to its images, named as FHIR searches for it
+ORDER: Final = "based-on"
+_ABOUT: Final = frozenset({"specimen", "encounter", STUDY})
+
+
+def of_page(
+    permitted: Sequence[Match],
+    caller: Caller,
+    services: Services,
+    ids: Collection[str],
+    *,
+    reports: bool = False,
+) -> list[Match]:
+    """The results and reports of `ids`, the results of those reports, and their grounds; nothing at
+    all when none may be known of. With `reports` the reports that name those of `ids` come along."""
+    named = {bytes.fromhex(id) for id in ids if len(id) == 32}
+    told = issued(permitted)
+    main = [m for m in told if m.pair[1].id in named]
+    if not main:
+        return []
+    naming = [m for m in told if reports and _names(m, named)]
+    return with_grounds(
+        permitted,
+        [
+            *main,
+            *(m for m in members(permitted, main) if m.pair[1].id not in named),
+            *(m for m in naming if m.pair[1].id not in named),
+        ],
+        caller,
+        services,
+    )
+
+
+def issued(permitted: Sequence[Match], since: int | None = None) -> list[Match]:
+    """Results and reports, from `since` on."""
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type in AMENDED
+        and (since is None or match.pair[1].start is None or match.pair[1].start >= since)
+    ]
+
+
+def members(permitted: Sequence[Match], reports: Iterable[Match]) -> list[Match]:
+    """The results of these reports."""
+    linked = {to for m in reports for said, to in m.pair[1].links if said == "result"}
+    return [match for match in permitted if match.pair[1].id in linked]
+
+
+def with_grounds(
+    permitted: Sequence[Match], main: Sequence[Match], caller: Caller, services: Services
+) -> list[Match]:
+    """`main`, and what a page and a judgement on it need: patients, specimens, visits, the caller
+    organisation's open encounters and its decisions; nothing else is opened."""
+    by_id = {match.pair[1].id: match for match in permitted}
+    chosen = {m.pair[1].id: m for m in main}
+    about = {to for m in main for said, to in m.pair[1].links if said in _ABOUT}
+    chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
+    chosen |= {match.pair[1].id: match for match in studies_beside(permitted, main)}
+    for match in permitted:
+        nature, entry = match.pair
+        if (nature.type, nature.source, nature.status) == (
+            "Encounter",
+            caller.organization,
+            "in-progress",
+        ):
+            chosen[entry.id] = match
+        if _tells_platform(match, caller, services):
+            chosen[entry.id] = match
+    chosen |= {match.pair[1].id: match for match in patients_of(permitted, services)}
+    focused = {m.pair[1].id for m in main}
+    for match in decision_records(permitted, caller):
+        if any(said == "focus" and to in focused for said, to in match.pair[1].links):
+            chosen[match.pair[1].id] = match
+    return list(chosen.values())
+
+
+def studies_beside(permitted: Sequence[Match], main: Sequence[Match]) -> list[Match]:
+    """Imaging studies of the orders that these reports are of, where both name the order."""
+    orders = {
+        (m.pair[0].source, to)
+        for m in main
+        if m.pair[0].type == "DiagnosticReport"
+        for said, to in m.pair[1].links
+        if said == ORDER
+    }
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type == "ImagingStudy"
+        and any(
+            said == ORDER and (match.pair[0].source, to) in orders
+            for said, to in match.pair[1].links
+        )
+    ]
+
+
+def _tells_platform(match: Match, caller: Caller, services: Services) -> bool:
+    """Is it the receiver's own result of an item that is comparable on one platform only?"""
+    nature = match.pair[0]
+    return (nature.type, nature.source) == ("Observation", caller.organization) and any(
+        item.platform_only
+        for item in services.catalogue.items_for(
+            (
+                code
+                for said in nature.codes
+                for system, _, code in [said.partition("|")]
+                if system == LOINC
+            ),
+            services.now(),
+        )
+    )
+
+
+def to_decide(
+    permitted: Sequence[Match],
+    caller: Caller,
+    services: Services,
+    ids: Collection[str],
+    beside: Collection[str],
+) -> list[Match]:
+    """What a decision on `ids` is made from: their page, the reports on them, what says who signed
+    them, and the caller's own records `beside` them."""
+    chosen = of_page(permitted, caller, services, ids, reports=True)
+    if not chosen:
+        return []
+    known = {match.pair[1].id for match in chosen}
+    chosen += tellings(permitted, known)
+    known |= {match.pair[1].id for match in chosen}
+    return chosen + [
+        match
+        for match in permitted
+        if match.pair[1].id not in known
+        and match.pair[0].source == caller.organization
+        and match.pair[1].hex in beside
+    ]
+
+
+def tellings(permitted: Sequence[Match], ids: Collection[bytes]) -> list[Match]:
+    """Each Provenance of what is in `ids`: who made it, and who signed."""
+    return [
+        match
+        for match in permitted
+        if match.pair[0].type == "Provenance"
+        and match.pair[1].id not in ids
+        and any(said == "target" and to in ids for said, to in match.pair[1].links)
+    ]
+
+
+def _names(match: Match, ids: Collection[bytes]) -> bool:
+    """Is it a report on any of these results?"""
+    return any(said == "result" and to in ids for said, to in match.pair[1].links)
+
+
+def studies_of(report: Opened, records: Iterable[Opened]) -> list[str]:
+    """Ids of the imaging studies a report names among these records, else those of its order at the
+    same hospital: many systems send both and say no more of one in the other."""
+    nature, entry = report.match.pair
+    studies = [one for one in records if one.type == "ImagingStudy"]
+    named = {to for said, to in entry.links if said == STUDY}
+    if found := [one.id for one in studies if one.match.pair[1].id in named]:
+        return found
+    orders = {to for said, to in entry.links if said == ORDER}
+    return [
+        one.id
+        for one in studies
+        if one.match.pair[0].source == nature.source
+        and any(said == ORDER and to in orders for said, to in one.match.pair[1].links)
+    ]
