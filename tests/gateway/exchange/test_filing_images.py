@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange import filing, results, sources
+from gateway.exchange import filing, page_records, sources
 from gateway.exchange.receive import Unit, receive
 from gateway.vault import Tier
 from tests.dicom_objects import CT, STUDY, image, manifest, part10
@@ -149,7 +149,7 @@ async def test_a_report_and_its_images_meet_whichever_comes_first(pacs: House, f
     study, report = await pacs.only("ImagingStudy"), await pacs.only("DiagnosticReport")
     order = await pacs.only("ServiceRequest")
     assert report.plain["imagingStudy"] == [{"reference": f"ImagingStudy/{study.id}"}]
-    assert (results.STUDY, bytes.fromhex(study.id)) in report.entry.links
+    assert (page_records.STUDY, bytes.fromhex(study.id)) in report.entry.links
     assert study.plain["basedOn"] == report.plain["basedOn"]
     assert study.plain["basedOn"] == [{"reference": f"ServiceRequest/{order.id}"}]
     assert study.plain["status"] == "available"

@@ -26,8 +26,8 @@ async def told(migrated_files: Any, tmp_path_factory: pytest.TempPathFactory) ->
                 "0000000001",
                 ("ALT", f"{n}.10", "F"),
                 report=f"R{n}",
-                at=f"2026-02-28T1{n}:00",
-            ).replace(b"20260220", b"20260228")
+                at=f"2026-02-2{6 + n}T10:00",
+            ).replace(b"20260220", f"2026022{6 + n}".encode())
             for n in range(3)
         ]
         await house.send(house.adt(SHEN), *reports)

@@ -41,7 +41,7 @@ from tests.gateway.neutral.two_counties import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-REQUESTS = 2_000
+REQUESTS = 1_200
 DELIVERIES = 24
 TYPES = [kind for kind in PARAMETERS if kind not in {"Consent", "Task"}]
 Ask = tuple[str, str, dict[str, Any]]

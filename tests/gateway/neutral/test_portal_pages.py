@@ -42,6 +42,7 @@ def by_number() -> Iterator[None]:
     with (
         mock.patch("gateway.auth.people.secrets", named),
         mock.patch("gateway.portal.desk.secrets", named),
+        mock.patch("gateway.portal.headers.secrets", named),
     ):
         yield
 

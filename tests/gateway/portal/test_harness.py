@@ -48,6 +48,7 @@ ELSEWHERE = {
     "/dicomweb/{handle}/studies/{uid}/{below:path}": "images.test_image_pages:test_an_ordinary_dicomweb_client",
     "/reports/{handle}/original/{place:int}": "portal.test_harness:test_an_original_lies_in_a_frame",
     "/reports/{handle}/original/{place:int}/file": "portal.test_harness:test_an_original_lies_in_a_frame",
+    "/clients/revoke": "portal.test_operator_pages:test_a_key_is_exchanged_and_a_client_revoked",
     "/launch/{token}": "cds.test_soap:test_a_page_opens_once",
     "/cards/{card}": "cds.test_soap:test_a_page_opens_once",
 }
@@ -115,6 +116,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "/results": ("everything", "recognition-view"),
     "/results.pdf": ("everything", "print", "recognition-view"),
     "/trend/{handle}": ("recognition-view", "search"),
+    "/messages/{handle}": ("config",),
+    "/orders-unmapped/file": ("config",),
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_origin, get_type_hints
 import pytest
 from playwright.sync_api import Browser, expect
 
-from gateway.portal import desk, stories
+from gateway.portal import desk, image_stories, stories
 from tests.gateway.portal import paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_records import NUMBER, STRANGER, UNSIGNED
@@ -369,7 +369,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'>&amp;%(x)s{{7*7}}"
 def poisoned(value: Any, poison: str = HOSTILE) -> Any:
     """The same view with hostile text in every field that is text and no code."""
     if is_dataclass(value) and not isinstance(value, type):
-        hints = get_type_hints(type(value), localns=vars(stories))
+        hints = get_type_hints(type(value), localns=vars(image_stories) | vars(stories))
         changes: dict[str, Any] = {}
         for one in fields(value):
             held = getattr(value, one.name)
