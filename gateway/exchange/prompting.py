@@ -231,14 +231,8 @@ class Taken(StrEnum):
 
 async def standing(card: str, caller: Caller, services: Services) -> Kept:
     """What is remembered of a card that this very caller was given; Problem UNKNOWN otherwise."""
-    found = await services.db.read(rows.STANDING, [card])
-    row = rows.CardRow(*found[0]) if found else None
-    whose = (caller.client, caller.organization, caller.user)
-    if (
-        row is None
-        or (row.client, row.organization, row.login) != whose
-        or row.ends < services.now()
-    ):
+    row = await _row(card, services)
+    if row is None or not _given_to(row, caller):
         raise Problem(Trouble.UNKNOWN, "There is no such card.")
     return _kept(row, services)
 
@@ -246,12 +240,26 @@ async def standing(card: str, caller: Caller, services: Services) -> Kept:
 async def shown_to(card: str, caller: Caller, services: Services) -> Kept:
     """What is remembered of a card that was given for the doctor who asks now, by whatever system;
     Problem UNKNOWN otherwise."""
-    found = await services.db.read(rows.STANDING, [card])
-    row = rows.CardRow(*found[0]) if found else None
+    row = await _row(card, services)
     whose = (caller.organization, tidy(caller.user))
-    if row is None or (row.organization, tidy(row.login)) != whose or row.ends < services.now():
+    if row is None or (row.organization, tidy(row.login)) != whose:
         raise Problem(Trouble.UNKNOWN, "There is no such card.")
     return _kept(row, services)
+
+
+async def _row(card: str, services: Services) -> rows.CardRow | None:
+    """The card of that name while feedback on it is taken."""
+    found = await services.db.read(rows.STANDING, [card])
+    row = rows.CardRow(*found[0]) if found else None
+    return row if row is not None and row.ends >= services.now() else None
+
+
+def _given_to(row: rows.CardRow, caller: Caller) -> bool:
+    return (row.client, row.organization, row.login) == (
+        caller.client,
+        caller.organization,
+        caller.user,
+    )
 
 
 async def decide(
@@ -278,16 +286,11 @@ async def answer(service: str, said: Feedback, caller: Caller, services: Service
     Told again it changes nothing. Problem as in `decide_results`, and MALFORMED for a suggestion that
     is not of the card.
     """
-    found = await services.db.read(rows.STANDING, [said.card])
-    row = rows.CardRow(*found[0]) if found else None
-    if row is None or (row.client, row.organization, row.login) != (
-        caller.client,
-        caller.organization,
-        caller.user,
-    ):
+    row = await _row(said.card, services)
+    if row is None or not _given_to(row, caller):
         return Taken.UNKNOWN
     kept = _kept(row, services)
-    if kept.service != service or row.ends < services.now():
+    if kept.service != service:
         return Taken.UNKNOWN
     content = _content(said, services)
     if row.answered or not await services.db.do(_claimed, row.id, content):
