@@ -8,7 +8,6 @@ from typing import Literal, cast
 
 from consent.model import Reason
 from consent.model import Tier as Category
-from gateway.errors import Kind, Problem
 from gateway.exchange import (
     comparing,
     decide,
@@ -16,7 +15,6 @@ from gateway.exchange import (
     feeds,
     oversight,
     quality,
-    reasons,
     releases,
     residents,
     reviewing,
@@ -43,7 +41,6 @@ from gateway.portal.registers_county import RegisterCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     ORGANIZATION,
-    OUTCOMES,
     PERSON,
     Shown,
     detected,
@@ -78,8 +75,8 @@ from gateway.portal.stories import (
     UnmappedCode,
     Verdict,
 )
+from gateway.portal.verdicts import verdict_of
 from gateway.portal.words import CATEGORIES
-from gateway.recognition.decisions import Choice as Recognised
 from gateway.records import facts as facts_
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -87,9 +84,6 @@ from gateway.services.caller import Caller
 from gateway.store.maps import ReleaseRow
 
 _SYSTEMS = {"resident-id": RESIDENT_ID, "health-card": HEALTH_CARD}
-
-
-_CHOICES = {outcome: choice for choice, outcome in OUTCOMES.items()}
 
 
 def stories(services: Services) -> Stories:
@@ -141,15 +135,7 @@ class _County(
     async def decide(
         self, report: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller
     ) -> None:
-        said = decide.Verdict(_CHOICES[verdict.outcome], words=verdict.words)
-        if verdict.outcome == "declined":
-            if verdict.reason not in reasons.of(caller.organization, self._services):
-                raise Problem(Kind.MALFORMED, "Choose a reason of the list.", "reason")
-            reason = reasons.named(verdict.reason, caller.organization, self._services)
-            said = decide.Verdict(
-                Recognised.DECLINE, reason.national, verdict.words, verdict.explained,
-                reason.local, verdict.acknowledged,
-            )  # fmt: skip
+        said = verdict_of(verdict, caller, self._services)
         pinned = [(target.id, target.version) for target in targets]
         await decide.decide(report, pinned, said, caller, self._services)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import decide, prompting, results
+from gateway.exchange import prompting, results
 from gateway.portal.prompt_stories import Asked, PromptView
 from gateway.portal.shown import Shown
 from gateway.portal.stories import Resident, Target, Verdict
-from gateway.recognition.decisions import Choice, Declined
+from gateway.portal.verdicts import verdict_of
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -44,11 +44,5 @@ class PromptCounty:
         self, card: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller
     ) -> None:
         pins = [(target.id, target.version) for target in targets]
-        if verdict.outcome == "accepted":
-            said = decide.Verdict(Choice.ACCEPT, words=verdict.words)
-        elif verdict.reason in set(Declined):
-            reason = Declined(verdict.reason)
-            said = decide.Verdict(Choice.DECLINE, reason, verdict.words, verdict.explained)
-        else:
-            raise Problem(Kind.MALFORMED, "Choose a reason of the list.", "reason")
+        said = verdict_of(verdict, caller, self._services)
         await prompting.decide(card, pins, said, caller, self._services)
