@@ -74,6 +74,7 @@ class Kind(StrEnum):
     RECOGNITION_REVOCATION = "recognition-revocation"
     RECOGNITION_ALERT = "recognition-alert"
     RECOGNITION_EVIDENCE = "recognition-evidence"
+    VOUCHED = "vouched"  # rows were written or changed, with a digest of each
     STATISTICS = "statistics"
     STATISTICS_EXPORT = "statistics-export"
     STATISTICS_CHANGE = "statistics-change"
@@ -147,6 +148,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.RECOGNITION_REVOCATION: _rest("update", "U"),
     Kind.RECOGNITION_ALERT: _rest("read", "R"),
     Kind.RECOGNITION_EVIDENCE: _rest("read", "R"),
+    Kind.VOUCHED: _rest("update", "U"),
     Kind.STATISTICS: _rest("search", "R"),
     Kind.STATISTICS_EXPORT: Pattern(Code(_DCM, "110106"), Code(_LIFECYCLE, "disclose"), "R"),
     Kind.STATISTICS_CHANGE: _rest("create", "C"),

@@ -32,6 +32,7 @@ class _NoLog:
 
     def __init__(self, log: AccessLog) -> None:
         self.writer, self.filing_writer, self.now = log.writer, log.filing_writer, log.now
+        self.ledger_writer = log.ledger_writer
 
     async def write(self, draft: Any) -> Leaf:
         return Leaf("stub", 1)

@@ -67,9 +67,15 @@ def show(
 
 
 @app.command()
-def freeze(month: Month) -> None:
-    """Freeze a month that is over, signed; it is never computed again."""
-    hash = with_services(lambda services: frozen.freeze(month, OPERATOR, services))
+def freeze(
+    month: Month,
+    despite: Annotated[
+        str,
+        typer.Option(help="why, although the log or the ledger does not verify; kept in the log"),
+    ] = "",
+) -> None:
+    """Freeze a month that is over, signed; refused when the log or the ledger does not verify."""
+    hash = with_services(lambda services: frozen.freeze(month, OPERATOR, services, despite))
     console.print(f"{month} frozen, SHA-256 {hash}", highlight=False)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.audit.events import Body, Kind, Outcome
+from gateway.exchange import vouched
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
@@ -64,8 +65,9 @@ async def look(caller: Caller, services: Services) -> tuple[Alert, ...]:
 
 
 def _see(tx: Tx, ids: list[int], at: int, draft: Draft, services: Services) -> None:
-    seen = [id for id in ids if tx.one(rows.SEE, id, at) is not None]
+    seen = [AlertRow(*row) for id in ids for row in tx.all(rows.SEE, id, at)]
     if seen:
+        vouched.vouch(tx, seen, services)
         append(tx, services.log.filing_writer, [draft], services.now)
 
 

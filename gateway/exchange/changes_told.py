@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.exchange import filing, write_back
+from gateway.exchange import filing, vouched, write_back
 from gateway.exchange.decide import write_own
 from gateway.exchange.deciding import EVIDENCE, own, plans_of
 from gateway.exchange.person import ALL_TIERS
@@ -46,7 +46,7 @@ async def file_due(services: Services) -> int:
             told += await _file(alert, await _opened(evidence, services), services)
         except (KeyMissing, SealBroken, Shredded) as fault:
             log.error("alert not told", alert=alert.id, kind=type(fault).__name__)
-            await services.db.do(_told, alert.id, services.now())
+            await services.db.do(_pass_over, alert.id, services.now(), services)
     return told
 
 
@@ -105,14 +105,16 @@ def _write(
     services: Services,
 ) -> int:
     """Communication, message and event in one transaction; nothing where another worker was first."""
-    if not _told(tx, alert, at):
+    told = tx.all(rows.TELL, alert, at)
+    if not told:
         return 0
     for plan in plans:
         write_own(tx, plan, services)
+    vouched.vouch(tx, [AlertRow(*row) for row in told], services)
     append(tx, services.log.filing_writer, [draft], services.now)
     write_back.write(tx, letters)
     return 1
 
 
-def _told(tx: Tx, alert: int, at: int) -> bool:
-    return tx.one(rows.TELL, alert, at) is not None
+def _pass_over(tx: Tx, alert: int, at: int, services: Services) -> None:
+    vouched.vouch(tx, [AlertRow(*row) for row in tx.all(rows.TELL, alert, at)], services)

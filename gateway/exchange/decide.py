@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import filing, ledger, write_back
+from gateway.exchange import filing, ledger, vouched, write_back
 from gateway.exchange.ask import nothing, settled
 from gateway.exchange.deciding import (
     Act,
@@ -38,9 +38,8 @@ from gateway.services.caller import Caller
 from gateway.services.log import Moved, append
 from gateway.store import charts as rows
 from gateway.store import decisions, links
-from gateway.store.decisions import EvidenceRow
+from gateway.store.decisions import AlertRow, EvidenceRow
 from gateway.store.engine import Tx
-from gateway.store.ledger import EventRow
 from gateway.store.write_backs import MessageRow
 
 
@@ -214,7 +213,7 @@ def _write(
     plans: Sequence[Plan],
     evidence: Sequence[EvidenceRow],
     letters: Sequence[MessageRow],
-    events: Sequence[EventRow],
+    events: ledger.Prepared,
     epochs: Mapping[str, int],
     act: Act,
     services: Services,
@@ -237,8 +236,10 @@ def _write(
         if chart not in epochs and not tx.all(links.OF, [chart]):
             links.add(tx, (chart, source), links.RECOGNITION, act.caller.user, act.at)
             links.regroup(tx, {chart, source})
-    supersede(tx, [one.made.target for one in work], act.caller.organization, act.at)
+    targets = [one.made.target for one in work]
+    supersede(tx, targets, act.caller.organization, act.at, services)
     tx.many(decisions.ADD, [tuple(row) for row in evidence])
+    vouched.vouch(tx, evidence, services)
     if act.verdict.code:
         tx.run(decisions.USED, act.caller.organization, act.verdict.code)
     append(tx, services.log.filing_writer, [one.draft for one in work], services.now)
@@ -246,14 +247,22 @@ def _write(
     write_back.write(tx, letters)
 
 
-def supersede(tx: Tx, targets: Sequence[str], organization: str, at: int) -> None:
+def supersede(
+    tx: Tx, targets: Sequence[str], organization: str, at: int, services: Services
+) -> None:
     """What an organisation decided on these records before, in whatever version, stands no longer,
     and nobody needs to be told of changes to it."""
     found = [EvidenceRow(*row) for row in tx.all(decisions.RELIED_ON, list(targets), [])]
     before = [one for one in found if one.organization == organization]
     if before:
-        tx.run(decisions.END, [one.task for one in before])
-        tx.run(decisions.SETTLE, [one.id for one in before], at)
+        end(tx, [one.task for one in before], [one.id for one in before], at, services)
+
+
+def end(tx: Tx, tasks: Sequence[str], evidence: Sequence[str], at: int, services: Services) -> None:
+    """What these Tasks rested on does not stand any more, and alerts of it are settled."""
+    ended = [EvidenceRow(*row) for row in tx.all(decisions.END, tasks)]
+    settled = [AlertRow(*row) for row in tx.all(decisions.SETTLE, evidence, at)]
+    vouched.vouch(tx, [*ended, *settled], services)
 
 
 def write_own(tx: Tx, plan: Plan, services: Services) -> None:

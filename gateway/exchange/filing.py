@@ -356,8 +356,8 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
             relations.write(tx, plan, planned, services)
     if added:
         tx.many(rows.ADD_RECORD, added)
-    relied.changed(tx, changed, plan.at)
-    relied.replaced(tx, chart, first, partial(head_of, plan), plan.at)
+    relied.changed(tx, changed, plan.at, services)
+    relied.replaced(tx, chart, first, partial(head_of, plan), plan.at, services)
     for tier, entries in sorted(written.items()):
         add_segment(tx, _shelf(plan, tier), chart, tier, entries)
     if ends != labels_end:

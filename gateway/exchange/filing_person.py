@@ -26,7 +26,7 @@ def join(tx: Tx, plan: Plan, sealed_facts: bytes, services: Services) -> bool:
     before = facts_.unpack(key.open(sealed_facts, about)) if sealed_facts else None
     own = _told(plan.facts, before) if plan.facts is not None else before
     came = joining.join(
-        tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at, services.rules
+        tx, plan.chart, own, plan.joins, plan.shelves, plan.organization, plan.at, services
     )
     plan.issues.extend(came.issues)
     if came.events:

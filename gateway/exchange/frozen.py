@@ -19,7 +19,7 @@ from gateway.audit import note
 from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import rights
+from gateway.exchange import rights, vouched
 from gateway.exchange.statistics import (
     COUNTY_ROLES,
     Month,
@@ -29,18 +29,23 @@ from gateway.exchange.statistics import (
     of_month,
     published,
 )
+from gateway.exchange.verification import verify_log
 from gateway.recognition.publication import Publication, Side
 from gateway.recognition.rights import DataClass, Use
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
+from gateway.store import inbox
 from gateway.store import statistics as rows
 from gateway.store.engine import Tx
+from gateway.store.quality import UNSETTLED
 from gateway.store.statistics import ObjectionRow, SnapshotRow
 
 GRACE_DAYS = 5
 """So long after its end a month is frozen by itself: reports of its last days still come in."""
+UNVERIFIED = "log"
+"""The place of the refusal when what the figures come from does not verify."""
 JOB = Caller(client="job", organization="county", role="operator", user="statistics")
 _SEALED = "statistics_snapshot"
 _OBJECTION = "statistics_objection"
@@ -76,9 +81,11 @@ class Objection:
     answer: str = ""
 
 
-async def freeze(month: str, caller: Caller, services: Services) -> str:
+async def freeze(month: str, caller: Caller, services: Services, despite: str = "") -> str:
     """Freeze a month that has ended, the county's figures and each hospital's; returns the hash of
-    the county's. Problem CONFLICT when it is not over or stands frozen already."""
+    the county's. Problem CONFLICT when it is not over, stands frozen already, or the access log and the
+    rows it vouches for do not verify: then nothing is signed, unless the operator says why it is signed
+    `despite` that, which the log keeps."""
     if caller.role not in COUNTY_ROLES:
         raise Problem(Trouble.REFUSED, "The health commission freezes figures.")
     _, end = bounds(month, services)
@@ -86,21 +93,40 @@ async def freeze(month: str, caller: Caller, services: Services) -> str:
         raise Problem(Trouble.CONFLICT, "The month is not over.", month)
     if await services.db.read(rows.SNAPSHOT, month, ""):
         raise Problem(Trouble.CONFLICT, "The month is frozen already.", month)
+    await _verified(despite if caller.role == "operator" else "", caller, services)
     read = await of_month(month, services)
     found = [await _row(read, "", caller, services)]
     hospitals = sorted({one for case in read.cases for one in (case.organization, case.issuer)})
     found += [await _row(read, one, caller, services) for one in hospitals]
     draft = await drafted(
-        Kind.STATISTICS_CHANGE, caller, services, act="freeze", month=month, hash=found[0].hash
-    )
+        Kind.STATISTICS_CHANGE, caller, services, act="freeze", month=month, hash=found[0].hash,
+        **({"despite": despite} if despite else {}),
+    )  # fmt: skip
     await services.db.do(_keep, found, draft, services)
     return found[0].hash
+
+
+async def _verified(despite: str, caller: Caller, services: Services) -> None:
+    if despite or (await verify_log(services)).ok:
+        return
+    await services.db.do(_alarm, caller.organization, services.now())
+    raise Problem(
+        Trouble.CONFLICT,
+        "The access log or the ledger does not verify: nothing is frozen.",
+        UNVERIFIED,
+    )
+
+
+def _alarm(tx: Tx, organization: str, at: int) -> None:
+    if tx.one(UNSETTLED, "log", organization) is None:
+        tx.run(inbox.ADD_ALARM, "log", organization, "", at)
 
 
 def _keep(tx: Tx, found: Sequence[SnapshotRow], draft: Draft, services: Services) -> None:
     if tx.one(rows.SNAPSHOT, found[0].month, "") is not None:
         raise Problem(Trouble.CONFLICT, "The month is frozen already.", found[0].month)
     tx.many(rows.ADD_SNAPSHOT, found)
+    vouched.vouch(tx, found, services)
     append(tx, services.log.filing_writer, [draft], services.now)
 
 
@@ -233,6 +259,7 @@ async def object_(month: str, text: str, caller: Caller, services: Services) -> 
 
     def add(tx: Tx) -> None:
         tx.run(rows.ADD_OBJECTION, *row)
+        vouched.vouch(tx, [row], services)
         append(tx, services.log.filing_writer, [draft], services.now)
 
     await services.db.do(add)
@@ -256,8 +283,10 @@ async def answer(id: str, upheld: bool, text: str, caller: Caller, services: Ser
     )
 
     def write(tx: Tx) -> None:
-        if tx.one(rows.ANSWER, id, state, caller.user, at, sealed) is None:
+        answered = tx.one(rows.ANSWER, id, state, caller.user, at, sealed)
+        if answered is None:
             raise Problem(Trouble.CONFLICT, "It has been answered already.")
+        vouched.vouch(tx, [ObjectionRow(*answered)], services)
         append(tx, services.log.filing_writer, [draft], services.now)
 
     await services.db.do(write)

@@ -156,7 +156,7 @@ def _write(
         raise Problem(Trouble.CONFLICT, "Somebody has just decided this.")
     tx.run(links.CONFIRM if said == "one" else links.REVOKE, id, at, by)
     links.regroup(tx, pair)
-    relied.parted(tx, pair, at)
+    relied.parted(tx, pair, at, services)
     append(tx, services.log.filing_writer, [draft], services.now)
 
 

@@ -99,7 +99,7 @@ def join(
     keys: dict[ChartTier, ManifestKey],
     organization: str,
     at: int,
-    rules: str,
+    services: Services,
 ) -> Joined:
     """Write the links, inside the transaction that files the message."""
     issues: list[Issue] = []
@@ -111,7 +111,7 @@ def join(
         tx.run(
             rows.ADD_CHART,
             one.other, rows.bucket_of(one.other), organization, one.other, one.other,
-            0, 0, 0, b"", b"", rules, at,
+            0, 0, 0, b"", b"", services.rules, at,
         )  # fmt: skip
         sealed = rows.take(tx, one.other, 0)[3]
         about = f"facts/{one.other}".encode()
@@ -126,7 +126,7 @@ def join(
         if _say(tx, pair, one, said, at):
             links.regroup(tx, pair)
             if one.undone:
-                relied.parted(tx, pair, at)
+                relied.parted(tx, pair, at, services)
             events.append(one.draft)
     return Joined(True, tuple(issues), tuple(events))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.exchange import vouched
 from gateway.exchange.aside import aside
 from gateway.exchange.person import Person
 from gateway.exchange.same_finding import Said, keyed
@@ -13,6 +14,7 @@ from gateway.recognition.ledger import Event, Happened, decode, encode
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
+from gateway.services.log import AccessLog, Draft, append
 from gateway.store import ledger as rows
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
@@ -132,7 +134,15 @@ def question_of(organization: str, patient: str, item: str, visit: str, services
     return services.vault.digest("ledger-question", parts.encode())[:16].hex()
 
 
-def prepared(events: Iterable[Event], services: Services, *, once: bool = False) -> list[EventRow]:
+class Prepared(NamedTuple):
+    """Rows about to be added, with the event of the access log that vouches for them."""
+
+    rows: Sequence[EventRow]
+    event: Draft | None
+    log: AccessLog
+
+
+def prepared(events: Iterable[Event], services: Services, *, once: bool = False) -> Prepared:
     """Rows to be added. The same kind at the same question and time is the same row; with `once` the
     same whenever it happens to the same clinician, so that asking again adds nothing."""
     found = []
@@ -152,13 +162,21 @@ def prepared(events: Iterable[Event], services: Services, *, once: bool = False)
                 sealed,
             )
         )
-    return found
+    return Prepared(found, vouched.event(found, services) if found else None, services.log)
 
 
-def add(tx: Tx, prepared: Sequence[EventRow]) -> None:
-    """Add them in the caller's transaction."""
-    if prepared:
-        tx.many(rows.ADD, prepared)
+def add(tx: Tx, prepared: Prepared, *, alone: bool = False) -> None:
+    """Add them in the caller's transaction; `alone` where that appends no event of its own, so that
+    nobody at the point of care waits for whoever is filing."""
+    if prepared.event is not None:
+        log = prepared.log
+        append(tx, log.ledger_writer if alone else log.filing_writer, [prepared.event], log.now)
+        tx.many(rows.ADD, prepared.rows)
+
+
+def write(tx: Tx, prepared: Prepared) -> None:
+    """Add them in a transaction that does nothing else."""
+    add(tx, prepared, alone=True)
 
 
 async def between(start: int, end: int, services: Services) -> list[Event]:

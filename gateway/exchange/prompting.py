@@ -31,7 +31,6 @@ from gateway.services.log import append
 from gateway.store import cards as rows
 from gateway.store.accounts import tidy
 from gateway.store.engine import Tx
-from gateway.store.ledger import EventRow
 from gateway.vault import SealBroken
 
 LIFE = 30 * 86_400_000_000  # how long feedback on a card is taken
@@ -136,16 +135,16 @@ async def tell(
     await services.db.do(_tell, kept, events)
 
 
-def _tell(tx: Tx, kept: Sequence[rows.CardRow], events: Sequence[EventRow]) -> None:
+def _tell(tx: Tx, kept: Sequence[rows.CardRow], events: ledger.Prepared) -> None:
     tx.many(rows.ADD, kept)
-    ledger.add(tx, events)
+    ledger.write(tx, events)
 
 
 async def unanswered(chart: str, visit: Visit, caller: Caller, services: Services) -> None:
     """Count a question that took too long: nothing was said, whatever there is."""
     asked = Asked(caller, chart, "", "", "", {"catalogue": services.catalogue.version}, visit)
     event = ledger.event(Happened.UNANSWERED, asked, services.now(), services)
-    await services.db.do(ledger.add, ledger.prepared([event], services))
+    await services.db.do(ledger.write, ledger.prepared([event], services))
 
 
 async def meet_unmapped(
@@ -381,7 +380,7 @@ async def _decide(
     told = {one.question for one in known if one.kind is Happened.DECISION}
     fresh = [one for one in happened if one.question not in told]
     if fresh:
-        await services.db.do(ledger.add, ledger.prepared(fresh, services, once=True))
+        await services.db.do(ledger.write, ledger.prepared(fresh, services, once=True))
 
 
 def _asked(kept: Kept, one: Target, caller: Caller) -> Asked:
@@ -419,7 +418,7 @@ async def _dismiss(card: str, kept: Kept, words: str, caller: Caller, services: 
     await services.db.do(_note, draft, events, services)
 
 
-def _note(tx: Tx, draft: Noted, events: Sequence[EventRow], services: Services) -> None:
+def _note(tx: Tx, draft: Noted, events: ledger.Prepared, services: Services) -> None:
     ledger.add(tx, events)
     append(tx, services.log.filing_writer, [draft], services.now)
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from gateway.exchange import vouched
 from gateway.exchange.succeeding import measured, with_reports
 from gateway.recognition.successors import replaces
 from gateway.records.entry import Entry, Head, Nature
+from gateway.services import Services
 from gateway.store import charts, links
 from gateway.store import decisions as rows
 from gateway.store.charts import RecordRow
-from gateway.store.decisions import EvidenceRow
+from gateway.store.decisions import AlertRow, EvidenceRow
 from gateway.store.engine import Tx
 
 Change = Literal["corrected", "replaced", "withdrawn", "identity"]
@@ -39,7 +41,7 @@ class Changed(NamedTuple):
         return "withdrawn" if self.status in _VOID else "corrected"
 
 
-def changed(tx: Tx, found: Iterable[Changed], at: int) -> int:
+def changed(tx: Tx, found: Iterable[Changed], at: int, services: Services) -> int:
     """Alert whoever relied on an older version of these; a report that is withdrawn takes what it
     reported along. Returns how many alerts there are."""
     new = {one.id: one for one in found}
@@ -51,9 +53,9 @@ def changed(tx: Tx, found: Iterable[Changed], at: int) -> int:
         evidence = EvidenceRow(*row)
         own = new.get(evidence.target)
         if own is not None and own.version > evidence.version:
-            count += _alert(tx, evidence, own.version, own.change, at)
+            count += _alert(tx, evidence, own.version, own.change, at, services)
         elif own is None:
-            count += _alert(tx, evidence, evidence.version, "withdrawn", at)
+            count += _alert(tx, evidence, evidence.version, "withdrawn", at, services)
     return count
 
 
@@ -63,6 +65,7 @@ def replaced(
     new: Sequence[tuple[Nature, Entry]],
     head: Callable[[RecordRow], Head],
     at: int,
+    services: Services,
 ) -> int:
     """Alert whoever relied on a result of this chart that one of these, filed for the first time,
     probably corrects; `head` opens a record of the chart."""
@@ -83,30 +86,33 @@ def replaced(
         nature, entry = heads[one.target].nature, heads[one.target].entry
         old = measured(nature, entry, [heads[one.report].entry] if one.report in heads else [])
         if any(replaces(later, old) for later in arrived):
-            count += _alert(tx, one, one.version, "replaced", at)
+            count += _alert(tx, one, one.version, "replaced", at, services)
     return count
 
 
-def disputed(tx: Tx, id: str, at: int) -> int:
+def disputed(tx: Tx, id: str, at: int, services: Services) -> int:
     """Another folder claims this record: whose it is has become a question."""
     found = [EvidenceRow(*row) for row in tx.all(rows.RELIED_ON, [id], [])]
-    return sum(_alert(tx, one, one.version, "identity", at) for one in found)
+    return sum(_alert(tx, one, one.version, "identity", at, services) for one in found)
 
 
-def parted(tx: Tx, charts: Collection[str], at: int) -> int:
+def parted(tx: Tx, charts: Collection[str], at: int, services: Services) -> int:
     """These charts are not one person's any more: decisions made across them are to be looked at."""
     persons: Mapping[str, str] = dict(tx.all(links.PERSONS, list(charts)))
     count = 0
     for row in tx.all(rows.RELIED_ACROSS, list(persons), list(persons)):
         evidence = EvidenceRow(*row)
         if persons.get(evidence.source) != persons.get(evidence.chart):
-            count += _alert(tx, evidence, evidence.version, "identity", at)
+            count += _alert(tx, evidence, evidence.version, "identity", at, services)
     return count
 
 
-def _alert(tx: Tx, evidence: EvidenceRow, version: int, change: Change, at: int) -> int:
-    tx.run(
+def _alert(
+    tx: Tx, evidence: EvidenceRow, version: int, change: Change, at: int, services: Services
+) -> int:
+    added = tx.all(
         rows.ADD_ALERT, evidence.id, evidence.organization, evidence.login, evidence.chart,
         evidence.target, version, change, at, 0, 0, 0,
     )  # fmt: skip
+    vouched.vouch(tx, [AlertRow(*row) for row in added], services)
     return 1

@@ -567,7 +567,7 @@ async def note_looks(
         for opened, found in _eligible(report)
     ]
     if events:
-        await services.db.do(ledger.add, ledger.prepared(events, services))
+        await services.db.do(ledger.write, ledger.prepared(events, services))
 
 
 async def note_view(

@@ -13,7 +13,7 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import filing, ledger, write_back
 from gateway.exchange.ask import Gathering, Match, gather, nothing, settled
-from gateway.exchange.decide import at_visit, may_record, write_own
+from gateway.exchange.decide import at_visit, end, may_record, write_own
 from gateway.exchange.deciding import own, person_of, plans_of
 from gateway.exchange.issued import parsed
 from gateway.exchange.ledger import PORTAL, Visit
@@ -29,7 +29,6 @@ from gateway.store import charts as rows
 from gateway.store import decisions
 from gateway.store.decisions import EvidenceRow
 from gateway.store.engine import Tx
-from gateway.store.ledger import EventRow
 from gateway.store.write_backs import MessageRow
 from gateway.vault import ChartTier, Tier
 
@@ -74,7 +73,7 @@ class _Revocation:
     version: int
     plans: Sequence[Plan]
     draft: Draft
-    events: Sequence[EventRow]
+    events: ledger.Prepared
     epochs: Mapping[str, int]
     at: int
     letters: Sequence[MessageRow]
@@ -191,8 +190,7 @@ def _write(tx: Tx, work: _Revocation, services: Services) -> None:
     for plan in work.plans:
         write_own(tx, plan, services)
     ended = [EvidenceRow(*row).id for row in tx.all(decisions.OF_TASKS, [work.task])]
-    tx.run(decisions.END, [work.task])
-    tx.run(decisions.SETTLE, ended, work.at)
+    end(tx, [work.task], ended, work.at, services)
     append(tx, services.log.filing_writer, [work.draft], services.now)
     ledger.add(tx, work.events)
     write_back.write(tx, work.letters)

@@ -94,12 +94,14 @@ async def mark_disputed(id: str, services: Services) -> None:
         want = ChartTier(row.chart, Tier(row.tier))
         keys = await manifests(services, Grant("job", "dispute", ALL_TIERS), [want])
         if want in keys:
-            await services.db.do(_mark_disputed, row.id, want, keys[want], services.now())
+            await services.db.do(_mark_disputed, row.id, want, keys[want], services.now(), services)
             return
     await services.db.do(_end_dispute, id)
 
 
-def _mark_disputed(tx: Tx, id: str, want: ChartTier, key: ManifestKey, at: int) -> None:
+def _mark_disputed(
+    tx: Tx, id: str, want: ChartTier, key: ManifestKey, at: int, services: Services
+) -> None:
     seq, _, _, _ = rows.take(tx, want.chart, 1, 1)
     row = rows.standing(tx, [id]).get(id)
     if row is not None and row.chart == want.chart and row.tier == want.tier:
@@ -113,7 +115,7 @@ def _mark_disputed(tx: Tx, id: str, want: ChartTier, key: ManifestKey, at: int) 
             row.seq,
             key.seal(pack_head(head.nature, entry), head_name(row.id, row.version)),
         )
-        relied.disputed(tx, id, at)
+        relied.disputed(tx, id, at, services)
     tx.run(inbox.END_JOB, "dispute", id)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from gateway.audit.verify import Fault, Finding, Report, Row, verify
+from gateway.exchange import vouched
 from gateway.exchange.sequence import checkpoint_file, event_of, log_key
 from gateway.exchange.standing_consents import contradictions
 from gateway.services import Services
@@ -71,7 +72,7 @@ async def verify_log(services: Services, witnessed: Sequence[bytes] = ()) -> Rep
             f"Entry {entry} names another owner of its body than it was written with.",
         )
     report = await _with_stray(await _with_waiting(report, services), services)
-    return await _with_consents(report, services)
+    return await _with_rows(await _with_consents(report, services), services)
 
 
 def with_finding(
@@ -131,3 +132,48 @@ async def _with_consents(report: Report, services: Services) -> Report:
             f"The consent recorded by entry {place} is {'gone' if one.gone else 'not as recorded'}.",
         )
     return report
+
+
+async def _with_rows(report: Report, services: Services) -> Report:
+    """The report with a finding for each kind of row that is not as the log bears witness to it."""
+    found: dict[tuple[str, str], list[vouched.Contradiction]] = {}
+    for one in await vouched.contradictions(services):
+        found.setdefault((one.table, one.what), []).append(one)
+    for (table, what), those in sorted(found.items()):
+        entries = [one.entry for one in those if one.entry is not None]
+        first = min(entries, default=None)
+        rows_zh, rows_en = _ROWS[table]
+        zh, en = _WHAT[what]
+        place = (
+            ("", "") if first is None else (f"（最早见条目 {first}）", f", first by entry {first}")
+        )
+        report = with_finding(
+            report,
+            Fault.MISSING if what == "gone" else Fault.CHANGED,
+            first,
+            f"{rows_zh}有 {len(those)} 条{zh}{place[0]}。",
+            f"{len(those)} {rows_en} {en}{place[1]}.",
+            len(those),
+        )
+    return report
+
+
+_ROWS = {
+    "audit_event": ("登记留证的正文", "bodies of events that bear witness to rows"),
+    "decision_evidence": ("互认决定的依据", "rows of decisions' evidence"),
+    "recognition_event": ("互认统计事件", "events of the figures' ledger"),
+    "relied_alert": ("结果变更提醒", "alerts of changed results"),
+    "statistics_objection": ("统计异议", "objections to figures"),
+    "statistics_snapshot": ("冻结的统计", "frozen figures"),
+}
+_WHAT = {
+    "gone": ("已不在库中，说明被人删除", "are gone: they were deleted"),
+    "changed": (
+        "不是登记时的样子，说明被人改动",
+        "are not as they were written: they were changed",
+    ),
+    "added": (
+        "从未登记过，说明是后来塞入的",
+        "were never written by this system: they were put in",
+    ),
+}

@@ -140,9 +140,14 @@ async def file(desk: Desk) -> Response:
 
 
 async def freeze(desk: Desk) -> Response:
-    """Freeze a month that is over."""
+    """Freeze a month that is over; nothing is signed over a ledger that does not verify."""
     month = _month(desk)
-    await desk.portal.stories.freeze_figures(month, desk.who.caller)
+    try:
+        await desk.portal.stories.freeze_figures(month, desk.who.caller)
+    except Problem as problem:
+        if problem.place != "log":
+            raise
+        return await desk.go(f"{COUNTY}?month={month}", "figures-not-verified")
     return await desk.go(f"{COUNTY}?month={month}", "figures-frozen")
 
 

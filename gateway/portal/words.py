@@ -197,6 +197,7 @@ ACCESS_KINDS = {
     "recognition-revocation": N_("撤销互认决定"),
     "recognition-alert": N_("查看结果变更提醒"),
     "recognition-evidence": N_("查看互认决定的证据"),
+    "vouched": N_("为登记行留证"),
     "statistics": N_("查看互认统计"),
     "statistics-export": N_("导出互认统计"),
     "statistics-change": N_("冻结统计或处理异议"),
@@ -346,6 +347,9 @@ NOTICES = {
     "catalogue-refuse": N_("已退回，目录没有改变。"),
     "entitlement-changed": N_("已登记，立即生效。"),
     "figures-frozen": N_("本月数字已冻结并签名，此后不再重新计算。"),
+    "figures-not-verified": N_(
+        "访问日志或统计台账未通过核验，因此没有冻结任何数字。请由审计员核验日志，查明缺了或改了什么。"
+    ),
     "objection-made": N_("异议已提交卫健局。冻结的数字不会改变。"),
     "objection-answered": N_("异议已答复。"),
     "register-proposed": N_("已提交为草稿，由另一人批准。"),

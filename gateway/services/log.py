@@ -99,6 +99,7 @@ class AccessLog:
         self._vault = vault
         self.writer = f"{node}.ask"
         self.filing_writer = f"{node}.file"
+        self.ledger_writer = f"{node}.ledger"  # waits for nobody who files
         self._waiting: list[tuple[Draft, asyncio.Future[int]]] = []
         self._busy = False
         self._tags: dict[str, str] = {}

@@ -47,11 +47,20 @@ ADD = Statement(insert(_evidence).values(**binds(_evidence)), *_names(_evidence)
 END = Statement(
     update(_evidence)
     .where(any_of(_evidence.c.task, "tasks"), _evidence.c.standing == 1)
-    .values(standing=0),
+    .values(standing=0)
+    .returning(*_ROW),
     "tasks",
     lists=("tasks",),
 )
-"""What these Tasks rested on so far does not stand any more."""
+"""What these Tasks rested on so far does not stand any more; returns it."""
+ALL_EVIDENCE = Statement(
+    select(*_ROW)
+    .where(_evidence.c.id > bindparam("after"))
+    .order_by(_evidence.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
+)
 ONE = Statement(select(*_ROW).where(_evidence.c.id == bindparam("id")), "id")
 OF_TASKS = Statement(
     select(*_ROW).where(any_of(_evidence.c.task, "tasks")).order_by(_evidence.c.at),
@@ -116,7 +125,7 @@ _ALERT_GIVEN = tuple(name for name in _names(_alert) if name != "id")
 
 
 class _AlertOnce(Statement):
-    """Adds an alert; the same change of the same evidence alerts once."""
+    """Adds an alert and returns it; the same change of the same evidence alerts once."""
 
     __slots__ = ()
 
@@ -132,10 +141,19 @@ class _AlertOnce(Statement):
 def _alert_once(engine: Any) -> Any:
     values: dict[str, Any] = {name: bindparam(name) for name in _ALERT_GIVEN}
     added = engine.insert(_alert).values(**values)
-    return added.on_conflict_do_nothing(index_elements=["evidence", "version", "change"])
+    added = added.on_conflict_do_nothing(index_elements=["evidence", "version", "change"])
+    return added.returning(*_ALERT)
 
 
 ADD_ALERT = _AlertOnce()
+ALL_ALERTS = Statement(
+    select(*_ALERT)
+    .where(_alert.c.id > bindparam("after"))
+    .order_by(_alert.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
+)
 ALERTS_OF = Statement(
     select(*_ALERT)
     .where(
@@ -154,14 +172,15 @@ SEE = Statement(
     update(_alert)
     .where(_alert.c.id == bindparam("id_"), _alert.c.seen == 0)
     .values(seen=bindparam("at_"))
-    .returning(_alert.c.id),
+    .returning(*_ALERT),
     "id_",
     "at_",
 )
 SETTLE = Statement(
     update(_alert)
     .where(any_of(_alert.c.evidence, "ids"), _alert.c.settled == 0)
-    .values(settled=bindparam("at_")),
+    .values(settled=bindparam("at_"))
+    .returning(*_ALERT),
     "ids",
     "at_",
     lists=("ids",),
@@ -179,7 +198,7 @@ TELL = Statement(
     update(_alert)
     .where(_alert.c.id == bindparam("id_"), _alert.c.told == 0)
     .values(told=bindparam("at_"))
-    .returning(_alert.c.id),
+    .returning(*_ALERT),
     "id_",
     "at_",
 )

@@ -49,6 +49,14 @@ def _add(engine: Any) -> Any:
 
 
 ADD = _AddOnce()
+ALL = Statement(
+    select(*_ROW)
+    .where(_event.c.id > bindparam("after"))
+    .order_by(_event.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
+)
 BETWEEN = Statement(
     select(*_ROW)
     .where(_event.c.at >= bindparam("start"), _event.c.at < bindparam("end"))

@@ -59,6 +59,25 @@ SEQUENCED = Statement(
     "name_",
     "to_",
 )
+VOUCHED = Statement(
+    select(_event.c.body_hash, _event.c.sealed, _leaf.c.number)
+    .select_from(
+        _event.outerjoin(
+            _leaf, (_leaf.c.writer == _event.c.writer) & (_leaf.c.counter == _event.c.counter)
+        )
+    )
+    .where(
+        _event.c.writer == bindparam("writer"),
+        _event.c.counter > bindparam("after"),
+        _event.c.counter <= bindparam("until"),
+        _event.c.kind == "vouched",
+    )
+    .order_by(_event.c.counter),
+    "writer",
+    "after",
+    "until",
+)
+"""What one writer's events say of rows: hash, body, place in the log (NULL until it has one)."""
 ADD_LEAF = Statement(insert(_leaf).values(**binds(_leaf)), *(c.name for c in _leaf.columns))
 ADD_CHECKPOINT = Statement(
     insert(_checkpoint).values(**binds(_checkpoint)), *(c.name for c in _checkpoint.columns)

@@ -90,7 +90,7 @@ class Events(NamedTuple):
 
 
 def events(session: Session, narrow: Narrow, first: int, most: int) -> Events:
-    """`most` events from the `first`-th, newest first."""
+    """`most` events from the `first`-th, newest first; those that only vouch for rows when asked for."""
     where = and_(True, *_tests(narrow))
     total = session.execute(select(func.count()).select_from(_event).where(where)).scalar_one()
     found = session.execute(
@@ -118,6 +118,8 @@ def _tests(narrow: Narrow) -> list[Any]:
         for name in ("organization", "kind", "outcome")
         if (wanted := getattr(narrow, name))
     ]
+    if not narrow.kind:
+        tests.append(_event.c.kind != "vouched")
     if narrow.tags is not None:
         # Tags are hexadecimal and of one length, so one cannot be part of another.
         tests.append(or_(False, *(_event.c.charts.contains(tag) for tag in narrow.tags)))

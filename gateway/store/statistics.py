@@ -56,6 +56,14 @@ SNAPSHOT = Statement(
     "month",
     "organization",
 )
+ALL_SNAPSHOTS = Statement(
+    select(*_SNAPSHOT)
+    .where(_snapshot.c.id > bindparam("after"))
+    .order_by(_snapshot.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
+)
 FROZEN = Statement(
     select(_snapshot.c.month).where(_snapshot.c.organization == "").order_by(_snapshot.c.month)
 )
@@ -70,6 +78,14 @@ OBJECTIONS = Statement(
     .order_by(_objection.c.made_at, _objection.c.id),
     "month",
 )
+ALL_OBJECTIONS = Statement(
+    select(*_OBJECTION)
+    .where(_objection.c.id > bindparam("after"))
+    .order_by(_objection.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
+)
 OBJECTION = Statement(select(*_OBJECTION).where(_objection.c.id == bindparam("id")), "id")
 ANSWER = Statement(
     update(_objection)
@@ -80,11 +96,11 @@ ANSWER = Statement(
         decided_at=bindparam("at_"),
         answer=bindparam("answer_"),
     )
-    .returning(_objection.c.id),
+    .returning(*_OBJECTION),
     "id_",
     "state_",
     "by_",
     "at_",
     "answer_",
 )
-"""Answer an open objection, once."""
+"""Answer an open objection, once; returns it."""

@@ -39,5 +39,5 @@ def test_pseudonyms_differ_by_what_they_are_about(services: Services) -> None:
     assert len(person) == 32
 
 
-def _add(tx: Tx, prepared: list[EventRow]) -> None:
+def _add(tx: Tx, prepared: ledger.Prepared) -> None:
     ledger.add(tx, prepared)

@@ -224,9 +224,10 @@ async def test_folders_that_are_parted_put_their_decisions_in_question(here: Tow
     await decided(here)
     [row] = await here.services.db.read(rows.OF_CHARTS, [await _folder(here)])
     evidence = rows.EvidenceRow(*row)
-    assert await here.services.db.do(relied.parted, [evidence.chart, evidence.source], 1) == 0
+    pair = [evidence.chart, evidence.source]
+    assert await here.services.db.do(relied.parted, pair, 1, here.services) == 0
     await here.services.db.do(_part, evidence.source)
-    assert await here.services.db.do(relied.parted, [evidence.chart, evidence.source], 2) == 1
+    assert await here.services.db.do(relied.parted, pair, 2, here.services) == 1
     [alert] = await alerts(here)
     assert alert.change == "identity"
 
