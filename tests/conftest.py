@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 import pytest
+from argon2 import PasswordHasher
 
 import gateway.services.maps
 import mappings.engine
+from gateway.auth import people
 from gateway.demo import story
 from gateway.services import Services, open_services
 from gateway.settings import Settings
@@ -28,6 +30,11 @@ from gateway.vault import KeyFile
 
 T = TypeVar("T")
 CI = os.environ.get("CI") == "true"
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+
+# What tests write lies in memory where there is room: nobody waits for a disk.
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 def missing(what: str) -> None:
@@ -66,6 +73,15 @@ def maps_made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gateway.services.maps, "load", load)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def real_hasher() -> Iterator[PasswordHasher]:
+    """What passwords are hashed with outside tests; here they cost nothing, but for the test of it."""
+    real = people._HASHER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield real
 
 
 @pytest.fixture(scope="session")

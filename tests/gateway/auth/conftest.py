@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from argon2 import PasswordHasher
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import create_engine
 from sqlmodel import col, select
 
-from gateway.auth import bearer, people, systems
+from gateway.auth import bearer, systems
 from gateway.demo import story
 from gateway.services import Services, register
 from gateway.services.log import AccessLog
@@ -212,13 +211,3 @@ def access() -> Any:
         return await bearer.caller_of(headers, services)
 
     return caller
-
-
-@pytest.fixture
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Passwords that cost nothing to hash; what they really cost is tested once."""
-    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(people, "_HASHER", quick)
-    people._nobody.cache_clear()
-    yield
-    people._nobody.cache_clear()

@@ -18,7 +18,6 @@ from tests.gateway.auth.conftest import Clock
 
 OFFICE = Caller(client="cli", organization="county", role="operator", user="operator")
 PASSWORD = "不告诉别人的口令-1"
-pytestmark = pytest.mark.usefixtures("quick_hashes")
 
 
 async def opened(services: Services, login: str = "li", role: str = "clinician") -> str:

@@ -16,7 +16,6 @@ from gateway.services.caller import Caller
 from gateway.settings import Settings
 from gateway.store import clients
 
-pytestmark = pytest.mark.usefixtures("quick_hashes")
 OFFICE = Caller(client="cli", organization="county", role="it", user="office")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from tests.gateway.images.archive import Archive, picture
 from tests.gateway.images.conftest import OTHERS, PACS
 from tests.gateway.portal.conftest import Eyes, chromium  # noqa: F401
 from tests.gateway.portal.own_town import HOSTILE, MOTHER, PASSWORD, OwnTown
-from tests.gateway.portal.test_mine import enter
 
 pytestmark = pytest.mark.browser
 STUDY = f"{ROOT}.31"
@@ -56,10 +54,7 @@ def town(
         f'password_file = "{orthanc.password}"\n',
         "utf-8",
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made = OwnTown(folder, migrated_files, port, register)
+    made = OwnTown(folder, migrated_files, register)
     made.do(sources.add(PACS, "people", "people-pacs", made.services, again=True))
     orthanc.store(*IMAGES)
     made.do(House(made.services, Clock()).file(*IMAGES, source=PACS))
@@ -70,7 +65,7 @@ def town(
 @pytest.fixture
 def eyes(chromium: Browser, town: OwnTown) -> Iterator[Eyes]:  # noqa: F811
     seen = Eyes(chromium, town.address)
-    enter(seen, "dr-wang")
+    seen.enter("dr-wang")
     open_mother(seen)
     yield seen
     seen.context.close()
@@ -125,7 +120,7 @@ PIXEL = """async i => { await i.decode(); const c = document.createElement('canv
 
 def test_without_scripts_the_images_are_there(chromium: Browser, town: OwnTown) -> None:  # noqa: F811
     seen = Eyes(chromium, town.address, java_script_enabled=False)
-    enter(seen, "dr-wang")
+    seen.enter("dr-wang")
     open_mother(seen)
     page = seen.go("/images")
     seen.press(".exam-title")

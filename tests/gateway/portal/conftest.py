@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.portal import routes
 from tests.gateway.portal.fake_county import FakePeople, FakeServices, FakeStories
+from tests.gateway.portal.own_town import PASSWORD, OwnTown
 
 CHROMIUM = Path("/usr/bin/chromium")
 SWITCHES = [
@@ -110,6 +112,13 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
+    """A real county of this module's own."""
+    with closing(OwnTown(tmp_path_factory.mktemp("town"), migrated_files)) as made:
+        yield made
+
+
 class Eyes:
     """A browser window that notes whatever should not happen."""
 
@@ -158,6 +167,13 @@ class Eyes:
     def sign_in(self, login: str) -> Page:
         self.go("/sign-in")
         return self.press(f"form:has(input[value='{login}']) button.account")
+
+    def enter(self, login: str) -> Page:
+        """Sign in to a real county, by its password."""
+        self.go("/sign-in")
+        self.page.fill("#login", login)
+        self.page.fill("#password", PASSWORD)
+        return self.press("form:has(#login) button.primary")
 
     def sign_out(self) -> Page:
         return self.press("form[action$='sign-out'] button")

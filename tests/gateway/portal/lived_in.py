@@ -18,7 +18,7 @@ from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import Clock, House
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import MOTHER, PASSWORD, OwnTown
+from tests.gateway.portal.own_town import MOTHER, OwnTown
 from tests.gateway.portal.test_mine import give
 
 _KIND = tables.AuditEvent.__table__.c.kind  # type: ignore[attr-defined]
@@ -29,14 +29,6 @@ DOCTOR = "dr-li"  # of another hospital than the results
 def events(town: OwnTown) -> Counter[str]:
     """How many events of each kind stand in the log."""
     return Counter(str(row[0]) for row in town.do(town.services.db.read(_KINDS)))
-
-
-def enter(eyes: Eyes, login: str) -> Page:
-    """Sign in with the password of this county."""
-    eyes.go("/sign-in")
-    eyes.page.fill("#login", login)
-    eyes.page.fill("#password", PASSWORD)
-    return eyes.press("form:has(#login) button.primary")
 
 
 def take_in_hand(eyes: Eyes) -> None:
@@ -87,13 +79,13 @@ class Life:
         page.check("input[value=dark]")
         eyes.press("main .primary")
         yield "display"
-        enter(eyes, self.town.logins["mother"])
+        eyes.enter(self.town.logins["mother"])
         give(eyes, self.town)
         yield "consent"
         eyes.sign_out()
         yield from self._doctor(page)
         eyes.sign_out()
-        enter(eyes, "commission")
+        eyes.enter("commission")
         yield from self._catalogue(page)
         yield from self._entitlements(page)
         yield from self._rights(page)
@@ -102,7 +94,7 @@ class Life:
 
     def _doctor(self, page: Page) -> Iterator[str]:
         eyes = self.eyes
-        enter(eyes, DOCTOR)
+        eyes.enter(DOCTOR)
         take_in_hand(eyes)
         yield "claim"
         for again in (False, True):
@@ -153,7 +145,7 @@ class Life:
         eyes.press("form:has(#holder) .primary")
         yield "right drafted"
         eyes.sign_out()
-        enter(eyes, "commission-second")
+        eyes.enter("commission-second")
         eyes.go("/county/rights")
         waiting = page.locator("input[name=draft]").count()
         for box in page.locator("input[name=draft]").all():
@@ -170,7 +162,7 @@ class Life:
         assert page.locator("#frozen + .card .mark.good").count() == 1
         yield "freeze"
         eyes.sign_out()
-        enter(eyes, "it-office")
+        eyes.enter("it-office")
         eyes.go(f"/figures?month={last}")
         page.fill("main #text", "one is missing")
         eyes.press("form[action$='/object'] button")

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from gateway.auth import people
 from gateway.auth.first_password import first_password
 from gateway.demo import story
+from gateway.demo.check import free_port
 from gateway.demo.residents import Resident
 from gateway.exchange import mandates, own_accounts, sources
 from gateway.portal import routes
@@ -41,9 +42,8 @@ CHILD = person("child", "王若谷", date(2016, 3, 1))
 class OwnTown:
     """A mother and a child with results, their doctors, and the desk."""
 
-    def __init__(
-        self, folder: Path, migrated: Path, port: int, register: Path = story.REGISTER
-    ) -> None:
+    def __init__(self, folder: Path, migrated: Path, register: Path = story.REGISTER) -> None:
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         for which in ("records", "keyring"):
             shutil.copyfile(migrated / f"{which}.sqlite", folder / f"{which}.sqlite")
@@ -84,17 +84,22 @@ class OwnTown:
         self.do(self.services.close())
         self.loop.call_soon_threadsafe(self.loop.stop)
 
-    async def _settle(self) -> None:
+    async def _staff(self, *roles: str) -> None:
+        """Everybody who works in the pretend county with one of these roles."""
         for one in story.ACCOUNTS:
-            await people.open_account(
-                self.services,
-                login=one.login,
-                name=one.name,
-                organization=one.organization,
-                password=PASSWORD,
-                roles=(one.role,),
-                by=OPERATOR,
-            )
+            if one.role in roles:
+                await people.open_account(
+                    self.services,
+                    login=one.login,
+                    name=one.name,
+                    organization=one.organization,
+                    password=PASSWORD,
+                    roles=(one.role,),
+                    by=OPERATOR,
+                )
+
+    async def _settle(self) -> None:
+        await self._staff(*people.ROLES)
         house = House(self.services, Clock())
         for who, mrn in ((MOTHER, "0000000001"), (CHILD, "0000000002")):
             await house.send(
@@ -116,3 +121,10 @@ class OwnTown:
             self.services, login=login, code=code, password=PASSWORD, address="10.0.0.9"
         )
         self.logins[who.key] = login
+
+
+class OfficeTown(OwnTown):
+    """A county with nobody but the commission and the IT offices."""
+
+    async def _settle(self) -> None:
+        await self._staff("commission", "it")

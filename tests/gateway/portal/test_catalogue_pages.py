@@ -4,72 +4,35 @@ from __future__ import annotations
 
 import io
 import re
-import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from axe_playwright_python.sync_playwright import Axe
 from openpyxl import load_workbook
 from playwright.sync_api import Browser
 
-from gateway.auth import people
-from gateway.demo import story
-from gateway.services.caller import OPERATOR
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import PASSWORD, OwnTown
+from tests.gateway.portal.own_town import OfficeTown
 
 pytestmark = pytest.mark.browser
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-class CommissionTown(OwnTown):
-    """A county with nobody but the commission and an IT office."""
-
-    async def _settle(self) -> None:
-        for one in story.ACCOUNTS:
-            if one.role in {"commission", "it"}:
-                await people.open_account(
-                    self.services,
-                    login=one.login,
-                    name=one.name,
-                    organization=one.organization,
-                    password=PASSWORD,
-                    roles=(one.role,),
-                    by=OPERATOR,
-                )
-
-
 @pytest.fixture(scope="module")
-def town(
-    tmp_path_factory: pytest.TempPathFactory, migrated_files: Path
-) -> Iterator[CommissionTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
-        made = CommissionTown(tmp_path_factory.mktemp("commission"), migrated_files, port)
+def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OfficeTown]:
+    with closing(OfficeTown(tmp_path_factory.mktemp("commission"), migrated_files)) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
-def eyes(chromium: Browser, town: CommissionTown) -> Iterator[Eyes]:
+def eyes(chromium: Browser, town: OfficeTown) -> Iterator[Eyes]:
     seen = Eyes(chromium, town.address, accept_downloads=True)
     yield seen
     seen.context.close()
     assert seen.trouble == []
-
-
-def enter(eyes: Eyes, login: str) -> None:
-    eyes.go("/sign-in")
-    eyes.page.fill("#login", login)
-    eyes.page.fill("#password", PASSWORD)
-    eyes.page.click("form:has(#login) button.primary")
-    eyes.page.wait_for_load_state()
 
 
 def book(eyes: Eyes) -> bytes:
@@ -99,9 +62,9 @@ def row_of(body: bytes, code: str) -> int:
 
 
 def test_a_changed_workbook_goes_from_draft_to_published_by_two_persons(
-    eyes: Eyes, town: CommissionTown
+    eyes: Eyes, town: OfficeTown
 ) -> None:
-    enter(eyes, "commission")
+    eyes.enter("commission")
     eyes.go("/county/catalogue")
     body = book(eyes)
     row = row_of(body, "HR-L-0001")
@@ -116,7 +79,7 @@ def test_a_changed_workbook_goes_from_draft_to_published_by_two_persons(
     assert eyes.page.locator("button[value=approve]").count() == 0
     eyes.sign_out()
 
-    enter(eyes, "commission-second")
+    eyes.enter("commission-second")
     eyes.go("/county/catalogue")
     assert "时限缩短" in eyes.page.inner_text("main")
     eyes.page.click("button[value=approve]")
@@ -134,7 +97,7 @@ def test_a_changed_workbook_goes_from_draft_to_published_by_two_persons(
 
 
 def test_items_are_found_by_name_kind_scope_and_state(eyes: Eyes) -> None:
-    enter(eyes, "commission")
+    eyes.enter("commission")
     eyes.go("/county/catalogue?words=%E8%82%8C%E9%85%90")
     assert "显示 2 项" in eyes.page.inner_text("main")  # 肌酐, 尿白蛋白肌酐比
     eyes.go("/county/catalogue?state=uncertain&kind=imaging")
@@ -147,8 +110,8 @@ def test_items_are_found_by_name_kind_scope_and_state(eyes: Eyes) -> None:
     assert "急诊" in text
 
 
-def test_an_entitlement_is_granted_suspended_and_restored(eyes: Eyes, town: CommissionTown) -> None:
-    enter(eyes, "commission")
+def test_an_entitlement_is_granted_suspended_and_restored(eyes: Eyes, town: OfficeTown) -> None:
+    eyes.enter("commission")
     eyes.go("/county/entitlements")
     assert "已暂停" in eyes.page.inner_text("main")
     eyes.page.select_option("#organization", "mch")
@@ -169,8 +132,8 @@ def test_an_entitlement_is_granted_suspended_and_restored(eyes: Eyes, town: Comm
     assert town.services.catalogues.event >= 4
 
 
-def test_what_is_not_accepted_is_said_and_nothing_is_kept(eyes: Eyes, town: CommissionTown) -> None:
-    enter(eyes, "commission")
+def test_what_is_not_accepted_is_said_and_nothing_is_kept(eyes: Eyes, town: OfficeTown) -> None:
+    eyes.enter("commission")
     eyes.go("/county/entitlements")
     before = town.services.catalogues.event
     eyes.page.select_option("#what", "ultrasound")
@@ -183,7 +146,7 @@ def test_what_is_not_accepted_is_said_and_nothing_is_kept(eyes: Eyes, town: Comm
 
 @pytest.mark.parametrize(("language", "width"), [("zh", 375), ("en", 1366)])
 def test_the_pages_are_open_to_everybody_and_fit(
-    chromium: Browser, town: CommissionTown, language: str, width: int
+    chromium: Browser, town: OfficeTown, language: str, width: int
 ) -> None:
     eyes = Eyes(
         chromium, town.address, viewport={"width": width, "height": 800}, java_script_enabled=True
@@ -192,7 +155,7 @@ def test_the_pages_are_open_to_everybody_and_fit(
     eyes.go("/sign-in")
     if language == "en":
         eyes.in_english()
-    enter(eyes, "commission")
+    eyes.enter("commission")
     faults: list[str] = []
     for path in (
         "/county/catalogue",

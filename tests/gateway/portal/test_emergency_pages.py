@@ -11,11 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from playwright.sync_api import Browser, expect
 
 from gateway.app import Application, http_server
-from gateway.auth import factors, people
+from gateway.auth import factors
 from gateway.demo import founding, story
 from gateway.demo.check import free_port
 from gateway.demo.residents import resident_number
@@ -73,15 +72,12 @@ class Live:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     county = Live(tmp_path_factory.mktemp("live"))
-    with pytest.MonkeyPatch.context() as patch:
-        # What a password costs is tested elsewhere; here people come and go.
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
-        thread = threading.Thread(target=county.run, daemon=True)
-        thread.start()
-        assert county.ready.wait(60)
-        yield county
-        county.server.should_exit = True
-        thread.join(10)
+    thread = threading.Thread(target=county.run, daemon=True)
+    thread.start()
+    assert county.ready.wait(60)
+    yield county
+    county.server.should_exit = True
+    thread.join(10)
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from gateway.auth import factors, people
+from gateway.auth import factors
 from gateway.demo import story
 from tests.gateway.portal.conftest import Eyes
 from tests.gateway.portal.own_town import AUNT, CHILD, MOTHER, PASSWORD, OwnTown
@@ -35,19 +32,6 @@ NAMELESS = """[...document.querySelectorAll('input:not([type=hidden]),select,tex
     .filter(e => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).length"""
 
 
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        # What a password costs is tested elsewhere; here people come and go.
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
-        made = OwnTown(tmp_path_factory.mktemp("everywhere"), migrated_files, port)
-        yield made
-        made.close()
-
-
 class Walk:
     """One browser that goes through the county as all of its people, one after another."""
 
@@ -56,12 +40,6 @@ class Walk:
         # Whoever takes a second factor here takes it once.
         self.asker, self.officer, self.second = STAFF[language]
         self.phone = self.secret = ""
-
-    def enter(self, login: str) -> None:
-        self.eyes.go("/sign-in")
-        self.page.fill("#login", login)
-        self.page.fill("#password", PASSWORD)
-        self.eyes.press("form:has(#login) button.primary")
 
     def leave(self) -> None:
         self.eyes.sign_out()
@@ -114,7 +92,7 @@ class Walk:
 
     def doctor(self) -> Iterator[str]:
         eyes, page = self.eyes, self.page
-        self.enter(self.asker)
+        self.eyes.enter(self.asker)
         yield "look-up"
         eyes.find(MOTHER.number[:-1] + "#")
         yield "look-up misread"
@@ -177,7 +155,7 @@ class Walk:
         eyes.go("/emergency/questions")
         yield "emergency no questions"
         self.leave()
-        self.enter("dr-wang")
+        self.eyes.enter("dr-wang")
         eyes.look_up(MOTHER.number)
         yield "results"
         if page.locator("a.open").count():
@@ -189,7 +167,7 @@ class Walk:
 
     def resident(self) -> Iterator[str]:
         eyes, page, post = self.eyes, self.page, self.town.post
-        self.enter(self.town.logins["mother"])
+        self.eyes.enter(self.town.logins["mother"])
         yield "mine"
         eyes.go("/mine/presence")
         yield "mine presence code"
@@ -251,7 +229,7 @@ class Walk:
 
     def desk(self) -> Iterator[str]:
         eyes, page = self.eyes, self.page
-        self.enter("registrar")
+        self.eyes.enter("registrar")
         yield "desk"
         eyes.find(STRANGER)
         yield "desk nobody"
@@ -318,7 +296,7 @@ class Walk:
 
     def officers(self) -> Iterator[str]:
         eyes, page = self.eyes, self.page
-        self.enter(self.officer)
+        self.eyes.enter(self.officer)
         yield "privacy"
         self.enrol()
         eyes.go("/privacy")
@@ -332,7 +310,7 @@ class Walk:
         eyes.press("button[value=ask]")
         yield "case asked"
         self.leave()
-        self.enter(self.asker)
+        self.eyes.enter(self.asker)
         yield "look-up with a question"
         eyes.go("/emergency/questions")
         yield "emergency questions"
@@ -342,7 +320,7 @@ class Walk:
         page.fill("main textarea", "急诊系统当晚停机，已补登记")
         eyes.press("main .primary")
         self.leave()
-        self.enter(self.officer)
+        self.eyes.enter(self.officer)
         self.case("decide")
         page.check("input[value='not-justified']")
         page.fill("#words", "补登记查无此事，没有理由")
@@ -350,7 +328,7 @@ class Walk:
         eyes.press("button[value=decide]")
         yield "case decided"
         self.leave()
-        self.enter(self.second)
+        self.eyes.enter(self.second)
         self.case("second")
         yield "case for a second officer"
         for path in ("/privacy", "/privacy/explain", "/privacy/policy"):
@@ -365,13 +343,13 @@ class Walk:
 
     def offices(self) -> Iterator[str]:
         eyes = self.eyes
-        self.enter("auditor")
+        self.eyes.enter("auditor")
         yield "audit"
         for path in ("/audit/alarms", "/audit/verify"):
             eyes.go(path)
             yield path
         self.leave()
-        self.enter("it-office")
+        self.eyes.enter("it-office")
         yield "sources"
         for path in ("/quarantine", "/issues", "/quality", "/labels", "/unmapped", "/releases",
                      "/alarms", "/systems", "/figures",
@@ -389,7 +367,7 @@ class Walk:
 
     def commission(self) -> Iterator[str]:
         eyes, page = self.eyes, self.page
-        self.enter("commission")
+        self.eyes.enter("commission")
         yield "county"
         for path in ("/county/systems", "/county/rights", "/county/resources", "/county/elements",
                      "/county/pipeline", "/county/inventory", "/county/line?kind=system",

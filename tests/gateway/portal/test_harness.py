@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from starlette.routing import Mount, Route
 
-from gateway.auth import people
 from gateway.demo import story
 from gateway.portal import assets, desk
 from gateway.portal.chart_stories import Original
@@ -21,7 +19,7 @@ from gateway.portal.languages import translations
 from tests.gateway.portal import harness, paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_records import NUMBER
-from tests.gateway.portal.lived_in import DOCTOR, Life, enter, events, take_in_hand
+from tests.gateway.portal.lived_in import DOCTOR, Life, events, take_in_hand
 from tests.gateway.portal.own_town import MOTHER, OwnTown
 
 pytestmark = pytest.mark.browser
@@ -123,16 +121,11 @@ EVENTS: dict[str, tuple[str, ...]] = {
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
         patch.setattr(desk, "translations", lambda: translations() | {"xx": harness.Marked()})
         patch.setitem(desk.GAPS, "xx", "")
-        made = OwnTown(tmp_path_factory.mktemp("harness"), migrated_files, port)
-        yield made
-        made.close()
+        with closing(OwnTown(tmp_path_factory.mktemp("harness"), migrated_files)) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +192,7 @@ class Walk:
     def through(self, eyes: Eyes, role: str, login: str) -> None:
         """All pages of one role. Those that put the person in hand back come last."""
         if login:
-            enter(eyes, login)
+            eyes.enter(login)
         if role == "clinician":
             take_in_hand(eyes)
         if role == "registrar":

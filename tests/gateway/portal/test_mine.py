@@ -31,16 +31,6 @@ JARGON = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    made = OwnTown(tmp_path_factory.mktemp("own"), migrated_files, port)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def window(chromium: Browser, town: OwnTown) -> Iterator[Any]:
     """Opens browsers of people; afterwards nothing bad may have happened in any."""
@@ -51,20 +41,13 @@ def window(chromium: Browser, town: OwnTown) -> Iterator[Any]:
         eyes.context.set_default_timeout(30_000)
         opened.append(eyes)
         if login:
-            enter(eyes, login)
+            eyes.enter(login)
         return eyes
 
     yield open
     for eyes in opened:
         eyes.context.close()
     assert [eyes.trouble for eyes in opened if eyes.trouble] == []
-
-
-def enter(eyes: Eyes, login: str) -> None:
-    page = eyes.go("/sign-in")
-    page.fill("#login", login)
-    page.fill("#password", PASSWORD)
-    eyes.press("form:has(#login) button.primary")
 
 
 def give(eyes: Eyes, town: OwnTown, kind: str = "share") -> None:
@@ -128,7 +111,7 @@ def test_no_page_breaks_its_policy_overflows_or_shuts_anybody_out(
     eyes.go("/sign-in")
     if language == "en":
         eyes.in_english()
-    enter(eyes, town.logins["mother"])
+    eyes.enter(town.logins["mother"])
     for name in walk(eyes, town):
         page = eyes.page
         assert eyes.violations() == [], name
@@ -341,7 +324,7 @@ def test_the_desk_opens_an_account_whose_password_it_never_sees_and_records_who_
     for field, typed in (("code", secret), ("password", PASSWORD), ("again", PASSWORD)):
         mine.fill(f"#{field}", typed)
     owner.press("main form .primary")
-    enter(owner, login)
+    owner.enter(login)
     assert UNCLE.name in mine.inner_text("h1")
 
     desk.go("/consents/find")

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from joserfc.jwk import ECKey
 from playwright.sync_api import Browser
 
-from gateway.auth import people, registry
+from gateway.auth import registry
 from gateway.jobs.worker import Worker
 from gateway.portal import operators
 from gateway.services.caller import OPERATOR
 from gateway.store import write_backs
 from gateway.store.engine import Tx
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import PASSWORD, OwnTown
+from tests.gateway.portal.own_town import OwnTown
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -29,43 +26,33 @@ def key(kid: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
-        made = OwnTown(tmp_path_factory.mktemp("operators"), migrated_files, port)
-        for id, organization in (("his", "people"), ("other-his", "tcm")):
-            made.do(
-                registry.register(
-                    made.services,
-                    id=id,
-                    organization=organization,
-                    name=HOSTILE,
-                    jwks=f'{{"keys":[{key(HOSTILE)}]}}',
-                    scopes="system/*.c",
-                    by=OPERATOR,
-                )
+def town(town: OwnTown) -> OwnTown:
+    for id, organization in (("his", "people"), ("other-his", "tcm")):
+        town.do(
+            registry.register(
+                town.services,
+                id=id,
+                organization=organization,
+                name=HOSTILE,
+                jwks=f'{{"keys":[{key(HOSTILE)}]}}',
+                scopes="system/*.c",
+                by=OPERATOR,
             )
+        )
 
-        def fail(tx: Tx) -> None:
-            for name, organization in (("aa" * 16, "people"), ("bb" * 16, "tcm")):
-                row = (name, organization, "c" * 32, "t", 1, "failed", 24, 1, HOSTILE, b"x")
-                tx.run(write_backs.ADD, *row)
+    def fail(tx: Tx) -> None:
+        for name, organization in (("aa" * 16, "people"), ("bb" * 16, "tcm")):
+            row = (name, organization, "c" * 32, "t", 1, "failed", 24, 1, HOSTILE, b"x")
+            tx.run(write_backs.ADD, *row)
 
-        made.do(made.services.db.do(fail))
-        yield made
-        made.close()
+    town.do(town.services.db.do(fail))
+    return town
 
 
 @pytest.fixture
 def office(chromium: Browser, town: OwnTown) -> Iterator[Eyes]:
     eyes = Eyes(chromium, town.address, java_script_enabled=False)
-    eyes.go("/sign-in")
-    eyes.page.fill("#login", "it-office")
-    eyes.page.fill("#password", PASSWORD)
-    eyes.press("form:has(#login) button.primary")
+    eyes.enter("it-office")
     yield eyes
     assert eyes.trouble == []
     assert eyes.page.locator("main img").count() == 0

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import io
-import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from openpyxl import load_workbook
 from playwright.sync_api import Browser
 
-from gateway.auth import people
 from gateway.demo import registers as pretend
 from gateway.exchange import register_sheets, registers
 from gateway.exchange.registers import Entry
@@ -20,29 +15,15 @@ from gateway.fhir.door import READABLE
 from gateway.portal import registers_words
 from gateway.recognition.registers import COLUMNS, TITLES
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import PASSWORD, OwnTown
+from tests.gateway.portal.own_town import OwnTown
 
 HOSTILE = "<img src=x onerror=alert(1)>=cmd|' /C calc'!A0"
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
-        made = OwnTown(tmp_path_factory.mktemp("registers"), migrated_files, port)
-        made.do(pretend.fill(made.services))
-        yield made
-        made.close()
-
-
-def enter(eyes: Eyes, login: str) -> None:
-    eyes.go("/sign-in")
-    eyes.page.fill("#login", login)
-    eyes.page.fill("#password", PASSWORD)
-    eyes.press("form:has(#login) button.primary")
+def town(town: OwnTown) -> OwnTown:
+    town.do(pretend.fill(town.services))
+    return town
 
 
 @pytest.mark.browser
@@ -50,7 +31,7 @@ def test_two_persons_change_a_line_without_javascript_and_markup_stays_text(
     chromium: Browser, town: OwnTown
 ) -> None:
     first = Eyes(chromium, town.address, java_script_enabled=False)
-    enter(first, "commission")
+    first.enter("commission")
     page = first.page
     assert page.locator(".heat tbody tr").count() == 6  # five levels and one system of its own row
     assert page.locator("#unregistered li").count() == 1
@@ -67,7 +48,7 @@ def test_two_persons_change_a_line_without_javascript_and_markup_stays_text(
     assert page.locator(".register", has_text="X-99").count() == 0, "nobody approves their own"
 
     second = Eyes(chromium, town.address, java_script_enabled=False)
-    enter(second, "commission-second")
+    second.enter("commission-second")
     second.go("/county/systems")
     second.press("button[value=approve]")
     assert HOSTILE in second.page.locator(".register").inner_text()
@@ -82,7 +63,7 @@ def test_a_right_is_drafted_for_several_cells_and_a_mistake_keeps_what_was_typed
     chromium: Browser, town: OwnTown
 ) -> None:
     eyes = Eyes(chromium, town.address)
-    enter(eyes, "commission")
+    eyes.enter("commission")
     page = eyes.go("/county/rights")
     page.select_option("#holder", "level:province")
     page.check("input[name=class][value=imaging]")

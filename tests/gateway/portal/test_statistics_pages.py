@@ -5,60 +5,41 @@ from __future__ import annotations
 import io
 import json
 import re
-import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import openpyxl
 import pytest
-from argon2 import PasswordHasher
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 from sqlalchemy import select
 
 from gateway.audit.events import Kind
-from gateway.auth import people
-from gateway.demo import recognised, story
+from gateway.demo import recognised
 from gateway.exchange import statistics
-from gateway.services.caller import OPERATOR
 from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import PASSWORD, OwnTown
+from tests.gateway.portal.own_town import OfficeTown
 
 pytestmark = pytest.mark.browser
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 HOSTILE = "<img src=x onerror=alert(1)> =1+1"
 
 
-class FiguresTown(OwnTown):
+class FiguresTown(OfficeTown):
     """A county in which only figures were made."""
 
     async def _settle(self) -> None:
-        for one in story.ACCOUNTS:
-            if one.role in {"commission", "it"}:
-                await people.open_account(
-                    self.services,
-                    login=one.login,
-                    name=one.name,
-                    organization=one.organization,
-                    password=PASSWORD,
-                    roles=(one.role,),
-                    by=OPERATOR,
-                )
+        await super()._settle()
         await recognised.write(self.services)
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[FiguresTown]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "_HASHER", PasswordHasher(1, 8, 1))
-        made = FiguresTown(tmp_path_factory.mktemp("figures"), migrated_files, port)
+    with closing(FiguresTown(tmp_path_factory.mktemp("figures"), migrated_files)) as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
@@ -67,14 +48,6 @@ def eyes(chromium: Browser, town: FiguresTown) -> Iterator[Eyes]:
     yield seen
     seen.context.close()
     assert seen.trouble == []
-
-
-def enter(eyes: Eyes, login: str) -> None:
-    eyes.go("/sign-in")
-    eyes.page.fill("#login", login)
-    eyes.page.fill("#password", PASSWORD)
-    eyes.page.click("form:has(#login) button.primary")
-    eyes.page.wait_for_load_state()
 
 
 def month(town: FiguresTown, back: int) -> str:
@@ -91,7 +64,7 @@ def events(town: FiguresTown, kind: Kind) -> int:
 
 
 def test_the_picture_says_what_the_table_beside_it_says(eyes: Eyes, town: FiguresTown) -> None:
-    enter(eyes, "commission")
+    eyes.enter("commission")
     before = events(town, Kind.STATISTICS)
     eyes.go(f"/county/statistics?month={month(town, 1)}")
     assert events(town, Kind.STATISTICS) == before + 1
@@ -106,7 +79,7 @@ def test_the_picture_says_what_the_table_beside_it_says(eyes: Eyes, town: Figure
 
 
 def test_a_file_says_what_the_page_says(eyes: Eyes, town: FiguresTown) -> None:
-    enter(eyes, "commission")
+    eyes.enter("commission")
     eyes.go(f"/county/statistics?month={month(town, 1)}&by=item")
     page = {
         row.locator(".code").first.inner_text(): row.locator("td.figure").first.inner_text()
@@ -138,13 +111,13 @@ def test_a_file_says_what_the_page_says(eyes: Eyes, town: FiguresTown) -> None:
 
 def test_a_hospital_sees_itself_objects_and_is_answered(eyes: Eyes, town: FiguresTown) -> None:
     last = month(town, 1)
-    enter(eyes, "commission")
+    eyes.enter("commission")
     eyes.go(f"/county/statistics?month={last}")
     if eyes.page.locator("form[action$='/freeze']").count():
         eyes.press("form[action$='/freeze'] button")
     assert eyes.page.locator("#frozen + .card .mark.good").count() == 1
     eyes.sign_out()
-    enter(eyes, "it-office")
+    eyes.enter("it-office")
     eyes.go(f"/figures?month={last}&side=issuer&by=pair")
     names = eyes.page.locator("#rows ~ .table-box").first.locator("tbody a").all_inner_texts()
     own = town.services.register.get("people").zh
@@ -154,7 +127,7 @@ def test_a_hospital_sees_itself_objects_and_is_answered(eyes: Eyes, town: Figure
     eyes.press("form[action$='/object'] button")
     assert HOSTILE in eyes.page.locator(".objection").inner_text()
     eyes.sign_out()
-    enter(eyes, "commission")
+    eyes.enter("commission")
     eyes.go(f"/county/statistics?month={last}")
     eyes.page.check(".objection input[value=rejected]")
     eyes.page.fill(".objection textarea", "已核对台账，数字无误。")
@@ -164,7 +137,7 @@ def test_a_hospital_sees_itself_objects_and_is_answered(eyes: Eyes, town: Figure
 
 
 def test_a_hospital_gets_nothing_of_the_county(eyes: Eyes) -> None:
-    enter(eyes, "it-office")
+    eyes.enter("it-office")
     for path in (
         "/county/statistics",
         "/county/targets",
@@ -192,7 +165,7 @@ def test_the_pages_are_open_to_everybody_and_fit(
                         "/county/statistics?by=department", "/county/targets"]),
         ("it-office", ["/figures", "/figures?side=issuer&by=hook&key=order-select"]),
     ):  # fmt: skip
-        enter(eyes, login)
+        eyes.enter(login)
         for path in paths:
             page = eyes.go(path)
             for fold in page.locator("main summary").all():
