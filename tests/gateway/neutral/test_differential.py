@@ -41,7 +41,7 @@ from tests.gateway.neutral.two_counties import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-REQUESTS = 1_200
+REQUESTS = 2_000
 DELIVERIES = 24
 TYPES = [kind for kind in PARAMETERS if kind not in {"Consent", "Task"}]
 Ask = tuple[str, str, dict[str, Any]]
@@ -184,10 +184,13 @@ async def test_hidden_records_change_no_byte_of_any_answer(
         ("Specimen", "mch", False),
     }
     told: dict[int, int] = {}
+    paged: set[str] = set()  # what was asked before is asked again, but not page by page
     sent = pages = 0
     for _ in range(REQUESTS):
         method, address, extra = ask.one()
         links = [(address, extra), (address, extra)]
+        again = repr((method, links)) in paged
+        paged.add(repr((method, links)))
         while links:
             answers = [
                 await county.ask(method, link, **given)
@@ -197,7 +200,12 @@ async def test_hidden_records_change_no_byte_of_any_answer(
             assert seen(answers[0]) == seen(answers[1]), (method, address, extra)
             told[answers[0].status_code] = told.get(answers[0].status_code, 0) + 1
             links = []
-            if method != "HEAD" and answers[0].status_code == 200 and "Bundle" in answers[0].text:
+            if (
+                not again
+                and method != "HEAD"
+                and answers[0].status_code == 200
+                and "Bundle" in answers[0].text
+            ):
                 nexts = [page_link(answer) for answer in answers]
                 if all(nexts):
                     pages += 1
