@@ -112,7 +112,8 @@ async def _settled(
 
     async def work() -> tuple[Made, ...]:
         ids = [id for id, _ in targets]
-        looked = await look_at_each(chart, ids, caller, services, visit, beside)
+        accepts = verdict.choice is not Choice.DECLINE
+        looked = await look_at_each(chart, ids, caller, services, visit, beside, decisive=accepts)
         return await _decide(looked, dict(targets), verdict, caller, services, visit, report)
 
     return await settled(work)

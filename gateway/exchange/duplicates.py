@@ -18,8 +18,10 @@ from gateway.audit.events import Kind
 from gateway.exchange import ledger
 from gateway.exchange.ask import Gathering, Match, Opened, Shown, glance
 from gateway.exchange.consulting import Subject
+from gateway.exchange.image_probes import named, states
 from gateway.exchange.issued import Resource, collected, parsed
 from gateway.exchange.ledger import Asked, Visit
+from gateway.exchange.page_records import studies_for, studies_of
 from gateway.exchange.patients import matched
 from gateway.exchange.person import Person
 from gateway.exchange.recognise import Judged, judged, receiver_of, visit_of
@@ -29,6 +31,7 @@ from gateway.recognition.catalogue import LOINC, Catalogue, Item
 from gateway.recognition.decisions import Choice
 from gateway.recognition.eligibility import Receiver
 from gateway.recognition.facts import ResultFacts, facts_of
+from gateway.recognition.images import Images, together
 from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.orders import Candidate, Compared, Order, compare, meant
 from gateway.records.entry import EARLIEST, Nature
@@ -269,7 +272,9 @@ async def _look(
             patient_class=visit.patient_class or known.patient_class,
         )
     await services.copied_times.current(services.now())
-    found = _judged(seen, texts, receiver, services, at)
+    studies = (named(one, texts[one.id]) for one in seen.records if one.type == "ImagingStudy")
+    images = await states(studies, services)
+    found = _judged(seen, texts, images, receiver, services, at)
     return _Looked(seen, chart, visit, at, tuple(found))
 
 
@@ -424,12 +429,26 @@ class _Pick:
                         and any(to in ids for said, to in segment.links(place) if said == "result")
                     )
             found += [one.match(place) for place in sorted(places)]
-        return [match for match in found if match.pair[1].id not in ids]
+        others = [match for match in found if match.pair[1].id not in ids]
+        if any(match.pair[0].type == _REPORT for match in results):  # else no examination is meant
+            others += studies_for(_studies(shown), results)
+        return others
+
+
+def _studies(shown: Sequence[Shown]) -> list[Match]:
+    return [
+        one.match(place)
+        for one in shown
+        for n, nature in enumerate(one.segment.natures)
+        if nature.type == "ImagingStudy"
+        for place in one.of_nature(n)
+    ]
 
 
 def _judged(
     seen: Gathering,
     texts: Mapping[str, Resource],
+    images: Mapping[str, Images],
     receiver: Receiver,
     services: Services,
     at: int,
@@ -457,7 +476,7 @@ def _judged(
         specimen = linked(one, "specimen")
         if specimen is None and report:
             specimen = linked(opened[report], "specimen")
-        text = texts[one.id]
+        text, studies = texts[one.id], studies_of(one, seen.records)
         said = judged(
             text,
             one,
@@ -468,6 +487,8 @@ def _judged(
             report=texts.get(report),
             specimen=specimen,
             encounter=linked(one, "encounter"),
+            study=next((texts[id] for id in studies), None),
+            images=together([images[id] for id in studies]),
             latest=one.id not in replaced,
         )
         if said.judgement is None:

@@ -1,28 +1,40 @@
 """Finds out, ahead of need, whether an archive has the images of a study, and whether they are its own.
 
-What was found is kept for a day, a failure for ten minutes. Whoever asks is told what is known and
-never waits; what is not known is asked in the background.
+Every page, prompt and judgement asks `states`, and so says the same of the same images. Whoever looks is
+told what is known and never waits, what is not known being asked meanwhile; whoever decides waits a
+moment. What was found is kept sealed (`recognition.images.FRESH`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, NamedTuple
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
+import msgspec
+import orjson
 import structlog
 
 from gateway.errors import Kind, Problem
-from gateway.recognition.facts import Images
+from gateway.exchange.ask import Opened
+from gateway.exchange.issued import listed
+from gateway.recognition.images import Images, state
 from gateway.services import Services
 from gateway.store import images as rows
 from gateway.store.engine import Tx
 from gateway.store.images import ProbeRow
+from gateway.vault import VaultError
 
-FRESH: Final = {"reachable": 86_400_000_000, "unreachable": 600_000_000}
 PATIENCE: Final = 4.0  # seconds
 AT_ONCE: Final = 4
 MOST_WAITING: Final = 200
+DICOM_UID: Final = "urn:dicom:uid"
+UID: Final = re.compile(
+    r"(?=[0-9.]{1,64}\Z)[0-9]+(?:\.[0-9]+)*"
+)  # no empty step: ".." leads elsewhere
+_TABLE: Final = "image_probe"
 
 log = structlog.get_logger(__name__)
 
@@ -36,47 +48,96 @@ class Known(NamedTuple):
     accession: str
 
 
-async def known(ids: Sequence[str], services: Services) -> dict[str, Images]:
-    """What was found lately, by the ImagingStudy's id; nothing of those never asked about."""
+def named(one: Opened, text: Mapping[str, Any] | None = None) -> Known:
+    """How an opened ImagingStudy is found at its archive; `text` saves reading it again."""
+    if text is None:
+        text = orjson.loads(one.text)
+    return Known(one.id, one.match.pair[0].source, uid_of(text), accession_of(text))
+
+
+def uid_of(text: Mapping[str, Any]) -> str:
+    """The Study Instance UID of an ImagingStudy, empty where it tells none that can be one."""
+    for one in listed(text.get("identifier")):
+        value = str(one.get("value", "")).removeprefix("urn:oid:")
+        if one.get("system") == DICOM_UID and UID.fullmatch(value):
+            return value
+    return ""
+
+
+def accession_of(text: Mapping[str, Any]) -> str:
+    """The accession number of an ImagingStudy, empty where it tells none."""
+    return next(
+        (
+            str(one.get("value", ""))
+            for one in listed(text.get("identifier"))
+            if str(one.get("system", "")).endswith("/accession")
+        ),
+        "",
+    )
+
+
+async def states(
+    studies: Iterable[Known], services: Services, *, wait: bool = False
+) -> dict[str, Images]:
+    """What is to be said of the images of each study, by its id. What is not known is asked in the
+    background, or with `wait` now, for as long as `PATIENCE`."""
+    each = {one.id: one for one in studies}
+    told = await _told(each.values(), services)
+    lacking = [each[id] for id, state in told.items() if state == "unknown"][:MOST_WAITING]
+    if lacking and wait:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await _all(lacking, services)
+        return await _told(each.values(), services)
+    if lacking:
+        services.archives.beside(_all(lacking, services))
+    return told
+
+
+async def _told(studies: Iterable[Known], services: Services) -> dict[str, Images]:
+    each = {one.id: one for one in studies}
+    askable = [o.id for o in each.values() if o.uid and services.archives.has(o.organization)]
+    rows_ = await services.db.read(rows.OF, askable) if askable else ()
+    found = {id: _opened(each[id], sealed, services) for id, sealed in rows_}
     now = services.now()
-    found: dict[str, Images] = {}
-    if ids:
-        for row in [ProbeRow(*one) for one in await services.db.read(rows.OF, list(ids))]:
-            if now - row.at < FRESH.get(row.state, 0):
-                found[row.study] = "reachable" if row.state == "reachable" else "unreachable"
-    return found
+
+    def of(id: str) -> Images:
+        said, at = found.get(id, ("", 0))
+        return state(id in askable, said, now - at)
+
+    return {id: of(id) for id in each}
 
 
-def begin(studies: Iterable[Known], services: Services) -> None:
-    """Ask the archives in the background about those of which nothing is known; never raises."""
-    wanted = [one for one in studies if one.uid and services.archives.has(one.organization)][
-        :MOST_WAITING
-    ]
-    if wanted:
-        services.archives.beside(_all(wanted, services))
+def _opened(study: Known, sealed: bytes, services: Services) -> tuple[str, int]:
+    """(what the archive answered, when); nothing for a row that was altered or is of another UID."""
+    try:
+        plain = services.vault.open_field(_TABLE, study.id, sealed)
+        *about, said, at = msgspec.msgpack.decode(plain, type=tuple[str, str, str, str, int])
+    except (VaultError, msgspec.MsgspecError):
+        return "", 0
+    return (said, at) if about == list(study[1:]) else ("", 0)
 
 
 async def _all(wanted: Sequence[Known], services: Services) -> None:
-    fresh = await known([one.id for one in wanted], services)
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one_by_one(study: Known) -> None:
         async with gate:
             await probe(study, services)
 
-    await asyncio.gather(*(one_by_one(one) for one in wanted if one.id not in fresh))
+    await asyncio.gather(*(one_by_one(one) for one in wanted))
 
 
-async def probe(study: Known, services: Services) -> Literal["reachable", "unreachable"]:
+async def probe(study: Known, services: Services) -> None:
     """Ask now, and keep what was found."""
-    state: Literal["reachable", "unreachable"] = "reachable"
+    said: Images = "reachable"
     try:
         await asyncio.wait_for(agree(study, services), PATIENCE)
     except (TimeoutError, Problem):
-        state = "unreachable"
-    row = ProbeRow(study.id, study.organization, state, services.now())
+        said = "unreachable"
+    plain = msgspec.msgpack.encode((*study[1:], said, services.now()))
+    row = ProbeRow(study.id, services.vault.seal_field(_TABLE, study.id, plain))
     await services.db.do(_put, row)
-    return state
 
 
 def _put(tx: Tx, row: ProbeRow) -> None:

@@ -19,11 +19,11 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import image_probes
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
-from gateway.exchange.image_probes import Known
+from gateway.exchange.image_probes import UID, Known, accession_of, uid_of
 from gateway.exchange.issued import listed, parsed, when
 from gateway.exchange.page_records import studies_of
 from gateway.exchange.residents import InHand, in_hand, patients_of
-from gateway.recognition.facts import Images
+from gateway.recognition.images import Images
 from gateway.services import Services
 from gateway.services.archives import Streamed
 from gateway.services.caller import Caller
@@ -32,8 +32,6 @@ from gateway.store import charts as rows
 LIFE: Final = 600_000_000  # µs a study stays open
 EMERGENCY_LIFE: Final = 30_000_000
 DEEPEST: Final = 100  # sequences within sequences
-UID = re.compile(r"(?=[0-9.]{1,64}\Z)[0-9]+(?:\.[0-9]+)*")  # no empty step: ".." leads elsewhere
-DICOM_UID = "urn:dicom:uid"
 _QUALITY = "/StructureDefinition/image-quality"
 
 
@@ -107,33 +105,19 @@ async def studies(chart: str, caller: Caller, services: Services) -> Studies | R
     if resident is None:
         raise nothing()
     found = [study_of(one, services) for one in seen.records if one.type == "ImagingStudy"]
-    known = await image_probes.known([one.id for one in found], services)
-    image_probes.begin(map(asked_of, found), services)
-    found = [_with(one, known, services) for one in found]
-    return Studies(resident, tuple(sorted(found, key=_newest)))
+    return Studies(resident, tuple(sorted(await _told(found, services), key=_newest)))
 
 
 async def of_report(report: Opened, seen: Gathering, services: Services) -> tuple[Study, ...]:
     """The studies of a report, of those opened with it, and what is known of their images."""
     own = set(studies_of(report, seen.records))
     found = [study_of(one, services) for one in seen.records if one.id in own]
-    known = await image_probes.known([one.id for one in found], services)
-    image_probes.begin(map(asked_of, found), services)
-    return tuple(_with(one, known, services) for one in found)
+    return tuple(await _told(found, services))
 
 
-def _with(study: Study, known: Mapping[str, Images], services: Services) -> Study:
-    return replace(study, images=state(study.id, study.organization, study.uid, known, services))
-
-
-def state(
-    id: str, organization: str, uid: str, known: Mapping[str, Images], services: Services
-) -> Images:
-    """What a list says of images before they are opened: unreachable, too, where there is nobody to
-    ask for them or no name to ask by."""
-    if not uid or not services.archives.has(organization):
-        return "unreachable"
-    return known.get(id, "unknown")
+async def _told(studies: Sequence[Study], services: Services) -> list[Study]:
+    known = await image_probes.states(map(asked_of, studies), services)
+    return [replace(one, images=known[one.id]) for one in studies]
 
 
 def _newest(study: Study) -> tuple[str, str]:
@@ -156,7 +140,7 @@ def study_of(one: Opened, services: Services) -> Study:
         version=one.version,
         organization=one.match.pair[0].source,
         uid=uid_of(text),
-        accession=_accession(text),
+        accession=accession_of(text),
         description=str(text.get("description", "")),
         modalities=tuple(
             dict.fromkeys(str(each.get("code", "")) for each in listed(text.get("modality")))
@@ -164,25 +148,6 @@ def study_of(one: Opened, services: Services) -> Study:
         started=when(text.get("started"), services.settings.zone),
         series=series,
         instances=_count(said, sum(each.count for each in series)),
-    )
-
-
-def uid_of(text: Mapping[str, Any]) -> str:
-    for one in listed(text.get("identifier")):
-        value = str(one.get("value", "")).removeprefix("urn:oid:")
-        if one.get("system") == DICOM_UID and UID.fullmatch(value):
-            return value
-    return ""
-
-
-def _accession(text: Mapping[str, Any]) -> str:
-    return next(
-        (
-            str(one.get("value", ""))
-            for one in listed(text.get("identifier"))
-            if str(one.get("system", "")).endswith("/accession")
-        ),
-        "",
     )
 
 
@@ -226,12 +191,10 @@ async def look(id: str, caller: Caller, services: Services) -> Open:
     found = [one for one in seen.records if one.id == id]
     if resident is None or not found:
         raise nothing()
-    study = study_of(found[0], services)
-    known = await image_probes.known([id], services)
-    image_probes.begin([asked_of(study)], services)
+    (study,) = await _told([study_of(found[0], services)], services)
     opened = Open(
         resident,
-        _with(study, known, services),
+        study,
         dict(seen.person.epochs),
         _until(seen, id, caller, services),
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Kind
-from gateway.exchange import image_probes, images
+from gateway.exchange import image_probes
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.issued import Resource, codings, listed, parsed, when, words
 from gateway.exchange.measured import pairs
@@ -21,7 +21,7 @@ from gateway.exchange.page_records import AMENDED, members, with_grounds
 from gateway.exchange.residents import InHand, in_hand
 from gateway.exchange.results import DAY, Hospital, Report, hospitals, note_view, reports_of
 from gateway.recognition.catalogue import LOINC
-from gateway.recognition.facts import Images
+from gateway.recognition.images import Images
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -55,7 +55,6 @@ class Study:
     at: date | datetime | None
     series: str
     count: str  # of images
-    uid: str
     images: Images = "unknown"
 
 
@@ -236,12 +235,9 @@ def _when(text: Resource, services: Services) -> date | datetime | None:
 
 
 async def _with_images(seen: Gathering, services: Services) -> tuple[Study, ...]:
-    studies = _studies(seen, services)
-    known = await image_probes.known([one.opened.id for one in studies], services)
-    return tuple(
-        replace(one, images=images.state(one.opened.id, one.organization, one.uid, known, services))
-        for one in studies
-    )
+    found = _studies(seen, services)
+    known = await image_probes.states((image_probes.named(one.opened) for one in found), services)
+    return tuple(replace(one, images=known[one.opened.id]) for one in found)
 
 
 def _studies(seen: Gathering, services: Services) -> tuple[Study, ...]:
@@ -262,7 +258,6 @@ def _studies(seen: Gathering, services: Services) -> tuple[Study, ...]:
                 _when(text, services),
                 str(text.get("numberOfSeries", "")),
                 str(text.get("numberOfInstances", "")),
-                images.uid_of(text),
             )
         )
     return tuple(found)

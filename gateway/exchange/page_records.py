@@ -15,7 +15,7 @@ from gateway.services.caller import Caller
 AMENDED: Final = frozenset({"Observation", "DiagnosticReport"})
 STUDY: Final = "imaging-study"  # the link of a report to its images, named as FHIR searches for it
 ORDER: Final = "based-on"
-_ABOUT: Final = frozenset({"specimen", "encounter", STUDY})
+_ABOUT: Final = frozenset({"specimen", "encounter"})
 
 
 def of_page(
@@ -71,7 +71,7 @@ def with_grounds(
     chosen = {m.pair[1].id: m for m in main}
     about = {to for m in main for said, to in m.pair[1].links if said in _ABOUT}
     chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
-    chosen |= {match.pair[1].id: match for match in studies_beside(permitted, main)}
+    chosen |= {match.pair[1].id: match for match in studies_for(permitted, main)}
     for match in permitted:
         nature, entry = match.pair
         if (nature.type, nature.source, nature.status) == (
@@ -90,8 +90,10 @@ def with_grounds(
     return list(chosen.values())
 
 
-def studies_beside(permitted: Sequence[Match], main: Sequence[Match]) -> list[Match]:
-    """Imaging studies of the orders that these reports are of, where both name the order."""
+def studies_for(permitted: Sequence[Match], main: Sequence[Match]) -> list[Match]:
+    """Imaging studies that these name, and those of the orders that reports among them are of, where
+    both name the order."""
+    named = {to for m in main for said, to in m.pair[1].links if said == STUDY}
     orders = {
         (m.pair[0].source, to)
         for m in main
@@ -103,9 +105,12 @@ def studies_beside(permitted: Sequence[Match], main: Sequence[Match]) -> list[Ma
         match
         for match in permitted
         if match.pair[0].type == "ImagingStudy"
-        and any(
-            said == ORDER and (match.pair[0].source, to) in orders
-            for said, to in match.pair[1].links
+        and (
+            match.pair[1].id in named
+            or any(
+                said == ORDER and (match.pair[0].source, to) in orders
+                for said, to in match.pair[1].links
+            )
         )
     ]
 

@@ -23,7 +23,8 @@ from gateway.recognition.eligibility import (
     case_of,
     judge,
 )
-from gateway.recognition.facts import LOINC, Images, ResultFacts, facts_of, in_one
+from gateway.recognition.facts import LOINC, ResultFacts, facts_of, in_one
+from gateway.recognition.images import Images
 from gateway.records.instant import interval, moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -146,10 +147,11 @@ def judged(
     specimen: Resource | None = None,
     encounter: Resource | None = None,
     study: Resource | None = None,
-    images: Images = "unknown",
+    images: Images,
     latest: bool = True,
 ) -> Judged:
-    """The rules of recognition for one result and this receiver, at µs `at`; `latest` is False for
+    """The rules of recognition for one result and this receiver, at µs `at`; `images` is what
+    `image_probes` says of its studies and counts for imaging alone; `latest` is False for
     one that a later report probably corrects. What is known of copied times is what
     `services.copied_times` read last."""
     match = opened.match
@@ -167,11 +169,12 @@ def judged(
         specimen=specimen,
         encounter=encounter,
         study=study,
-        images=images,
         latest=latest,
         disputed=entry.disputed,
         sensitivities=nature.sensitivities,
     )
+    if any(item.kind == "imaging" for item in services.catalogue.items_for(facts.loinc, at)):
+        facts = msgspec.structs.replace(facts, images=images)
     if services.copied_times.of(nature.source):
         facts = msgspec.structs.replace(facts, times_copied=in_one(facts))
     case = case_of(facts, receiver, at)

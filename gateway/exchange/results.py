@@ -49,7 +49,7 @@ from gateway.exchange.recognise import (
 from gateway.exchange.residents import InHand, in_hand
 from gateway.exchange.succeeding import replaced_among
 from gateway.recognition.eligibility import Judgement, Receiver
-from gateway.recognition.facts import Images
+from gateway.recognition.images import Images, together
 from gateway.recognition.ledger import Happened
 from gateway.records.merge import without_meta
 from gateway.services import Services
@@ -210,10 +210,12 @@ async def look_at_each(
     services: Services,
     visit: Visit,
     beside: Collection[str] = (),
+    *,
+    decisive: bool = False,
 ) -> Looked:
     """These results or reports of the person of `chart`, as one `read`; what is absent or hidden is
     simply not among them. They are judged for the `visit`, as far as it is told; `beside` are ids of
-    the caller's own records that come along."""
+    the caller's own records that come along. `decisive`: their images are asked for first."""
     wanted, more = frozenset(ids), frozenset(beside)
     replaced: frozenset[str] = frozenset()
 
@@ -231,7 +233,7 @@ async def look_at_each(
         named=False,
         amended=AMENDED,
     )
-    pages = await _pages(seen, caller, services, wanted, visit, replaced)
+    pages = await _pages(seen, caller, services, wanted, visit, replaced, decisive=decisive)
     return Looked(pages.reports(), seen, pages.visit)
 
 
@@ -344,11 +346,14 @@ async def _pages(
     ids: Collection[str] | None = None,
     visit: Visit = PORTAL,
     replaced: frozenset[str] = frozenset(),
+    *,
+    decisive: bool = False,
 ) -> _Pages:
     """One gathering, with what is known of the images of its studies; `replaced` are results that
-    later reports probably correct, beside those that show in what was gathered."""
-    studies = [one.id for one in seen.records if one.type == "ImagingStudy"]
-    images = await image_probes.known(studies, services)
+    later reports probably correct, beside those that show in what was gathered. Where it is
+    `decisive`, images nobody asked for yet are asked for first."""
+    studies = (image_probes.named(one) for one in seen.records if one.type == "ImagingStudy")
+    images = await image_probes.states(studies, services, wait=decisive)
     await services.copied_times.current(services.now())
     return _Pages(seen, caller, services, ids, visit, images, replaced)
 
@@ -487,6 +492,7 @@ class _Pages:
         report: Resource | None,
         specimen: Resource | None = None,
     ) -> Judged:
+        studies = studies_of(one, self.seen.records)
         return judged(
             text,
             one,
@@ -497,17 +503,10 @@ class _Pages:
             report=report,
             specimen=specimen,
             encounter=self.linked(one, "encounter"),
-            study=next((self.texts[id] for id in studies_of(one, self.seen.records)), None),
-            images=self.state_of_images(one),
+            study=next((self.texts[id] for id in studies), None),
+            images=together([self.images[id] for id in studies]),
             latest=one.id not in self.replaced,
         )
-
-    def state_of_images(self, one: Opened) -> Images:
-        """Reachable when all its studies are, unreachable when any is not."""
-        found = {self.images.get(id, "unknown") for id in studies_of(one, self.seen.records)}
-        if "unreachable" in found:
-            return "unreachable"
-        return "reachable" if found == {"reachable"} else "unknown"
 
     def decision(self, one: Opened) -> Decided | None:
         """What was decided on this very version: a newer one is a new question."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from gateway.recognition.facts import Images
+from gateway.recognition.images import Images
 from gateway.services.caller import Caller
 
 if TYPE_CHECKING:

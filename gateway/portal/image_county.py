@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from consent.model import Reason
 from gateway.errors import Kind, Problem
 from gateway.exchange import images
-from gateway.portal.image_stories import Picture, SeriesView, StudyList, StudyRow, StudyView
+from gateway.portal.image_stories import (
+    Picture,
+    SeriesView,
+    StudyList,
+    StudyRow,
+    StudyView,
+    Trouble,
+)
 from gateway.portal.shown import Shown
 from gateway.portal.stories import Refused
 from gateway.services import Services
 from gateway.services.caller import Caller
 
-_TROUBLE: dict[Kind, Literal["absent", "other", "unanswered"]] = {
+_TROUBLE: dict[Kind, Trouble] = {
     Kind.UNKNOWN: "absent",
     Kind.CONFLICT: "other",
     Kind.BUSY: "unanswered",
@@ -38,11 +45,14 @@ class ImageCounty:
 
     async def study(self, id: str, caller: Caller) -> StudyView:
         held = await images.opened(id, caller, self._services)
-        study, trouble, places = held.study, "", {}
+        study, places = held.study, {}
+        trouble: Trouble = ""
         try:
             places = await images.instances(held, self._services)
         except Problem as problem:
             trouble = _TROUBLE.get(problem.kind, "unanswered")
+            if not self._services.archives.has(study.organization):
+                trouble = "unregistered"
         told = {one.uid: one for one in study.series}
         uids: Sequence[str] = list(places) or list(told)
         return StudyView(
@@ -58,7 +68,7 @@ class ImageCounty:
                 )
                 for uid in uids
             ),
-            trouble,  # type: ignore[arg-type]
+            trouble,
         )
 
     async def picture(

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from gateway.recognition.images import Images
 from gateway.services.caller import Caller
 
 if TYPE_CHECKING:
     from gateway.portal.stories import Refused, Resident
+
+Trouble = Literal["", "unregistered", "absent", "other", "unanswered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class StudyRow:
     started: date | datetime | None
     series: int
     instances: int
-    images: Literal["reachable", "unreachable", "unknown"]
+    images: Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class StudyView:
     study: StudyRow
     uid: str
     series: tuple[SeriesView, ...]
-    trouble: Literal["", "absent", "other", "unanswered"] = ""
+    trouble: Trouble = ""
 
 
 @dataclass(frozen=True, slots=True)

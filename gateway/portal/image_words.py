@@ -22,11 +22,14 @@ MODALITIES = {
 
 IMAGES = {
     "reachable": Mark("●", N_("影像可调阅"), "good"),
-    "unreachable": Mark("✕", N_("影像暂不可调阅"), "bad"),
-    "unknown": Mark("○", N_("尚未核实影像"), "quiet"),
+    "unreachable": Mark("✕", N_("影像无法调阅"), "bad"),
+    "unknown": Mark("○", N_("尚未核实影像能否调阅"), "quiet"),
 }
 
 TROUBLE = {
+    "unregistered": N_(
+        "出具医院没有在本系统登记影像库，影像无法调阅。请告知信息科：在机构登记文件中为该院加一段 [[archive]] 即可。以下为记录中登记的序列。"
+    ),
     "absent": N_("出具医院的影像库中没有这次检查的影像。以下为记录中登记的序列。"),
     "other": N_("影像库中的检查与本记录的检查号不符，为防止张冠李戴，不予显示。请联系出具医院。"),
     "unanswered": N_("出具医院的影像库现在没有应答，请稍后再试。以下为记录中登记的序列。"),

@@ -14,12 +14,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.recognition.images import Images
+
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 
 Resource = Mapping[str, Any]
 SourceClass = Literal["clinical", "health-check", "research", "poct", "unknown"]
-Images = Literal["reachable", "unreachable", "unknown"]
 Contrast = Literal["", "without", "with", "both"]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.recognition import images
 from gateway.recognition.facts import ResultFacts
 
 DAY = 86_400_000_000
@@ -90,7 +91,7 @@ _WORDS = {
         "specimen, method, body part or side does not fit",
     ),
     Reason.NOT_READABLE: ("结果值或单位无法解读", "value or unit cannot be interpreted"),
-    Reason.NO_IMAGES: ("影像无法调阅", "the images cannot be retrieved"),
+    Reason.NO_IMAGES: images.WORDS["unreachable"],
     Reason.IDENTITY: ("患者身份未达到互认要求，请核对证件", "identity not certain: check the card"),
     Reason.NO_BASIS: ("无授权或法律依据", "no consent or other legal basis"),
     Reason.PROTECTED: ("受保护类别，不参与互认", "a protected category, not for recognition"),
@@ -161,10 +162,7 @@ _FLAGS = {
     Flag.METHOD_NOT_STATED: ("未注明方法", "method not stated"),
     Flag.BODY_PART_NOT_STATED: ("未注明检查部位", "body part not stated"),
     Flag.CONTRAST_NOT_STATED: ("未注明平扫或增强", "contrast not stated"),
-    Flag.IMAGES_NOT_CHECKED: (
-        "尚未确认影像可以调阅",
-        "not yet known whether the images can be had",
-    ),
+    Flag.IMAGES_NOT_CHECKED: images.WORDS["unknown"],
     Flag.QUALITY_NOT_STATED: (
         "未提供影像质量信息（层厚、探测器排数、期相）",
         "no facts on image quality (slice thickness, detector rows, phases)",

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.recognition import annex_d_1
+from gateway.recognition import annex_d_1, images
 from gateway.recognition import judgement as stored
 from gateway.recognition.catalogue import Catalogue
 from gateway.recognition.eligibility import replay
@@ -146,11 +146,6 @@ _CLOCKS = {
     "effective": ("检查时间", "examination"),
     "issued": ("报告时间", "report"),
 }
-_IMAGES = {
-    "reachable": ("影像可以调阅", "the images can be had"),
-    "unreachable": ("影像无法调阅", "the images cannot be had"),
-    "unknown": ("影像能否调阅尚未确认", "not known whether the images can be had"),
-}
 _VISITS = {
     "OP": ("门诊", "outpatient"),
     "IP": ("住院", "inpatient"),
@@ -232,7 +227,7 @@ _NOTES: dict[int, list[tuple[re.Pattern[str], _Say]]] = {
         (re.compile(r"(\w+), (-?\d+) of (\d+) days"), _when),
     ],
     10: [
-        *((re.compile(f"images {name}"), _fixed(*words)) for name, words in _IMAGES.items()),
+        *((re.compile(f"images {name}"), _fixed(*words)) for name, words in images.WORDS.items()),
         (
             re.compile(r"(\S+)\s?(.*)"),
             _either(

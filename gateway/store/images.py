@@ -1,4 +1,4 @@
-"""Statements on what is known of images: whether the archive had them when it was last asked."""
+"""Statements on what is known of images: what the archive answered when it was last asked."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ _probe = tables.ImageProbe.__table__  # type: ignore[attr-defined]
 
 
 class ProbeRow(NamedTuple):
-    """One study (id of the ImagingStudy) and what was found at `at` (µs UTC)."""
+    """One study (id of the ImagingStudy) and what was found, sealed."""
 
     study: str
-    organization: str
-    state: str
-    at: int
+    found: bytes
 
 
 PUT = Upsert(_probe, "study")

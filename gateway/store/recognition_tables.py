@@ -232,10 +232,11 @@ class RegisterEntry(Base, table=True):
 
 
 class ImageProbe(Base, table=True):
-    """Whether the images of a study could be fetched when that was last tried."""
+    """What an archive answered when it was last asked for the images of a study.
+
+    `found` is sealed, and tells when, of which study and what: a row that is altered counts for nothing.
+    """
 
     __tablename__ = "image_probe"
     study: str = Field(primary_key=True)  # id of the ImagingStudy
-    organization: str
-    state: str  # reachable | unreachable
-    at: int = Field(sa_type=BigInteger)
+    found: bytes = Field(sa_type=LargeBinary)

@@ -168,10 +168,11 @@ async def test_an_archive_that_means_another_study_shows_nothing(hospital: Hospi
     with pytest.raises(Problem) as told:
         await image_probes.agree(asked, hospital.services)
     assert told.value.kind is Trouble.CONFLICT
-    assert await image_probes.probe(asked, hospital.services) == "unreachable"
-    assert await image_probes.known([asked.id], hospital.services) == {asked.id: "unreachable"}
+    await image_probes.probe(asked, hospital.services)
+    assert await image_probes.states([asked], hospital.services) == {asked.id: "unreachable"}
     hospital.house.clock.forward(601)
-    assert await image_probes.known([asked.id], hospital.services) == {}
+    assert await image_probes.states([asked], hospital.services) == {asked.id: "unknown"}
+    await hospital.services.archives.settled()
 
 
 async def test_an_archive_that_does_not_answer_is_said_and_nothing_else(hospital: Hospital) -> None:

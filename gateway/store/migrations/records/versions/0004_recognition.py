@@ -82,9 +82,7 @@ def upgrade() -> None:
     op.create_table(
         "image_probe",
         sa.Column("study", sa.String(), nullable=False),
-        sa.Column("organization", sa.String(), nullable=False),
-        sa.Column("state", sa.String(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("found", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("study"),
     )
 
