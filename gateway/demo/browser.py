@@ -122,6 +122,11 @@ class Browser:
         """Open an address."""
         return _page(await self._http.get(path))
 
+    async def fetch(self, path: str) -> tuple[str, bytes]:
+        """What stands at an address that is no page: its media type, its bytes."""
+        answer = await self._http.get(path)
+        return answer.headers.get("content-type", ""), answer.content
+
     async def submit(
         self,
         page: Page,

@@ -23,7 +23,7 @@ import httpx
 from joserfc import jwt
 
 from gateway.app import Application, http_server, running
-from gateway.demo import founding, story
+from gateway.demo import archive, founding, story
 from gateway.demo.browser import Browser, Page
 from gateway.demo.hospital import Line
 from gateway.demo.residents import Resident, resident_number
@@ -33,6 +33,7 @@ from gateway.identity.systems import RESIDENT_ID
 from gateway.recognition.catalogue import Catalogue
 from gateway.records.instant import moment
 from gateway.services import Services
+from gateway.services.archives import Archives
 from gateway.services.catalogues import Catalogues
 from gateway.store import accounts, clients
 
@@ -312,6 +313,23 @@ async def look_up(road: Road) -> str:
     return f"{len(story.SEEN)} values exactly as issued"
 
 
+async def pictures(road: Road) -> str:
+    """The doctor opens the chest CT, and its slices come from the archive of who took them."""
+    browser = await road.browser("dr-li")
+    page = await browser.go("/portal/images")
+    study = next((a for a, _ in page.links if a.startswith("/portal/images/")), "")
+    expect(study, "no study is listed")
+    page = await browser.go(study)
+    found = re.findall(r'src="(/portal/images/[^"]+\.jpg)"', page.html)
+    expect(found, "no image of the study is shown")
+    for one in found:
+        kind, picture = await browser.fetch(one)
+        expect(kind == "image/jpeg" and picture[:2] == b"\xff\xd8", "an image does not come")
+    page = await browser.go("/portal/images")
+    expect(page.says("影像可调阅"), "the list does not know that the images are there")
+    return f"{len(found)} series shown from the hospital's own archive"
+
+
 async def recognition(road: Road) -> str:
     """A result of another hospital is eligible; the doctor accepts it, and that is recorded."""
     browser = await road.browser("dr-li")
@@ -441,6 +459,7 @@ STATIONS: dict[str, Callable[[Road], Awaitable[str]]] = {
     "filing": filing,
     "desk": desk,
     "look-up": look_up,
+    "pictures": pictures,
     "recognition": recognition,
     "retrieval": retrieval,
     "strangers": strangers,
@@ -465,6 +484,8 @@ def switched_off(services: Services, station: str) -> Services:
         case "recognition":
             unentitled = _Unentitled(services.catalogues)
             return replace(services, catalogues=unentitled)  # type: ignore[arg-type]
+        case "pictures":
+            return replace(services, archives=Archives({}))
         case "audit":
             return replace(services, vault=_Without(services.vault, "sign"))  # type: ignore[arg-type]
     return services
@@ -537,27 +558,27 @@ async def open_road(folder: Path, without: str) -> AsyncIterator[Road]:
     """A county of its own on free ports, its server running."""
     port, mllp_port = free_port(), free_port()
     keys = founding.Keys.in_folder(folder / "clients")
-    settings = founding.settings_for(folder, port, mllp_port)
-    services = await founding.found(settings, keys)
-    try:
-        services = switched_off(services, without)
-        today = moment(services.now(), settings.zone).date()
-        county = story.county(today, size=30)
-        server = http_server(Application(services), settings)
-        async with running(services):
-            serving = asyncio.create_task(server.serve())
-            while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
-                await asyncio.sleep(0.01)
-            road = Road(services, keys, county, f"http://127.0.0.1:{port}", mllp_port)
-            try:
-                yield road
-            finally:
-                for browser in road.browsers.values():
-                    await browser.close()
-                server.should_exit = True
-                await serving
-    finally:
-        await services.close()
+    async with archive.serving(founding.settings_for(folder, port, mllp_port)) as settings:
+        services = await founding.found(settings, keys)
+        try:
+            services = switched_off(services, without)
+            today = moment(services.now(), settings.zone).date()
+            county = story.county(today, size=30)
+            server = http_server(Application(services), settings)
+            async with running(services):
+                serving = asyncio.create_task(server.serve())
+                while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
+                    await asyncio.sleep(0.01)
+                road = Road(services, keys, county, f"http://127.0.0.1:{port}", mllp_port)
+                try:
+                    yield road
+                finally:
+                    for browser in road.browsers.values():
+                        await browser.close()
+                    server.should_exit = True
+                    await serving
+        finally:
+            await services.close()
 
 
 async def walk_async(without: str, tell: Callable[[str], None]) -> dict[str, Any]:

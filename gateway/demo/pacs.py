@@ -24,6 +24,19 @@ SLICES = {"肺窗 1.25mm": 12, "纵隔窗 5mm": 6}
 Attributes = dict[str, Any]
 
 
+def accession(day: str) -> str:
+    """The story's accession number on a day (YYYYMMDD)."""
+    return f"R{day}902"
+
+
+def series_of(study: str) -> dict[str, list[str]]:
+    """The instances of the story's study, by series."""
+    return {
+        f"{study}.{number}": [f"{study}.{number}.{slice}" for slice in range(1, count + 1)]
+        for number, count in enumerate(SLICES.values(), 1)
+    }
+
+
 def deliveries(folk: Sequence[Resident], today: date) -> Iterator[Delivery]:
     """Everything this archive sends, in the order it sends it."""
     one = next(one for one in folk if one.key == "shen")
@@ -32,17 +45,14 @@ def deliveries(folk: Sequence[Resident], today: date) -> Iterator[Delivery]:
     common = {
         "00080020": _of("DA", f"{taken:%Y%m%d}"),
         "00080030": _of("TM", f"{taken:%H%M%S}"),
-        "00080050": _of("SH", f"R{taken:%Y%m%d}902"),
+        "00080050": _of("SH", accession(f"{taken:%Y%m%d}")),
         "00080201": _of("SH", "+0800"),
         "00081030": _of("LO", "胸部CT平扫"),
         "00100010": _of("PN", {"Alphabetic": "Wang^Shen", "Ideographic": one.name}),
         "00100020": _of("LO", mrn(one)),
         "0020000D": _of("UI", study),
     }
-    series = {
-        f"{study}.{number}": [f"{study}.{number}.{slice}" for slice in range(1, count + 1)]
-        for number, count in enumerate(SLICES.values(), 1)
-    }
+    series = series_of(study)
     # The device sends the first slice of each series at once …
     images = [
         common

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from gateway.app import Application, http_server, running
-from gateway.demo import founding, own, recognised, story
+from gateway.demo import archive, founding, own, recognised, story
 from gateway.errors import Problem
 from gateway.exchange import consents, patients, scanning
 from gateway.exchange.receive import Unit, receive
@@ -49,20 +49,19 @@ def build_and_serve(port: int, console: Console) -> None:
 
 async def _build_and_serve(port: int, console: Console) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    settings = founding.settings_for(FOLDER, port, 2575)
-    keys = founding.Keys.in_folder(FOLDER / "clients")
-    services = await founding.found(settings, keys)
-    try:
-        county = story.county(moment(services.now(), settings.zone).date())
-        if not (FOLDER / "built").exists():
-            await build(services, county, console)
-            (FOLDER / "built").touch()
-        server = http_server(Application(services, demo_accounts(services)), settings)
-        _tell(services, county, console)
-        async with running(services):
-            await server.serve()
-    finally:
-        await services.close()
+    async with archive.serving(founding.settings_for(FOLDER, port, 2575)) as settings:
+        services = await founding.found(settings, founding.Keys.in_folder(FOLDER / "clients"))
+        try:
+            county = story.county(moment(services.now(), settings.zone).date())
+            if not (FOLDER / "built").exists():
+                await build(services, county, console)
+                (FOLDER / "built").touch()
+            server = http_server(Application(services, demo_accounts(services)), settings)
+            _tell(services, county, console)
+            async with running(services):
+                await server.serve()
+        finally:
+            await services.close()
 
 
 async def build(services: Services, county: story.County, console: Console) -> None:
@@ -118,6 +117,7 @@ def _tell(services: Services, county: story.County, console: Console) -> None:
         f"Portal        {base}/portal/",
         f"FHIR R4       {base}/fhir/metadata",
         f"HL7 v2 (MLLP) 127.0.0.1:{services.settings.mllp_port}",
+        f"DICOMweb      {services.register.archives['people'].dicomweb} (a hospital's own archive)",
         f"System keys   {FOLDER / 'clients'}",
         "",
         f"Sign in (password {story.PASSWORD}):",
