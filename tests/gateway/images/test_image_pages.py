@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from gateway.demo import story
 from gateway.exchange import sources
+from gateway.services.archives import Archives
 from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.dicom_objects import ROOT
@@ -40,6 +41,13 @@ IMAGES = [
     )
     for n in (1, 2, 3)
 ]  # fmt: skip
+REPORT = (
+    (Path(__file__).parents[2] / "mappings/cases/people/oru-r01-ct-report-names-its-images.hl7")
+    .read_bytes()
+    .replace(b"0000812345", b"0000000001")
+    .replace(b"R260301001", b"R260301031")
+    .replace(f"{ROOT}.1.1".encode(), STUDY.encode())
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,9 @@ def town(
     made = OwnTown(folder, migrated_files, register)
     made.do(sources.add(PACS, "people", "people-pacs", made.services, again=True))
     orthanc.store(*IMAGES)
-    made.do(House(made.services, Clock()).file(*IMAGES, source=PACS))
+    house = House(made.services, Clock())
+    made.do(house.file(*IMAGES, source=PACS))
+    made.do(house.file(REPORT))
     yield made
     made.close()
 
@@ -111,6 +121,56 @@ def test_a_doctor_pages_through_a_study_in_both_languages(eyes: Eyes, town: OwnT
     assert MOTHER.number not in " ".join(eyes.addresses)
     page.set_viewport_size({"width": 375, "height": 812})
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def said(eyes: Eyes, town: OwnTown) -> tuple[list[str], str, list[str]]:
+    """What list, report and overview say of the one study; of images that are there the last is still."""
+    page = eyes.go("/images")
+    town.do(town.services.archives.settled())
+    eyes.go("/images")
+    listed = page.locator(".exams .mark").all_inner_texts()
+    eyes.go("/overview")
+    beside = page.locator("section[aria-labelledby=images]")
+    assert beside.locator("a").all_inner_texts() == [HOSTILE]
+    first = beside.locator(".mark").all_inner_texts()
+    eyes.press(page.locator(".house-reports").get_by_role("link", name="胸部CT平扫"))
+    return listed, page.locator(".report-images .mark").inner_text(), first
+
+
+def test_a_report_leads_to_its_images_and_says_of_them_what_the_list_says(
+    eyes: Eyes, town: OwnTown
+) -> None:
+    listed, reported, first = said(eyes, town)
+    assert (listed, first) == ([reported], [])
+    assert "影像可调阅" in reported
+    page = eyes.context.pages[0]
+    assert "1 个序列 · 3 幅影像" in page.locator(".report-images").inner_text()
+    address = page.locator(".report-images a").get_attribute("href")
+    eyes.press(".report-images a")
+    assert page.url.endswith(str(address))
+    assert page.locator("h1").inner_text() == HOSTILE
+    assert page.locator(".image-key img").evaluate("i => i.decode().then(() => i.naturalWidth)")
+    eyes.go("/overview")
+    assert page.locator("section[aria-labelledby=images] a").get_attribute("href") == address
+
+
+def test_without_an_archive_in_the_register_every_page_says_so(eyes: Eyes, town: OwnTown) -> None:
+    before = town.services.archives
+    object.__setattr__(town.services, "archives", Archives({}))
+    try:
+        listed, reported, first = said(eyes, town)
+        assert listed == [reported] == first
+        assert "影像无法调阅" in reported
+        page = eyes.context.pages[0]
+        eyes.press(".report-images a")
+        assert "没有在本系统登记影像库" in page.locator(".superseded").inner_text()
+        assert page.locator(".image-key").count() == 0
+        eyes.in_english()
+        assert "[[archive]]" in page.locator(".superseded").inner_text()
+        page.set_viewport_size({"width": 375, "height": 812})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    finally:
+        object.__setattr__(town.services, "archives", before)
 
 
 PIXEL = """async i => { await i.decode(); const c = document.createElement('canvas');
