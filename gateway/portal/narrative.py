@@ -7,160 +7,60 @@ others go and leave their text, and what a browser would run or fetch goes with 
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-from typing import Final
+from typing import Any, Final
 
+from lxml import etree
 from markupsafe import Markup, escape
 
-KEPT: Final = frozenset(
-    [
-        "p",
-        "br",
-        "hr",
-        "div",
-        "span",
-        "b",
-        "strong",
-        "i",
-        "em",
-        "u",
-        "s",
-        "sub",
-        "sup",
-        "small",
-        "pre",
-        "code",
-        "blockquote",
-        "q",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "ul",
-        "ol",
-        "li",
-        "dl",
-        "dt",
-        "dd",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tfoot",
-        "tr",
-        "th",
-        "td",
-    ]
-)
+KEPT: Final = frozenset({
+    "p", "br", "hr", "div", "span", "b", "strong", "i", "em", "u", "s", "sub", "sup", "small",
+    "pre", "code", "blockquote", "q", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li",
+    "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td",
+})  # fmt: skip
 ALONE: Final = frozenset({"br", "hr"})
 # With everything inside: nothing in them is meant to be read.
-DROPPED: Final = frozenset(
-    [
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "iframe",
-        "object",
-        "embed",
-        "svg",
-        "math",
-        "head",
-        "title",
-        "audio",
-        "video",
-        "canvas",
-        "form",
-        "select",
-        "textarea",
-        "button",
-    ]
-)
-_VOID: Final = frozenset(
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "source",
-        "track",
-        "wbr",
-    ]
-)
+DROPPED: Final = frozenset({
+    "script", "style", "template", "noscript", "iframe", "object", "embed", "svg", "math",
+    "head", "title", "audio", "video", "canvas", "form", "select", "textarea", "button",
+})  # fmt: skip
 # The page has its own headings above.
 _LOWER: Final = {"h1": "h3", "h2": "h3", "h3": "h4", "h4": "h5", "h5": "h6"}
-DEPTH: Final = 60
 LONGEST: Final = 500_000
 
 
 def harmless(xhtml: str) -> Markup:
-    """The narrative as safe HTML, its elements closed in order."""
-    reader = _Reader()
-    reader.feed(xhtml[:LONGEST])
-    reader.close()
-    return reader.made()
+    """The narrative as safe HTML, its elements closed in order.
+
+    Read by a parser whose time grows with the length alone, whatever is unclosed or nested in it.
+    """
+    parser = etree.HTMLParser(
+        encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, collect_ids=False
+    )
+    try:
+        root = etree.fromstring(xhtml[:LONGEST].encode("utf-8", "replace"), parser)
+    except etree.XMLSyntaxError:  # nothing at all is in it
+        root = None
+    return Markup("" if root is None else "".join(_told(root)))  # noqa: S704 - ours or escaped
 
 
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self._out: list[str] = []
-        self._open: list[str] = []
-        self._dropping: list[str] = []
+def _told(root: Any) -> list[str]:
+    told: list[str] = []
+    walk = etree.iterwalk(root, events=("start", "end"))
+    for event, node in walk:
+        kept = node.tag in KEPT
+        name = _LOWER.get(node.tag, node.tag)
+        if event == "start" and node.tag in DROPPED:
+            walk.skip_subtree()
+        elif event == "start":
+            told.append(f"<{name}{_spans(node)}>" if kept else "")
+            told.append(escape(node.text or ""))
+        else:
+            told.append(f"</{name}>" if kept and node.tag not in ALONE else "")
+            told.append(escape(node.tail or ""))
+    return told
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in DROPPED and tag not in _VOID:
-            self._dropping.append(tag)
-        if self._dropping or tag not in KEPT or len(self._open) >= DEPTH:
-            return
-        name = _LOWER.get(tag, tag)
-        spans = "".join(
-            f' {key}="{value}"'
-            for key, value in attrs
-            if key in ("colspan", "rowspan")
-            and tag in ("td", "th")
-            and value
-            and value.isascii()
-            and value.isdigit()
-            and len(value) <= 2
-        )
-        self._out.append(f"<{name}{spans}>")
-        if tag not in ALONE:
-            self._open.append(name)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """`<br/>` is whole; `<div/>` is one without content."""
-        if tag in DROPPED:
-            return
-        self.handle_starttag(tag, attrs)
-        if tag not in ALONE:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._dropping:
-            if tag in self._dropping:
-                while self._dropping.pop() != tag:
-                    pass
-            return
-        name = _LOWER.get(tag, tag)
-        if name in self._open:
-            while (last := self._open.pop()) != name:
-                self._out.append(f"</{last}>")
-            self._out.append(f"</{name}>")
-
-    def handle_data(self, data: str) -> None:
-        if not self._dropping:
-            self._out.append(str(escape(data)))
-
-    def made(self) -> Markup:
-        """Everything read so far, with what is still open closed."""
-        ends = "".join(f"</{name}>" for name in reversed(self._open))
-        return Markup("".join(self._out) + ends)  # noqa: S704 - every piece is ours or escaped
+def _spans(node: Any) -> str:
+    """How many cells a cell spans, where that is said in a number."""
+    said = ((key, node.get(key, "")) for key in ("colspan", "rowspan") if node.tag in ("td", "th"))
+    return "".join(f' {key}="{n}"' for key, n in said if n.isascii() and n.isdigit() and len(n) < 3)

@@ -18,6 +18,16 @@ def test_a_narrative_keeps_its_words_and_does_nothing() -> None:
     )
     assert harmless("<p>a<b>c</p><script>x<script>") == "<p>a<b>c</b></p>"
     assert harmless("&lt;script&gt; < 3") == "&lt;script&gt; &lt; 3"
+    assert harmless("") == ""
+
+
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<![CDATA[", "<form></a>", "<a b='", "<div>", "<table><td>"]
+)
+def test_a_narrative_full_of_what_is_never_closed_is_read_at_once(piece: str) -> None:
+    made = str(harmless("<p>甲</p>" + piece * 40_000))
+    assert made.startswith("<p>甲</p>")
+    assert made.count("<") - made.count("</") == made.count("</")
 
 
 @pytest.mark.browser
