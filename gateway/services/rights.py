@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -69,19 +69,21 @@ class Rights:
         """What is in force, asked of the database now; a comparison when nothing was decided since."""
         ((count, last),) = await self._db.read(rows.STAMP)
         if (count, last) != self._stamp:
+            # The copy first: a line is in the records before its name is in the keyring.
+            kept = await self._keyring.fetch([KEPT])
             decided = [EntryRow(*row) for row in await self._db.read(rows.DECIDED)]
-            lost = await self._lost(decided)
+            lost = await self._lost(decided, kept)
             self._held = replace(self._standing(decided), lost=lost)
             self._stamp = (count, last)
         return self._held
 
-    async def _lost(self, decided: list[EntryRow]) -> bool:
+    async def _lost(self, decided: list[EntryRow], kept: Sequence[Wrapped]) -> bool:
         """Whether a line that was decided is gone from the records; else those that stand are kept."""
         names = {sha256(_place(row).encode()).digest()[:NAME] for row in decided}
         known = {
-            kept.wrapped[place : place + NAME]
-            for kept in await self._keyring.fetch([KEPT])
-            for place in range(0, len(kept.wrapped), NAME)
+            one.wrapped[place : place + NAME]
+            for one in kept
+            for place in range(0, len(one.wrapped), NAME)
         }
         if known - names:
             _log.error("lines of the register are lost: restore records and keyring of one day")

@@ -275,6 +275,33 @@ async def test_a_line_that_was_altered_in_the_database_counts_for_nothing(
     assert not [one for one in await registers.standing("right", services) if one.version]
 
 
+async def test_what_is_decided_while_the_register_is_read_is_not_taken_for_lost(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stop(services, "laboratory", "match")
+    reading = Rights(
+        services.db,
+        services.wrapped_keys,
+        services.vault,
+        services.register,
+        services.settings.zone,
+    )
+    kept = services.db.read
+    between = [True]
+
+    async def read(statement: object, *given: object) -> object:
+        found = await kept(statement, *given)  # type: ignore[arg-type]
+        if statement is rows.DECIDED and between:
+            between.clear()
+            await stop(services, "imaging", "match")
+            assert not await rights.may(LI, DataClass.IMAGING, Use.MATCH, services)
+        return found
+
+    monkeypatch.setattr(services.db, "read", read)
+    assert not (await reading.current()).lost
+    assert not between
+
+
 async def test_deleting_the_end_of_a_right_does_not_bring_it_back(services: Services) -> None:
     await stop(services, "laboratory", "match")
     assert not await rights.may(LI, DataClass.LABORATORY, Use.MATCH, services)
