@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Problem
 from gateway.exchange import filing, vouched, write_back
 from gateway.exchange.decide import write_own
 from gateway.exchange.deciding import EVIDENCE, own, plans_of
@@ -47,6 +48,8 @@ async def file_due(services: Services) -> int:
         except (KeyMissing, SealBroken, Shredded) as fault:
             log.error("alert not told", alert=alert.id, kind=type(fault).__name__)
             await services.db.do(_pass_over, alert.id, services.now(), services)
+        except Problem as problem:  # it is tried again; the others do not wait for it
+            log.warning("alert not told yet", alert=alert.id, kind=problem.kind.code)
     return told
 
 

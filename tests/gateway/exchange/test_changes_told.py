@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
 from gateway.exchange import alerts, ask, changes_told, proving, receive, write_back
 from gateway.exchange.decide import decide_results
 from gateway.exchange.deciding import EVIDENCE
@@ -170,6 +172,22 @@ async def test_an_alert_whose_evidence_was_altered_is_passed_over_aloud(here: To
     assert await changes_told.file_due(here.services) == 0
     assert await changes_told.file_due(here.services) == 0
     assert len(await rows_of(here)) == 1, "its doctor still sees it"
+
+
+@ON_SQLITE
+async def test_an_alert_that_cannot_be_told_now_does_not_hold_up_what_else_is_told(
+    here: Town, his: His, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await decided(here)
+    await correct(here)
+
+    async def busy(*_: object) -> int:
+        raise Problem(Trouble.BUSY, "Changing right now.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes_told, "_file", busy)
+        assert await Worker(here.services).write_back_some() == 1, "the decision itself"
+    assert await changes_told.file_due(here.services) == 1, "told at the next round"
 
 
 # What the doctor sees, and does

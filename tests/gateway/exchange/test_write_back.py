@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ from gateway.recognition.decisions import Choice
 from gateway.services import Services
 from gateway.services.register import Endpoint, Register
 from gateway.store import inbox, recognition_tables
+from gateway.store import write_backs as rows
 from gateway.store.statements import Statement
+from gateway.store.write_backs import MessageRow
 from mappings.r4 import check
 from tests.gateway.exchange.portal_county import LI, Town, panel, town
 from tests.gateway.exchange.test_rights import decided as allowed
@@ -87,6 +90,24 @@ async def decided(services: Services, endpoint: Endpoint) -> tuple[Town, str]:
 def later(services: Services, seconds: int) -> Services:
     now = services.now
     return replace(services, now=lambda: now() + seconds * 1_000_000)
+
+
+async def test_no_hospital_waits_for_anothers_system(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _ = await decided(services, Endpoint("http://127.0.0.1:9/in"))
+    mine, *_ = [MessageRow(*row) for row in await services.db.read(rows.DUE, services.now(), 9)]
+    other = mine._replace(id="f" * 32, organization="people", due=mine.due - 1)
+    await services.db.do(lambda tx: tx.many(rows.ADD, [tuple(other)]))
+    met = asyncio.Barrier(2)
+
+    async def meet(*_: object) -> int:
+        async with asyncio.timeout(30):
+            await met.wait()
+        return 1
+
+    monkeypatch.setattr(write_back, "_send", meet)
+    assert await write_back.send_due(here.services) == 2
 
 
 async def test_it_is_tried_until_it_is_taken_under_the_same_name(
