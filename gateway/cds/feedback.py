@@ -31,13 +31,15 @@ async def take(service: str, said: Any, call: Call) -> None:
     """Record a batch, each entry for itself: what is known is recorded whatever stands beside it.
 
     Problem UNKNOWN names the entries whose card is not this caller's (or nobody's), CONFLICT those that
-    were answered otherwise before; MALFORMED and REQUIRED before anything is recorded.
+    were answered otherwise before, any other the first entry that cannot be done; what is no feedback
+    at all is MALFORMED or REQUIRED before anything is recorded.
     """
     if not call.caller.user or call.caller.role != "clinician":
         raise Problem(Kind.REFUSED, "Say for which clinician.")
     entries = list(_entries(said, call))
     unknown: list[Complaint] = []
     otherwise: list[Complaint] = []
+    undone: list[Problem] = []
     for number, one in enumerate(entries):
         place = f"feedback[{number}]"
         try:
@@ -49,7 +51,8 @@ async def take(service: str, said: Any, call: Call) -> None:
                 taken = Taken.OTHERWISE
             else:
                 at = f"{place}.{problem.place}" if problem.place else place
-                raise Problem(problem.kind, problem.text, at) from None
+                undone.append(Problem(problem.kind, problem.text, at))
+                continue
         if taken is Taken.UNKNOWN:
             unknown.append(Complaint("There is no such card.", f"{place}.card"))
         elif taken is Taken.OTHERWISE:
@@ -61,6 +64,9 @@ async def take(service: str, said: Any, call: Call) -> None:
             service=service,
             count=len(unknown),
         )
+    if undone:
+        raise undone[0]
+    if unknown:
         raise Problem(Kind.UNKNOWN, unknown[0].text, unknown[0].place, tuple(unknown))
     if otherwise:
         raise Problem(Kind.CONFLICT, otherwise[0].text, otherwise[0].place, tuple(otherwise))

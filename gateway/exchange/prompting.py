@@ -431,14 +431,20 @@ async def signed_after_all(
 ) -> int:
     """Decisions that do not stand, because the order they spared is being signed; how many.
 
-    `orders` names the sender's order by item code.
+    `orders` names the sender's order by item code. One that may not be seen any more, or that somebody
+    else changes now, stays: signing waits for nothing.
     """
     undone = 0
     for item, order in orders.items():
         question = checked.questions.get(item)
         if question is not None and question.accepted:
             visit = replace(checked.visit, order=order)
-            await repeal(question.task, caller, services, visit)
+            try:
+                await repeal(question.task, caller, services, visit)
+            except Problem as problem:
+                if problem.kind not in (Trouble.UNKNOWN, Trouble.CONFLICT):
+                    raise
+                continue
             undone += 1
     return undone
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from gateway.exchange import prompting
+from gateway.exchange.ask import nothing
 from gateway.recognition.ledger import Happened
 from tests.gateway.cds.ordering import (
     ALT,
@@ -173,6 +175,34 @@ async def test_what_is_known_in_a_batch_is_recorded_whatever_stands_beside_it(wa
         ("decision", "HR-L-0001", "decline", "01"),
         ("decision", "HR-L-0002", "accept", ""),
     ]
+
+
+async def test_an_entry_that_cannot_be_done_does_not_hold_up_the_others(ward: Door) -> None:
+    begun = ward.house.services.now()
+    (one,) = await hook(ward, SELECT, order("a", ALT), encounterId="A14")
+    (other,) = await hook(ward, SELECT, order("a", AST), encounterId="A15")
+    foreign = accepted(one) | {"acceptedSuggestions": [{"id": CARD}]}
+
+    answer = await feed_back(ward, SELECT, foreign, accepted(other))
+
+    assert (answer.status_code, answer.json()["at"]) == (400, "feedback[0].acceptedSuggestions")
+    assert await since(ward, begun) == [("decision", "HR-L-0002", "accept", "")]
+
+
+async def test_signing_goes_on_where_the_decision_may_not_be_seen_any_more(
+    ward: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = ward.house.services.now()
+    (card,) = await hook(ward, SELECT, order("a", ALT), encounterId="A16")
+    await feed_back(ward, SELECT, accepted(card))
+
+    async def hidden(*_: object) -> None:
+        raise nothing()
+
+    monkeypatch.setattr(prompting, "repeal", hidden)
+
+    assert await hook(ward, SIGN, order("a", ALT), encounterId="A16") == []
+    assert [kind for kind, *_ in await since(ward, begun)] == ["decision"]
 
 
 async def test_a_card_that_only_counts_takes_a_closing_and_decides_nothing(ward: Door) -> None:
