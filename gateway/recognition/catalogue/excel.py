@@ -117,21 +117,25 @@ def _opened(body: bytes, faults: list[Fault]) -> Any:
 
 
 def _lines(tab: Any, sheet: Sheet, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a tab as texts, without empty ones."""
-    tab.reset_dimensions()  # what the file says of its own size may be wrong
-    for number, cells in enumerate(tab.iter_rows(max_col=60), 1):
-        if number > ROWS:
-            faults.append(Fault(sheet.name, number, "too many rows", f"行数超过 {ROWS}"))
-            return
-        line = []
-        for place, cell in enumerate(cells):
-            text, wrong = _text(cell)
-            if wrong:
-                column = sheet.names[place] if place < len(sheet.names) else ""
-                faults.append(Fault(sheet.name, number, *wrong, column))
-            line.append(text)
-        if any(line):
-            yield number, line
+    """The rows of a tab as texts, without empty ones; what cannot be read ends them."""
+    number = 0
+    try:
+        tab.reset_dimensions()  # what the file says of its own size may be wrong
+        for number, cells in enumerate(tab.iter_rows(max_col=60), 1):
+            if number > ROWS:
+                faults.append(Fault(sheet.name, number, "too many rows", f"行数超过 {ROWS}"))
+                return
+            line = []
+            for place, cell in enumerate(cells):
+                text, wrong = _text(cell)
+                if wrong:
+                    column = sheet.names[place] if place < len(sheet.names) else ""
+                    faults.append(Fault(sheet.name, number, *wrong, column))
+                line.append(text)
+            if any(line):
+                yield number, line
+    except Exception:  # a tab is read piece by piece, whatever is damaged in it
+        faults.append(Fault(sheet.name, number + 1, "the sheet is damaged", "工作表已损坏"))
 
 
 def _text(cell: Any) -> tuple[str, tuple[str, str] | None]:

@@ -310,10 +310,13 @@ class Reader:
                     )
             for word in (item.code, *item.loinc):
                 by_word.setdefault(word, []).append(item)
-        codes = {item.code for _, item in self._items}
+        codes = {item.code: item.kind for _, item in self._items}
         for row, (code, _) in (*self._windows, *self._prices):
             if code not in codes:
                 row.wrong(f"no such item: {code}", f"没有这个项目：{code}", "item")
+        for row, (code, window) in self._windows:
+            if code in codes and (codes[code] == "lab") != (window.clock == "collection"):
+                row.wrong("another clock than the item's kind has", "起算与项目类别不符", "clock")
         for row, panel in self._panels:
             for code in panel.items:
                 if code not in codes:

@@ -279,6 +279,7 @@ WRONG = [
     ("windows.csv", "HR-L-0001,", "HR-L-9999,", "no such item"),
     ("windows.csv", ",OP,", ",XX,", "patient_class"),
     ("windows.csv", ",acquisition", ",report", "clock"),
+    ("windows.csv", ",acquisition", ",collection", "another clock"),
     ("prices.csv", "HR-L-0001,", "HR-L-9999,", "no such item"),
     ("prices.csv", "HR-L-0001,二级甲等", "HR-L-0001,三级甲等", "twice"),
     ("prices.csv", ".50", ".5x", "price"),

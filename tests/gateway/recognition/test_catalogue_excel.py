@@ -168,6 +168,20 @@ def test_what_is_no_workbook_or_too_large_is_refused(monkeypatch):
     assert faults(BOOK)[0].endswith("文件太大（上限 5 MB）")
 
 
+@pytest.mark.parametrize("damage", ["cut", "elsewhere"])
+def test_a_sheet_that_is_damaged_inside_is_a_fault(damage):
+    kept = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(BOOK)) as good, zipfile.ZipFile(kept, "w") as bad:
+        for part in good.infolist():
+            body = good.read(part)
+            if part.filename.endswith("sheet1.xml"):
+                far = b'<sheetData><row r="1"><c r="A1" t="s"><v>99999</v></c></row>'
+                cut = body[: len(body) // 2]
+                body = cut if damage == "cut" else body.replace(b"<sheetData>", far, 1)
+            bad.writestr(part, body)
+    assert any(one.endswith("工作表已损坏") for one in faults(kept.getvalue()))
+
+
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [
