@@ -36,6 +36,7 @@ async def report(desk: Desk) -> Response:
         f"report-{name}.pdf",
         view.report.organization,
         printed.whom(desk, view.resident),
+        chart=view.resident.chart,
         resident=view.resident,
         view=view,
         report=view.report,

@@ -32,20 +32,28 @@ def pdf(html: str) -> bytes:
 
 
 async def document(
-    desk: Desk, template: str, name: str, source: str, subject: str = "", **context: Any
+    desk: Desk,
+    template: str,
+    name: str,
+    source: str,
+    subject: str = "",
+    *,
+    chart: str = "",
+    **context: Any,
 ) -> Response:
     """A document to keep, from a template that extends `printed.html`.
 
     Every page of it tells `subject` (whom it is about, as the reader may see it), who printed it
-    when, `source` (where the content comes from) and page x of y. Noted before a byte leaves;
-    Problem REFUSED during emergency access. `name` is the file's: no patient's name or number.
+    when, `source` (where the content comes from) and page x of y. Noted before a byte leaves, as
+    printed of `chart`, or of the one in hand; Problem REFUSED during emergency access. `name` is the
+    file's: no patient's name or number.
     """
     memory = desk.who.memory
     title = template.removesuffix(".html")
     await desk.portal.stories.printed(
         "document",
         title,
-        _chart(memory.get("chart")),
+        chart or _chart(memory.get("chart")),
         bool(memory.get("grant")),
         desk.who.caller,
     )

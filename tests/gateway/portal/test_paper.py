@@ -13,7 +13,7 @@ from gateway.portal.stories import Contribution
 from tests.gateway.portal import paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_charts import PDF, PEOPLE, TCM, many, three_hospitals
-from tests.gateway.portal.fake_records import NOON, NUMBER
+from tests.gateway.portal.fake_records import NOON, NUMBER, id_
 
 pytestmark = pytest.mark.browser
 
@@ -56,6 +56,19 @@ def test_a_report_on_paper_says_whose_from_where_and_who_printed_it(
     assert "原值6.52" in "".join(told)
     assert ("printed", "document", "report-document", False) in county.stories.told
     assert resident.name not in got(eyes, link or "").headers["content-disposition"]
+
+
+def test_paper_is_noted_as_that_persons_it_is_about(eyes: Eyes, county: County) -> None:
+    """Another tab may have put somebody else in hand meanwhile."""
+    county.stories.reports = three_hospitals(NOON)
+    eyes.sign_in("zhou")
+    eyes.look_up(NUMBER)
+    page = eyes.go("/results?period=all&view=list")
+    eyes.press(page.locator("tr.panel a.open").first)
+    link = page.get_by_role("link", name="下载 PDF").get_attribute("href")
+    county.stories.resident = replace(county.stories.resident, chart=id_("another"))
+    got(eyes, link or "")
+    assert county.stories.printed_of == id_("another")
 
 
 def test_all_results_on_paper_say_what_is_left_out(eyes: Eyes, county: County) -> None:
