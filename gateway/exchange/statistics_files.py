@@ -154,7 +154,7 @@ def sheets(of: Publication, language: str, services: Services) -> tuple[Sheet, .
                 (say("代码", "Code"), say("名称", "Name"), *heads, rate, *last),
                 tuple(
                     (row.key, named(table.by, row.key), *_cells(row), _number(row.rate))
-                    + ((_number(row.money) or DOT,) if last else ())
+                    + ((_number(row.money) if row.money else DOT,) if last else ())
                     for row in table.rows
                 ),
             )

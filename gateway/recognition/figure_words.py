@@ -52,6 +52,7 @@ HOOKS: Mapping[str, Words] = {
     "portal": Words("门户", "Portal"),
     "launch": Words("嵌入页面", "Embedded page"),
     "soap": Words("SOAP 接口", "SOAP"),
+    "fhir": Words("FHIR 接口", "FHIR"),
     "": Words("未说明", "Not stated"),
 }
 SIDES: Mapping[str, Words] = {

@@ -57,7 +57,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     result: str
     department: str = ""
     practitioner: str = ""
-    hook: str = ""  # patient-view | order-select | order-sign | portal | launch | soap
+    hook: str = ""  # a word of `figure_words.HOOKS`
     patient_class: str = "OP"
     counted: bool = True  # false for emergencies: shown, and left out of the figures
     choice: str = ""

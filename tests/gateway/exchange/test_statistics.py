@@ -195,7 +195,8 @@ async def test_files_say_the_same_and_are_no_formulas(house: House) -> None:
     assert row[0] == "'" + hostile
     lines = list(csv.reader(io.StringIO((await file("csv")).decode("utf-8-sig"))))
     line = next(one for one in lines if one[0] == "按项目")
-    assert line[1:] == ["" if cell is None else str(cell) for cell in row]
+    assert line[1:-1] == ["" if cell is None else str(cell) for cell in row[:-1]]
+    assert (line[-1], row[-1]) == ("0.00", 0), "nothing was saved, which is not withheld"
     told = json.loads(await file("json"))["publication"]
     assert told["totals"]["counts"]["eligible"] == row[2] == 7
     assert any(cell == "指标口径版本" for one in lines for cell in one)
