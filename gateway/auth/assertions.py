@@ -23,6 +23,7 @@ from mappings.engine.jsontext import JsonFault, check
 LONGEST = 16_000
 LIFETIME = 300
 SKEW = 30
+LATEST = 4_102_444_800  # 2100: no key counts longer
 _ALGORITHMS = {"ES384": "EC", "RS384": "RSA"}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
 
@@ -106,7 +107,8 @@ def key_set(text: str) -> dict[str, ECKey | RSAKey]:
                 raise Problem(Kind.MALFORMED, "Each key of the key set needs a `kid` of its own.")
             if _PRIVATE & set(one):
                 raise Problem(Kind.MALFORMED, "The key set holds a private or a shared key.")
-            if any(type(one.get(name, 0)) is not int for name in ("iat", "exp")):
+            times = [one.get(name, 0) for name in ("iat", "exp")]
+            if any(type(at) is not int or not 0 <= at < LATEST for at in times):
                 raise Problem(Kind.MALFORMED, "`iat` and `exp` of a key are whole seconds.")
             if one.get("use", "sig") != "sig":
                 raise Problem(Kind.MALFORMED, "A key of the key set is not for signing.")

@@ -121,7 +121,7 @@ def _verdict(given: Mapping[str, Any], caller: Caller, services: Services) -> Ve
         Choice(said),
         reason.national if reason else None,
         _text(given, "words"),
-        given.get("informed") is True,
+        _whether(given, "informed"),
         reason.local if reason else None,
         _text(given, "acknowledgement"),
     )
@@ -187,6 +187,13 @@ def _text(given: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or len(value) > 2_000:
         raise Problem(Kind.MALFORMED, "A text of at most 2,000 characters is needed.", name)
     return value.strip()
+
+
+def _whether(given: Mapping[str, Any], name: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise Problem(Kind.MALFORMED, "True or false is needed.", name)
+    return value
 
 
 def _matched(pattern: re.Pattern[str], value: Any, place: str) -> tuple[str, ...]:

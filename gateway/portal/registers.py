@@ -192,7 +192,7 @@ async def decide(desk: Desk) -> Response:
     for one in desk.texts("draft"):
         version, _, rest = one.partition(" ")
         seen, _, id = rest.partition(" ")
-        if not version.isdecimal() or not id:
+        if not (version.isdecimal() and len(version) < 9 and id):
             raise Problem(Trouble.MALFORMED, "No draft is named so.")
         chosen.append(Chosen(kind, id, int(version), seen))
     if not chosen:

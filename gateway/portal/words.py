@@ -157,7 +157,6 @@ CONSENT_KINDS = {
     "other": N_("其他约定"),
 }
 
-# Every kind and outcome of gateway.audit.events.
 # v3-ActCode sensitivities a county restricts, in the words of a form.
 CATEGORIES = {
     "BH": N_("行为健康"),
@@ -172,6 +171,7 @@ CATEGORIES = {
     "SUD": N_("成瘾与戒断治疗"),
 }
 
+# Every kind and outcome of gateway.audit.events.
 ACCESS_KINDS = {
     "read": N_("读取记录"),
     "search": N_("检索记录"),

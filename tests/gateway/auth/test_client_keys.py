@@ -134,6 +134,7 @@ async def test_what_cannot_be_a_key_or_is_anothers_is_refused(services, hospital
         (json.dumps(good.as_dict(private=True) | {"kid": "x"}), 0, Kind.MALFORMED),
         (public(ECKey.generate_key("P-256"), "x"), 0, Kind.MALFORMED),
         (public(good, "x", exp="tomorrow"), 0, Kind.MALFORMED),
+        (public(good, "x", exp=10**30), 0, Kind.MALFORMED),
         (public(good, "x" * 201), 0, Kind.MALFORMED),
         (public(good, "x\u0000y"), 0, Kind.MALFORMED),
         (public(good, "x"), services.now(), Kind.MALFORMED),

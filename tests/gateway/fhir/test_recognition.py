@@ -121,6 +121,7 @@ REFUSED = [
     ("no words", [("choice", "Code", "decline"), ("reason", "Code", "08")], 422),
     ("reason beside acceptance", [("choice", "Code", "accept"), ("reason", "Code", "01")], 422),
     ("wrong type", [("choice", "String", "accept")], 400),
+    ("word for a yes", [("choice", "Code", "accept"), ("informed", "Boolean", "yes")], 400),
     ("said twice", [("choice", "Code", "accept"), ("choice", "Code", "accept")], 400),
     ("unknown parameter", [("choice", "Code", "accept"), ("force", "Boolean", True)], 400),
     ("class", [("choice", "Code", "accept"), ("patient-class", "Code", "VIP")], 400),
