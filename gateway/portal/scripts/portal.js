@@ -69,6 +69,16 @@
     n: () => document.querySelector("main a[rel=next]"),
     p: () => document.querySelector("main a[rel=prev]"),
   };
+  // A key printed on a button works alike in every browser, whatever that calls its access keys.
+  document.addEventListener("keydown", (event) => {
+    if (!event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.repeat) return;
+    const letter = /^Key[A-Z]$/.test(event.code) && event.code.slice(3).toLowerCase();
+    const named = letter && document.querySelector(`main [accesskey="${letter}"]`);
+    if (!named) return;
+    event.preventDefault();
+    named.focus();
+    if (named.matches("a, button")) named.click();
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (!said("keys") || inField(event.target)) return;
