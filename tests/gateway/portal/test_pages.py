@@ -217,6 +217,7 @@ def test_the_main_path_works_by_keyboard_alone(eyes: Eyes, county: County) -> No
             break
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text("血常规 + CRP")
+    page.wait_for_load_state()
     page.keyboard.press("Alt+y")  # in every browser, whatever it calls its access keys
 
     expect(page.locator(".notice")).to_contain_text("结果获得认可")
