@@ -14,19 +14,20 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-from joserfc import jwt
 
 from gateway.app import Application, http_server, running
 from gateway.demo import archive, founding, story
 from gateway.demo.browser import Browser, Page
 from gateway.demo.hospital import Line
+from gateway.demo.ordering import prompt
 from gateway.demo.residents import Resident, resident_number
+from gateway.demo.road import Failed, Road, expect
 from gateway.errors import Kind, Problem
 from gateway.exchange import sources
 from gateway.identity.systems import RESIDENT_ID
@@ -38,90 +39,7 @@ from gateway.services.catalogues import Catalogues
 from gateway.store import accounts, clients
 
 SCAN = b"%PDF-1.4\n% a scanned form of the pretend county\n%%EOF\n"
-PURPOSE = "urn:oid:2.16.840.1.113883.5.8#TREAT"
-ADMIN = "urn:oid:2.16.840.1.113883.5.8#PATADMIN"
 REASON = "患者由人民医院转诊来我院复查肝功能"
-
-
-class Failed(AssertionError):
-    """A station did not do what it is for."""
-
-
-def expect(true: object, says: str) -> None:
-    """Go on, or fail with the sentence."""
-    if not true:
-        raise Failed(says)
-
-
-@dataclass
-class Road:
-    """The county under way and whoever walks in it."""
-
-    services: Services
-    keys: founding.Keys
-    county: story.County
-    base: str
-    mllp_port: int
-    browsers: dict[str, Browser] = field(default_factory=dict)
-    story_results: Page | None = None
-
-    @property
-    def shen(self) -> Resident:
-        """The resident of the story."""
-        return self.county.resident(story.STORY)
-
-    async def browser(self, login: str) -> Browser:
-        """A browser signed in as `login`."""
-        if login not in self.browsers:
-            browser = Browser(self.base)
-            page = await browser.go("/portal/sign-in")
-            page = await browser.submit(
-                page, "/sign-in", {"login": login, "password": story.PASSWORD}
-            )
-            expect(page.status == 200 and "/sign-in" not in page.path, f"{login} cannot sign in")
-            self.browsers[login] = browser
-        return self.browsers[login]
-
-    async def token(self, client: str, login: str = "") -> str:
-        """An access token by private_key_jwt; with `login`, for that person's treatment."""
-        now = int(time.time())
-        claims: dict[str, Any] = {
-            "iss": client,
-            "sub": client,
-            "aud": f"{self.base}/auth/token",
-            "exp": now + 240,
-            "iat": now,
-            "jti": f"{client}-{time.time_ns()}",
-        }
-        if login:
-            account = next(one for one in story.ACCOUNTS if one.login == login)
-            claims["extensions"] = {
-                "hl7-b2b": {
-                    "version": "1",
-                    "subject_name": account.name,
-                    "subject_id": login,
-                    "subject_role": account.role,
-                    "organization_id": account.organization,
-                    "purpose_of_use": [PURPOSE if account.role == "clinician" else ADMIN],
-                }
-            }
-        key = self.keys.private[client]
-        assertion = jwt.encode(
-            {"alg": "ES384", "kid": f"{client}-1"}, claims, key, algorithms=["ES384"]
-        )
-        scopes = next(one.scopes for one in story.CLIENTS if one.id == client)
-        async with httpx.AsyncClient() as http:
-            answer = await http.post(
-                f"{self.base}/auth/token",
-                data={
-                    "grant_type": "client_credentials",
-                    "scope": scopes,
-                    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                    "client_assertion": assertion,
-                },
-            )
-        expect(answer.status_code == 200, f"no token for {client}: {answer.status_code}")
-        return str(answer.json()["access_token"])
 
 
 # Stations, in the order of the road
@@ -460,6 +378,7 @@ STATIONS: dict[str, Callable[[Road], Awaitable[str]]] = {
     "desk": desk,
     "look-up": look_up,
     "pictures": pictures,
+    "prompt": prompt,
     "recognition": recognition,
     "retrieval": retrieval,
     "strangers": strangers,
@@ -512,7 +431,7 @@ async def sabotage(services: Services, station: str) -> None:
         await sources.set_state(source[station], "paused", services)
     if station in person:
         await services.db.session(accounts.disable, person[station])
-    if station == "retrieval":
+    if station in ("prompt", "retrieval"):
         await services.db.session(clients.revoke, "tcm-his")
 
 

@@ -18,8 +18,9 @@ import pytest
 from sqlalchemy import bindparam, select
 
 from gateway.demo import founding
-from gateway.demo.check import Road, free_port
+from gateway.demo.check import free_port
 from gateway.demo.hospital import Line
+from gateway.demo.road import Road
 from gateway.demo.volume import volume
 from gateway.exchange import sources
 from gateway.exchange.verification import verify_log

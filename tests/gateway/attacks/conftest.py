@@ -13,7 +13,7 @@ from joserfc import jwt
 from sqlmodel import col, func, select
 
 from gateway.demo import check, story
-from gateway.demo.check import Road
+from gateway.demo.road import Road
 from gateway.identity.systems import RESIDENT_ID
 from gateway.store.tables import AuditEvent
 

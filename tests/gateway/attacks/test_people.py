@@ -10,8 +10,9 @@ import pytest
 
 from gateway.demo import check, story
 from gateway.demo.browser import Browser, Page
-from gateway.demo.check import SCAN, Road
+from gateway.demo.check import SCAN
 from gateway.demo.residents import Resident
+from gateway.demo.road import Road
 from gateway.portal.pace import MOST, Pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
