@@ -16,7 +16,7 @@ from gateway.cds.markdown import inert, plain, table
 from gateway.cds.orders import Written
 from gateway.cds.words import age, hospital_name, item_name, late, say
 from gateway.exchange.duplicates import Checked, Measured
-from gateway.exchange.issued import flag, people, reference_range, unit, value, words
+from gateway.exchange.issued import flag, laboratories, reference_range, unit, value, words
 from gateway.exchange.ledger import person_name
 from gateway.exchange.prompting import Card, Kept, Target, card_id, uuid_of
 from gateway.exchange.reasons import Reason
@@ -272,7 +272,7 @@ def _row(one: Shown, checked: Checked, call: Call) -> list[str]:
     text = best.resource
     shown = value(text) or str(text.get("conclusion") or "")
     how = [
-        people(text, "performer"),
+        laboratories(text),
         words(text.get("method")),
         best.judged.mark,
     ]

@@ -211,6 +211,17 @@ def people(report: Resource, name: str) -> str:
     return "、".join(dict.fromkeys(found))
 
 
+def laboratories(observation: Resource) -> str:
+    """The laboratories that a result names beside its hospital; the persons in them are left out."""
+    found = []
+    for one in listed(observation.get("performer")):
+        known = listed(one.get("identifier"))  # a hospital of the register, said elsewhere
+        person = str(one.get("type", "")).startswith("Practitioner")
+        if one.get("display") and not person and not known and not one.get("reference"):
+            found.append(str(one["display"]))
+    return "、".join(dict.fromkeys(found))
+
+
 def when(text: object, zone: ZoneInfo) -> date | datetime | None:
     """A FHIR date or dateTime as written: a day stays a day; less than a day says too little."""
     if not isinstance(text, str):

@@ -19,7 +19,14 @@ from gateway.settings import Settings
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [
-    ROOT / name for name in ("README.md", "CHANGELOG.md", "docker/README.md", "mappings/README.md")
+    ROOT / name
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "docker/README.md",
+        "gateway/cds/README.md",
+        "mappings/README.md",
+    )
 ]
 COMMANDS = typer.main.get_command(app)
 
