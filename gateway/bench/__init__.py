@@ -7,16 +7,16 @@ import sys
 
 import orjson
 
-from gateway.bench import cds, consent, mappings, measure
+from gateway.bench import cds, consent, mappings, measure, pages
 from gateway.bench.report import told
 
 __all__ = ["NAMES", "run"]
 
-NAMES = (*measure.NAMES, "mappings", "consent", "cds")
+NAMES = (*measure.NAMES, "mappings", "consent", "cds", "pages")
 
 
 def run(name: str, *, persons: int, seconds: float, engine: str, as_json: bool) -> int:
-    """Measure `name` (read, search, filing, all, mappings, consent or cds) and print one document; 0 when every goal is met.
+    """Measure `name`, one of NAMES, and print one document; 0 when every goal is met.
 
     `seconds` is the time of each load, both programs together; `engine` is `sqlite` or the address
     of an empty PostgreSQL database. 1 on a missed goal, 2 on a name that is not offered.
@@ -30,6 +30,8 @@ def run(name: str, *, persons: int, seconds: float, engine: str, as_json: bool) 
         document = consent.measured(seconds, persons)
     elif name == "cds":
         document = asyncio.run(cds.measured(seconds, engine))
+    elif name == "pages":
+        document = asyncio.run(pages.measured(seconds, engine))
     else:
         document = asyncio.run(measure.measured(name, persons, seconds, engine))
     if as_json:

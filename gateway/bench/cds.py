@@ -14,7 +14,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,16 @@ from typing import Any
 import orjson
 
 from gateway.bench import ceiling
-from gateway.bench.county import READER, READERS, County, build, opened
+from gateway.bench.county import READER, READERS, County
 from gateway.bench.load import Load, Wanted, get
 from gateway.bench.machine import cores, described, pin, unpin, versions
-from gateway.bench.measure import filling, running, token
+from gateway.bench.measure import recent, running, token
 from gateway.bench.report import result
 from gateway.cds import order_select
 from gateway.recognition.catalogue import SHIPPED
 from gateway.recognition.catalogue.reader import load
 
-PERSONS = 2
+PERSONS = 20
 RECORDS = 5_000
 ITEMS = 20
 RATES = (10, 50)
@@ -46,7 +45,7 @@ async def measured(seconds: float, engine: str) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="gateway-bench-"))
     before = cores()
     try:
-        county = await _county(folder, engine)
+        county = await recent(folder, engine, PERSONS, RECORDS)
         pin(1)
         with (
             running("ceiling", folder, county, engine) as bare,
@@ -80,17 +79,6 @@ async def measured(seconds: float, engine: str) -> dict[str, Any]:
         "seconds of each load": seconds,
     }
     return {"machine": described(), "versions": versions(), "data": data, "results": results}
-
-
-async def _county(folder: Path, engine: str) -> County:
-    """The newest results are of yesterday: they may be recognised."""
-    services = await opened(folder / "gateway", engine)
-    last = (datetime.now(services.settings.zone) - timedelta(days=1)).date()
-    try:
-        beside = filling(folder, PERSONS, engine)
-        return await build(services, PERSONS, RECORDS, beside, last)
-    finally:
-        await services.close()
 
 
 def _told(rate: int, mine: Load, best: Load) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from consent import fhir as consent_fhir
 from consent.fhir import Choice, Form, write_consent
 from consent.model import Directive
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.auth import registry
+from gateway.auth import people, registry
 from gateway.bench.pattern import ORGANIZATION, Pattern, made
 from gateway.demo import story
 from gateway.exchange import consents, filing, sources
@@ -47,6 +47,7 @@ from gateway.vault import ChartTier, Grant, KeyFile, Tier
 
 READER, STRANGER = "tcm", "mch"  # treats everybody by an encounter; treats nobody
 READERS = tuple(f"bench-{number}" for number in range(4))  # clients of the reading hospital
+LOGIN, PASSWORD = "dr-bench", "measured-and-thrown-away"  # a doctor of the reading hospital
 BY = Caller(client="bench", organization="county", role="registrar", user="bench")
 TOGETHER = 20  # persons a commit
 LONGEST = 20.0  # seconds
@@ -109,6 +110,15 @@ async def build(
             roles=("clinician",),
             by=BY,
         )
+    await people.open_account(
+        services,
+        login=LOGIN,
+        name="李玘",
+        organization=READER,
+        password=PASSWORD,
+        roles=("clinician",),
+        by=BY,
+    )
     pattern = made(observations, services, last)
     other = beside(pattern.texts)
     directive, text = await _directive(pattern, services)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -106,6 +107,16 @@ async def _county(persons: int, engine: str, folder: Path, data: dict[str, Any])
         "asked by": "another hospital's clinician, under a broad consent and an encounter",
     }
     return county
+
+
+async def recent(folder: Path, engine: str, persons: int, records: int) -> County:
+    """A county in that folder whose newest results are of yesterday: they may be recognised."""
+    services = await opened(folder / "gateway", engine)
+    last = (datetime.now(services.settings.zone) - timedelta(days=1)).date()
+    try:
+        return await build(services, persons, records, filling(folder, persons, engine), last)
+    finally:
+        await services.close()
 
 
 async def _answers(name: str, county: County, seconds: float, engine: str, folder: Path) -> Results:

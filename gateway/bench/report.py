@@ -35,6 +35,12 @@ AIMS = {
     "CDA of 20 items mapped, validation gated": Aim(2_500, 1_000, of_ceiling=False),
     "order-select of 20 items, 10/s, p95": Aim(100, 300, of_ceiling=False, at_most=True),
     "order-select of 20 items, 50/s, p95": Aim(100, 300, of_ceiling=False, at_most=True),
+    **{
+        f"{page} of {size}, {when}": Aim(goal, floor, of_ceiling=False, at_most=True)
+        for page in ("overview", "results", "trend", "report")
+        for size, goal in ((200, 50), (5_000, 100))
+        for when, goal, floor in (("first", 150, 300), ("warm p95", goal, 150))
+    },
     # 0.8, 3 and 13 µs a decision; a whole decision that remembers nothing took 16 to 100 µs.
     "5 provisions: records told apart": Aim(1_250_000, 62_500, of_ceiling=False),
     "21 provisions: records told apart": Aim(333_000, 62_500, of_ceiling=False),

@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from gateway.app import Application, running
+from gateway.app import Application, running, settle
 from gateway.bench.ceiling import PostgresBook, SqliteBook, application
 from gateway.bench.machine import pin
 from gateway.bench.stub import without_consent_decryption_and_audit
@@ -48,8 +48,10 @@ async def _gateway(given: dict[str, Any]) -> None:
     if given["program"] == "stubbed":
         services = without_consent_decryption_and_audit(services)
     try:
+        server = _server(Application(services), given["port"])
+        settle()
         async with running(services):
-            await _server(Application(services), given["port"]).serve()
+            await server.serve()
     finally:
         await services.close()
 

@@ -79,7 +79,7 @@ def uvloop_run(work: object) -> None:
 
 async def _serve(settings: Settings) -> None:
     # Here, because the other commands need no doors and should not wait for them to be read.
-    from gateway.app import Application, http_server, running
+    from gateway.app import Application, http_server, running, settle
 
     await refuse_unmigrated(settings)
     services = await open_services(settings)
@@ -87,6 +87,7 @@ async def _serve(settings: Settings) -> None:
         await releases.adopt_all(OPERATOR, services)
         server = http_server(Application(services), settings)
         server.config.timeout_graceful_shutdown = PATIENCE
+        settle()
         # uvicorn ends well on these and then raises them again; the other doors and the worker must
         # still get to finish what they have in hand.
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -140,7 +141,7 @@ def demo(
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="read, search, filing, all, mappings, consent or cds")
+        str, typer.Argument(help="read, search, filing, all, mappings, consent, cds or pages")
     ],
     persons: Annotated[int, typer.Option(help="persons in the data set")] = 1_000,
     seconds: Annotated[float, typer.Option(help="how long each load runs")] = 4.0,

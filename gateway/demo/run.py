@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from gateway.app import Application, http_server, running
+from gateway.app import Application, http_server, running, settle
 from gateway.demo import archive, founding, own, recognised, story
 from gateway.errors import Problem
 from gateway.exchange import consents, patients, scanning
@@ -58,6 +58,7 @@ async def _build_and_serve(port: int, console: Console) -> None:
                 (FOLDER / "built").touch()
             server = http_server(Application(services, demo_accounts(services)), settings)
             _tell(services, county, console)
+            settle()
             async with running(services):
                 await server.serve()
         finally:

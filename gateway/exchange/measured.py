@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.exchange.issued import Resource, codings, listed, words
 from gateway.recognition.catalogue import LOINC, Catalogue, Item
-from gateway.recognition.facts import facts_of
+from gateway.recognition.facts import ResultFacts, facts_of
 from gateway.recognition.series import Reading, item_for, reading_of, second_mark
 from mappings.engine import conversions
 
@@ -91,9 +91,11 @@ def detail(
     at: int,
     zone: ZoneInfo,
     basis: Basis | None = None,
+    facts: ResultFacts | None = None,
 ) -> Detail:
-    """The detail of an Observation, its numbers being text (`issued.parsed`)."""
-    facts = facts_of(
+    """The detail of an Observation, its numbers being text (`issued.parsed`); `facts` are those it
+    was judged by, where it was."""
+    facts = facts or facts_of(
         result,
         version="",
         content="",

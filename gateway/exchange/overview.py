@@ -149,11 +149,16 @@ def _recent(
         for code in one.loinc
     }
 
+    of_all = max(longest.values(), default=0)
+
     def young(match: Match) -> bool:
         nature, entry = match.pair
+        age = at - (entry.start or entry.filed) - DAY
+        if age > of_all * DAY:
+            return False
         codes = [code for system, code in pairs(nature.codes) if system == LOINC]
         limit = max((longest.get(code, 0) for code in codes), default=0) * DAY
-        return bool(limit) and at - (entry.start or entry.filed) <= limit + DAY
+        return bool(limit) and age <= limit
 
     listed_ones = {
         match.pair[1].id

@@ -177,6 +177,8 @@ def studies_of(report: Opened, records: Iterable[Opened]) -> list[str]:
     same hospital: many systems send both and say no more of one in the other."""
     nature, entry = report.match.pair
     studies = [one for one in records if one.type == "ImagingStudy"]
+    if not studies:
+        return []
     named = {to for said, to in entry.links if said == STUDY}
     if found := [one.id for one in studies if one.match.pair[1].id in named]:
         return found

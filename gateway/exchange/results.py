@@ -6,7 +6,7 @@ here: prompt, view, decision and revocation are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
@@ -221,8 +221,9 @@ async def look_at_each(
 
     def choose(permitted: Sequence[Match]) -> list[Match]:
         nonlocal replaced
-        replaced = replaced_among(match.pair for match in permitted)
-        return to_decide(permitted, caller, services, wanted, more)
+        chosen = to_decide(permitted, caller, services, wanted, more)
+        replaced = _replaced(permitted, chosen)
+        return chosen
 
     seen = await gather(
         chart,
@@ -261,8 +262,8 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
     def choose(permitted: Sequence[Match]) -> list[Match]:
         nonlocal newer, replaced
         newer = _newer(permitted, id)
-        replaced = replaced_among(match.pair for match in permitted)
         chosen = of_page(permitted, caller, services, frozenset({id}))
+        replaced = _replaced(permitted, chosen)
         return chosen + (tellings(permitted, {bytes.fromhex(id)}) if chosen else [])
 
     seen = await gather(
@@ -307,6 +308,11 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
         whole,
         newer,
     )
+
+
+def _replaced(permitted: Sequence[Match], chosen: Iterable[Match]) -> frozenset[str]:
+    """Those of the chosen that a later report probably corrects."""
+    return replaced_among((match.pair for match in permitted), {m.pair[1].id for m in chosen})
 
 
 def _newer(permitted: Sequence[Match], id: str) -> str:
@@ -387,6 +393,7 @@ class _Pages:
         self.before: dict[str, Resource] = {}
         for one in seen.earlier:  # oldest first: the last one standing is the newest of them
             self.before[one.id] = parsed(one.text)
+        self.studies = [one for one in seen.records if one.type == "ImagingStudy"]
         self.decided = decisions(seen.records, services)
         own = [
             self.texts[one.id]
@@ -492,7 +499,7 @@ class _Pages:
         report: Resource | None,
         specimen: Resource | None = None,
     ) -> Judged:
-        studies = studies_of(one, self.seen.records)
+        studies = studies_of(one, self.studies)
         return judged(
             text,
             one,

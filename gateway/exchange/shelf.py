@@ -16,6 +16,7 @@ from gateway.audit.events import Ruling
 from gateway.exchange.person import Pair, Person, manifests, segment_name
 from gateway.exchange.shelves import head_name
 from gateway.records.entry import (
+    Entry,
     Nature,
     Segment,
     places_of,
@@ -116,10 +117,17 @@ class Shown:
 
     def match(self, place: int) -> Match:
         """The entry at a place with the decision that shows it."""
-        segment = self.segment
-        nature = segment.which[place]
+        return self._match(place, self.segment.entry(place))
+
+    def matches(self) -> list[Match]:
+        """Every one of them."""
+        entries = self.segment.entries
+        return [self._match(place, entries[place]) for place in self.places]
+
+    def _match(self, place: int, entry: Entry) -> Match:
+        nature = entry.nature
         decision = self.single[place] if nature not in self.natures else self.natures[nature]
-        return Match(self.chart, (segment.natures[nature], segment.entry(place)), decision)
+        return Match(self.chart, (self.segment.natures[nature], entry), decision)
 
 
 async def permitted(
@@ -154,7 +162,7 @@ async def permitted(
 
 def matches_of(shown: Iterable[Shown]) -> list[Match]:
     """All of one chart in order of sequence number, the Patient last."""
-    found = [one.match(place) for one in shown for place in one.places]
+    found = [match for one in shown if one.places for match in one.matches()]
     found.sort(key=lambda match: (match.pair[0].type == "Patient", match.pair[1].seq))
     return found
 

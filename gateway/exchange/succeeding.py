@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from gateway.recognition.successors import Measured, superseded
 from gateway.records.entry import Entry, Nature
 
 RESULTS = frozenset({"DiagnosticReport", "Observation"})
 MINUTE = 60_000_000
+Told = tuple[Nature, Entry, list[Entry]]
+"""A result or report, and the reports that name it."""
 _SAMPLES = frozenset({"specimen", "imaging-study"})
 
 
@@ -28,15 +30,38 @@ def measured(nature: Nature, entry: Entry, reports: Iterable[Entry] = ()) -> Mea
     )  # fmt: skip
 
 
-def replaced_among(found: Iterable[tuple[Nature, Entry]]) -> frozenset[str]:
-    """Ids of one person's results that a later report probably corrects, among these."""
-    mine = [pair for pair in found if pair[0].type in RESULTS]
-    return superseded(measured(nature, entry, on) for nature, entry, on in with_reports(mine))
+def replaced_among(
+    found: Iterable[tuple[Nature, Entry]], ids: Collection[bytes] | None = None
+) -> frozenset[str]:
+    """Ids of one person's results that a later report probably corrects, among these; all of `ids`
+    that are so are among them."""
+    told = with_reports(pair for pair in found if pair[0].type in RESULTS)
+    near = told if ids is None else _near(told, ids)
+    return superseded(measured(nature, entry, on) for nature, entry, on in near)
 
 
-def with_reports(
-    found: Iterable[tuple[Nature, Entry]],
-) -> Iterable[tuple[Nature, Entry, list[Entry]]]:
+def _near(told: Sequence[Told], ids: Collection[bytes]) -> list[Told]:
+    """Those that share a time or a sample with one of `ids`: no others replace it."""
+    own = [one for one in told if one[1].id in ids]
+    times = {entry.start for _, entry, _ in own} - {None}
+    samples = {
+        to
+        for _, entry, on in own
+        for one in (entry, *on)
+        for said, to in one.links
+        if said in _SAMPLES
+    }
+    close = {
+        entry.id
+        for _, entry, _ in told
+        if entry.start in times or any(to in samples for _, to in entry.links)
+    }
+    return [
+        one for one in told if one[1].id in close or any(report.id in close for report in one[2])
+    ]
+
+
+def with_reports(found: Iterable[tuple[Nature, Entry]]) -> list[Told]:
     """Each with the reports among them that name it."""
     pairs = list(found)
     naming: dict[bytes, list[Entry]] = {}

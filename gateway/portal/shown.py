@@ -158,14 +158,15 @@ class Shown:
     def _detail(self, one: told.Result, caller: Caller | None) -> Detail:
         """What there is to compare it by; on what basis it counts only where somebody may say so."""
         at, catalogue = self._services.now(), self._services.catalogue
-        judgement = one.judged.judgement
+        judgement, case = one.judged.judgement, one.judged.case
         basis = (
             basis_of(one.organization, judgement.item, caller.organization, catalogue, at)
             if caller and judgement
             else None
         )
+        facts = case.facts if case else None
         return detail(
-            one.resource, one.specimen, one.organization, catalogue, at, self._zone, basis
+            one.resource, one.specimen, one.organization, catalogue, at, self._zone, basis, facts
         )
 
     def decision(self, one: Decided | None, names: dict[str, str]) -> Decision | None:

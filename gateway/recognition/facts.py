@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, tzinfo
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -84,10 +85,17 @@ _MODALITIES = {
     "MR": "MR", "MRI": "MR", "DX": "DX", "CR": "DX", "DR": "DX", "RX": "DX", "ECG": "ECG",
     "EC": "ECG",
 }  # fmt: skip
+
+
+def _any(*parts: str) -> re.Pattern[str]:
+    """Finds any of these."""
+    return re.compile("|".join(map(re.escape, parts)))
+
+
 _SIDES = {
-    "left": ("左", "LEFT", "7771000"),
-    "right": ("右", "RIGHT", "24028007"),
-    "both": ("双", "BILATERAL", "51440002"),
+    "left": _any("左", "LEFT", "7771000"),
+    "right": _any("右", "RIGHT", "24028007"),
+    "both": _any("双", "BILATERAL", "51440002"),
 }
 # LOINC codes that name a side by themselves, for senders that send no words with them.
 _LOINC_SIDES = {
@@ -95,9 +103,9 @@ _LOINC_SIDES = {
     "36508-0": "left", "36510-6": "right", "26214-7": "both",
 }  # fmt: skip
 _CODE_SIDES = {
-    "left": ("左侧", "左膝", "左踝", "左肩", "左", " LEFT "),
-    "right": ("右侧", "右膝", "右踝", "右肩", "右", " RIGHT "),
-    "both": ("双侧", "双膝", "双踝", "双肩", " BILATERAL "),
+    "left": _any("左", " LEFT "),
+    "right": _any("右", " RIGHT "),
+    "both": _any("双侧", "双膝", "双踝", "双肩", " BILATERAL "),
 }
 _DICOM_SIDES = {"L": "left", "R": "right", "B": "both"}
 _BOTH_PHASES = re.compile(r"平扫\s*(?:\+|及|加|和|、|与)\s*增强|WO AND W\b|WITHOUT AND WITH\b")
@@ -112,9 +120,9 @@ _NO_RESULT = re.compile(
     r"[./*\s]+|-{2,}|(?:见|详见|请见|另见).{0,8}|.{0,4}(?:溶血|脂血|凝固|不足|污染|错误)|(?:请|建议)?复查"
     r"|已退.{0,2}|未做|退检|重抽|拒收|作废|取消"
 )
-_HEALTH_CHECK = ("体检", "健康检查", "健康管理", "HEALTH CHECK", "CHECKUP", "CHECK-UP")
-_RESEARCH = ("科研", "临床试验", "RESEARCH", "CLINICAL TRIAL")
-_POCT = ("POCT", "床旁", "床边", "即时检验", "POINT OF CARE", "POINT-OF-CARE")
+_HEALTH_CHECK = _any("体检", "健康检查", "健康管理", "HEALTH CHECK", "CHECKUP", "CHECK-UP")
+_RESEARCH = _any("科研", "临床试验", "RESEARCH", "CLINICAL TRIAL")
+_POCT = _any("POCT", "床旁", "床边", "即时检验", "POINT OF CARE", "POINT-OF-CARE")
 
 
 def facts_of(
@@ -145,7 +153,10 @@ def facts_of(
     """
     collection = _map(_map(specimen).get("collection"))
     report, study = report or {}, study or {}
-    concepts = [_map(specimen).get("type"), _map(result.get("specimen")).get("display")]
+    taken = _words(_map(specimen).get("type")) + _words(_map(result.get("specimen")).get("display"))
+    code, method, device = (_words(result.get(name)) for name in ("code", "method", "device"))
+    site = _words(result.get("bodySite"))
+    quality = _quality(study)
     return ResultFacts(
         result=f"{result.get('resourceType', '')}/{result.get('id', '')}",
         version=version,
@@ -156,7 +167,7 @@ def facts_of(
         report_status=_text(report.get("status")),
         latest=latest,
         disputed=disputed,
-        source_class=_source_class(result, report, encounter),
+        source_class=_source_class(result, report, encounter, [*method, *code, *device]),
         sensitivities=tuple(sorted(set(sensitivities))),
         loinc=tuple(
             dict.fromkeys(
@@ -165,11 +176,11 @@ def facts_of(
                 if coding.get("system") == LOINC
             )
         ),
-        specimen=_specimen(concepts),
-        method=" ".join(_words(result.get("method"))),
+        specimen=_specimen(tuple(taken)),
+        method=" ".join(method),
         modality=_modality(result, report),
-        body_parts=tuple(_words(result.get("bodySite")) or _study_body(study)),
-        laterality=_laterality(result, study),
+        body_parts=tuple(site or _study_body(study)),
+        laterality=_laterality(result, study, site),
         collected=_first_time(
             zone,
             collection.get("collectedDateTime"),
@@ -181,10 +192,10 @@ def facts_of(
         unit=_unit(result),
         images=images,
         marks=tuple(dict.fromkeys([*marks_of(result), *marks_of(report)])),
-        device=" ".join(dict.fromkeys(_words(result.get("device")))),
-        contrast=_contrast(result, study),
+        device=" ".join(dict.fromkeys(device)),
+        contrast=_contrast(code, study, quality),
         acquired=_first_time(zone, study.get("started")),
-        quality=tuple(sorted(_quality(study))),
+        quality=tuple(sorted(quality)),
         times_copied=times_copied,
     )
 
@@ -200,22 +211,22 @@ def side_of(codings: Iterable[tuple[str, str]], *names: str) -> str:
     for system, code in codings:
         if system == LOINC and code in _LOINC_SIDES:
             return _LOINC_SIDES[code]
-    words = [f" {word} " for name in names for word in _words(name)]
-    found = [side for side, parts in _CODE_SIDES.items() if _says(words, parts)]
-    return found[0] if len(found) == 1 else ""
+    return _one_side([f" {word} " for name in names for word in _words(name)], _CODE_SIDES)
 
 
 # Asking for a dict, None or text first spares asking whether something is any Mapping: that is slow,
 # and a result is asked a hundred times.
 
+_OBJECT = (dict, Mapping)
+_NOTHING: Mapping[str, Any] = {}
+
 
 def _map(value: object) -> Mapping[str, Any]:
+    if isinstance(value, dict):
+        return value
     if value is None or isinstance(value, str | list):
         return _NOTHING
-    return value if isinstance(value, dict | Mapping) else _NOTHING
-
-
-_NOTHING: Mapping[str, Any] = {}
+    return value if isinstance(value, Mapping) else _NOTHING
 
 
 def _list(value: object) -> list[Mapping[str, Any]]:
@@ -223,8 +234,8 @@ def _list(value: object) -> list[Mapping[str, Any]]:
     if value is None:
         return []
     if isinstance(value, list):
-        return [one for one in value if isinstance(one, dict | Mapping)]
-    return [value] if isinstance(value, dict | Mapping) else []
+        return [one for one in value if isinstance(one, _OBJECT)]
+    return [value] if isinstance(value, _OBJECT) else []
 
 
 def _text(value: object) -> str:
@@ -254,14 +265,15 @@ def _folded(word: str) -> str:
     return plain.strip().upper()
 
 
-def _says(words: Iterable[str], any_of: Iterable[str]) -> bool:
-    return any(part in word for word in words for part in any_of)
+def _says(words: Iterable[str], any_of: re.Pattern[str]) -> bool:
+    """Does one of the words hold any of these? None of these goes over the end of a line."""
+    return bool(any_of.search("\n".join(words)))
 
 
-def _specimen(concepts: list[object]) -> str:
+@lru_cache(256)  # hospitals have few words for what they take
+def _specimen(words: tuple[str, ...]) -> str:
     """The class all codes and texts agree on, "" when nothing is said, "other" when they quarrel or
     say what we do not know."""
-    words = [word for concept in concepts for word in _words(concept)]
     if not words:
         return ""
     found = set()
@@ -282,17 +294,17 @@ def _modality(*resources: Resource) -> str:
     return ""
 
 
-def _side(words: list[str]) -> str:
-    found = [side for side, parts in _SIDES.items() if _says(words, parts)]
+def _one_side(words: list[str], sides: Mapping[str, re.Pattern[str]]) -> str:
+    found = [side for side, parts in sides.items() if _says(words, parts)] if words else []
     return found[0] if len(found) == 1 else ""
 
 
-def _laterality(result: Resource, study: Resource) -> str:
+def _laterality(result: Resource, study: Resource, site: list[str]) -> str:
     """Of the body site, else of the series, else of the code's own words."""
-    if side := _side(_words(result.get("bodySite"))):
+    if side := _one_side(site, _SIDES):
         return side
     sides = {
-        _DICOM_SIDES.get(word, "") or _side([word])
+        _DICOM_SIDES.get(word, "") or _one_side([word], _SIDES)
         for series in _list(study.get("series"))
         for word in _words(series.get("laterality"))
     } - {""}
@@ -310,13 +322,13 @@ def _study_body(study: Resource) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _contrast(result: Resource, study: Resource) -> Contrast:
+def _contrast(code: list[str], study: Resource, quality: Iterable[tuple[str, str]]) -> Contrast:
     """As the names say; an agent in the images themselves is believed before the word 平扫."""
-    words = _words(result.get("code")) + _words(study.get("description"))
+    words = code + _words(study.get("description"))
     for procedure in _list(study.get("procedureCode")):
         words += _words(procedure)
     said = " | ".join(words)
-    given = any(name == "contrastAgent" for name, _ in _quality(study))
+    given = any(name == "contrastAgent" for name, _ in quality)
     plain, enhanced = bool(_WITHOUT_CONTRAST.search(said)), bool(_WITH_CONTRAST.search(said))
     if _BOTH_PHASES.search(said) or (plain and enhanced):
         return "both"
@@ -347,7 +359,9 @@ def _said(part: Resource) -> str:
     return _text(part.get("valueString")) or str(part.get("valueInteger", ""))
 
 
-def _source_class(result: Resource, report: Resource, encounter: Resource | None) -> SourceClass:
+def _source_class(
+    result: Resource, report: Resource, encounter: Resource | None, how: list[str]
+) -> SourceClass:
     visit = _map(encounter)
     kind = _words(visit.get("class")) + _words(visit.get("serviceType"))
     for type_ in _list(visit.get("type")):
@@ -358,7 +372,6 @@ def _source_class(result: Resource, report: Resource, encounter: Resource | None
         return "health-check"
     if _says(kind, _RESEARCH):
         return "research"
-    how = _words(result.get("method")) + _words(result.get("code")) + _words(result.get("device"))
     if _says(how + kind, _POCT):
         return "poct"
     return "clinical" if visit else "unknown"

@@ -251,8 +251,32 @@ class Segment:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Every entry, in full."""
-        return tuple(map(self.entry, range(len(self.ids))))
+        """Every entry, in full: by column, which takes a tenth of one by one."""
+        told, count = self._told, len(self.ids)
+        tied = [self._links.get(n) or self._untied(flat) for n, flat in enumerate(told.bundles)]
+        gone, disputed = [False] * count, [False] * count
+        for place in self.gone:
+            gone[place] = True
+        for place in self._disputed:
+            disputed[place] = True
+        return tuple(
+            map(
+                Entry,
+                self.ids,
+                told.versions,
+                self.seqs,
+                self.which,
+                [None if start == EARLIEST else start for start in self.starts],
+                [None if end == LATEST else end for end in self.ends],
+                self.filed,
+                self._clocks,
+                [tied[number] for number in told.tied],
+                [b"" if one == _NO_DIGEST else one for one in unpack("16s" * count, told.digests)],
+                told.lengths,
+                gone,
+                disputed,
+            )
+        )
 
 
 _NO_DIGEST: Final = bytes(ID)
