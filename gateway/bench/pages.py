@@ -103,7 +103,8 @@ def _told(name: str, mine: Load, best: Load, spent: float = 0.0) -> dict[str, An
 
 def _load(server: Server, asked: Sequence[tuple[Browser, str]], seconds: float) -> Load:
     """Each asked for its page in turn, all of them once and then until the time is over."""
-    took, wrong = [], 0
+    took: list[float] = []
+    wrong = 0
     begun = time.perf_counter()
     while (not took and not wrong) or time.perf_counter() < begun + seconds:
         for browser, page in asked:

@@ -65,12 +65,12 @@ def _of_test(permitted: Sequence[Match], id: str, services: Services) -> list[Ma
     if asked is None:
         return []
     at, catalogue = services.now(), services.catalogue
-    test = same_test(pairs(asked.pair[0].codes), catalogue, at)
-    same = [
-        one
-        for one in measured
-        if one is asked or (test and same_test(pairs(one.pair[0].codes), catalogue, at) == test)
-    ]
+    named = {
+        codes: same_test(pairs(codes), catalogue, at)
+        for codes in {m.pair[0].codes for m in measured}
+    }
+    test = named[asked.pair[0].codes]
+    same = [one for one in measured if one is asked or (test and named[one.pair[0].codes] == test)]
     ids = {one.pair[1].id for one in same}
     reports = [
         one

@@ -56,6 +56,29 @@ def issued(permitted: Sequence[Match], since: int | None = None) -> list[Match]:
     ]
 
 
+def in_parts(main: Sequence[Match], most: int) -> list[list[Match]]:
+    """Results and reports, newest first, in parts of about `most`: a report stays with its results,
+    and what one hospital took at one time stays together."""
+    held = {
+        to: one
+        for one in main
+        if one.pair[0].type == "DiagnosticReport"
+        for said, to in one.pair[1].links
+        if said == "result"
+    }
+    together: dict[tuple[int, str], list[Match]] = {}
+    for one in main:
+        nature, entry = held.get(one.pair[1].id, one).pair
+        at = entry.start if entry.start is not None else entry.filed
+        together.setdefault((-at, nature.source), []).append(one)
+    parts: list[list[Match]] = []
+    for key in sorted(together):
+        if not parts or len(parts[-1]) + len(together[key]) > most:
+            parts.append([])
+        parts[-1] += together[key]
+    return parts
+
+
 def members(permitted: Sequence[Match], reports: Iterable[Match]) -> list[Match]:
     """The results of these reports."""
     linked = {to for m in reports for said, to in m.pair[1].links if said == "result"}

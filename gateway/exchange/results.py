@@ -29,6 +29,7 @@ from gateway.exchange.issued import collected as collected_of
 from gateway.exchange.ledger import PORTAL, Visit
 from gateway.exchange.page_records import (
     AMENDED,
+    in_parts,
     issued,
     of_page,
     studies_of,
@@ -63,6 +64,7 @@ CORRECTED = frozenset({"corrected", "amended"})
 DAY = 86_400_000_000
 SILENT_AFTER = 7 * DAY
 STUCK_AFTER = 600_000_000
+MOST = 400  # results and reports of a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,13 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Everything of the kind this caller may see of one person, newest first."""
+    """Everything of the kind this caller may see of one person, newest first, or a part of it."""
 
     resident: InHand
     reports: tuple[Report, ...]
     hospitals: tuple[Hospital, ...]
+    part: int = 1
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +156,29 @@ class Issued:
 
 
 async def results(
-    chart: str, caller: Caller, services: Services, since: int | None = None
+    chart: str,
+    caller: Caller,
+    services: Services,
+    since: int | None = None,
+    part: int | None = None,
 ) -> Folder | Reason:
     """All results and reports of the person of `chart`, each as its laboratory issued it.
 
-    `since` (µs UTC) leaves out, unopened, what was collected before; what has no time is kept. A
+    `since` (µs UTC) leaves out, unopened, what was collected before; what has no time is kept. With
+    `part` a long record is opened a part at a time: the newest is 1, and behind the last is the last. A
     Reason is a refusal decided without looking at what there is (an unknown chart and one
     without a relationship give the same); Problem UNKNOWN when nothing may be shown.
     """
     asked: set[str] = set()
+    turn, turns = 1, 1
 
     def choose(permitted: Sequence[Match]) -> list[Match]:
+        nonlocal turn, turns
         main = issued(permitted, since)
+        if part is not None and main:
+            parts = in_parts(main, MOST)
+            turn, turns = min(part, len(parts)), len(parts)
+            main = parts[turn - 1]
         asked.update(match.pair[1].hex for match in main)
         return with_grounds(permitted, main, caller, services)
 
@@ -183,7 +198,7 @@ async def results(
         raise nothing()
     reports = await reports_of(seen, caller, services, asked)
     await note_view(seen, reports, caller, services)
-    return Folder(resident, reports, await hospitals(services))
+    return Folder(resident, reports, await hospitals(services), turn, turns)
 
 
 async def report(id: str, caller: Caller, services: Services) -> Issued:

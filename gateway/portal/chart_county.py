@@ -87,10 +87,10 @@ class ChartCounty:
         )
 
     async def results(
-        self, chart: str, caller: Caller, since: datetime | None = None
+        self, chart: str, caller: Caller, since: datetime | None = None, part: int | None = None
     ) -> Results | Refused:
         start = micros(since) if since else None
-        found = await told.results(chart, caller, self._services, start)
+        found = await told.results(chart, caller, self._services, start, part)
         if isinstance(found, Reason):
             return Refused(found.value)
         names = await self._shown.names(found.reports)
@@ -98,7 +98,9 @@ class ChartCounty:
             self._shown.resident(found.resident),
             self._contributions(found.hospitals),
             tuple(self._shown.report(one, names, caller) for one in found.reports),
-            notice=self._services.policy.notice == "always",
+            self._services.policy.notice == "always",
+            found.part,
+            found.parts,
         )
 
     async def line(self, id: str, caller: Caller) -> Line:

@@ -158,9 +158,10 @@ class ChartStories(Protocol):
         """The first page about a person; Problem UNKNOWN when the chart is not theirs."""
 
     async def results(
-        self, chart: str, caller: Caller, since: datetime | None = None
+        self, chart: str, caller: Caller, since: datetime | None = None, part: int | None = None
     ) -> Results | Refused:
-        """Results and reports of all hospitals; Problem UNKNOWN when the chart is not theirs."""
+        """Results and reports of all hospitals, or one part of a long record; Problem UNKNOWN when
+        the chart is not theirs."""
 
     async def line(self, id: str, caller: Caller) -> Line:
         """All results of the test that result `id` is one of; Problem UNKNOWN when hidden."""

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 from jinja2 import Environment
@@ -24,7 +24,7 @@ from gateway.auth.people import cookie_of, same_origin, set_cookie
 from gateway.errors import Kind, Problem
 from gateway.portal import assets, display, emergency_words, words
 from gateway.portal.display import Display
-from gateway.portal.handles import handle, id_of
+from gateway.portal.handles import handles, id_of
 from gateway.portal.headers import NONCE
 from gateway.portal.languages import TAGS, environment, translations
 from gateway.portal.pace import Pace
@@ -171,7 +171,11 @@ class Desk:
 
     def handle(self, id: str) -> str:
         """A record's name in this session's addresses."""
-        return handle(self.who.csrf, id)
+        return self._handles(id)
+
+    @cached_property
+    def _handles(self) -> Callable[[str], str]:
+        return handles(self.who.csrf)
 
     def id_of(self, handle: str) -> str:
         """The record behind a handle of this session."""

@@ -8,6 +8,7 @@ check: the story decides again whatever the handle says.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -17,10 +18,15 @@ def _block(csrf: str) -> Cipher[modes.ECB]:
     return Cipher(algorithms.AES(key), modes.ECB())  # noqa: S305  (one block, a permutation)
 
 
+def handles(csrf: str) -> Callable[[str], str]:
+    """Gives the handles of record ids (32 lower-case hex characters) in the session of `csrf`."""
+    block = _block(csrf).encryptor().update  # blocks know nothing of each other
+    return lambda id: block(bytes.fromhex(id)).hex()
+
+
 def handle(csrf: str, id: str) -> str:
-    """The handle of a record id (32 lower-case hex characters) in the session of `csrf`."""
-    encryptor = _block(csrf).encryptor()
-    return (encryptor.update(bytes.fromhex(id)) + encryptor.finalize()).hex()
+    """The handle of one record id."""
+    return handles(csrf)(id)
 
 
 def id_of(csrf: str, handle: str) -> str:

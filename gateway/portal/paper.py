@@ -47,7 +47,7 @@ async def report(desk: Desk) -> Response:
 async def results(desk: Desk) -> Response:
     """The grid as the address narrows it, part by part, and the examinations in words."""
     await emergency.none_in_hand(desk)
-    said = await record.gathered(desk)
+    said = await record.gathered(desk, paper=True)
     if isinstance(said, Response):
         return said
     whole: Grid = said["grid"]

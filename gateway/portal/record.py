@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -22,7 +23,8 @@ from gateway.services.caller import Caller
 
 T = TypeVar("T")
 PERIODS: Final[dict[str, int | None]] = {"1m": 31, "3m": 92, "1y": 366, "all": None}
-DEFAULTS: Final = {"view": "grid", "show": "all", "hospital": "", "period": "1y"}
+DEFAULTS: Final = {"view": "grid", "show": "all", "hospital": "", "period": "1y", "part": "1"}
+FIRST: Final = {"part": DEFAULTS["part"]}
 CHOICES: Final = {"view": ("grid", "list", "paper"), "show": ("all", "abnormal")}
 
 
@@ -92,19 +94,22 @@ async def results(desk: Desk) -> Response:
     return await desk.page("results-list.html" if view == "list" else "results.html", **said)
 
 
-async def gathered(desk: Desk) -> dict[str, Any] | Response:
-    """What the pages and the paper of all results are filled with, narrowed as the address says."""
+async def gathered(desk: Desk, paper: bool = False) -> dict[str, Any] | Response:
+    """What the pages and the paper of all results are filled with, narrowed as the address says. A
+    screen shows a long record a part at a time, paper all of it."""
     asked = _asked(desk)
+    part = None if paper or asked["view"] == "paper" else int(asked["part"])
     days = PERIODS[asked["period"]]
     since = desk.portal.now() - timedelta(days=days) if days else None
 
     async def ask(chart: str, caller: Caller) -> Results | Refused:
-        return await desk.portal.stories.results(chart, caller, since)
+        return await desk.portal.stories.results(chart, caller, since, part)
 
     said = await opened(desk, ask)
     if isinstance(said, Response):
         return said
     found, access = said
+    asked["part"] = str(found.part)
     houses = sorted({one.organization for one in found.reports})
     if asked["hospital"] not in houses:
         asked["hospital"] = ""
@@ -118,8 +123,8 @@ async def gathered(desk: Desk) -> dict[str, Any] | Response:
         "resident": found.resident,
         "found": found,
         "asked": asked,
-        "at": lambda **changes: _address("/results", asked | changes),
-        "pdf": _address("/results.pdf", asked | {"view": DEFAULTS["view"]}),
+        "at": lambda **changes: _address("/results", asked | FIRST | changes),
+        "pdf": _address("/results.pdf", asked | FIRST | {"view": DEFAULTS["view"]}),
         "houses": houses,
         "periods": chart_words.PERIODS,
         "grid": None
@@ -145,6 +150,8 @@ def _asked(desk: Desk) -> dict[str, str]:
     for name, known in (*CHOICES.items(), ("period", tuple(PERIODS))):
         if asked[name] not in known:
             asked[name] = DEFAULTS[name]
+    if not re.fullmatch("[1-9][0-9]{0,3}", asked["part"]):
+        asked |= FIRST
     return asked
 
 

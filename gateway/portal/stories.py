@@ -280,6 +280,8 @@ class Results:
     contributions: tuple[Contribution, ...]
     reports: tuple[Report, ...]
     notice: bool = False  # pages say that something may be withheld: on all of them or on none
+    part: int = 1  # of so many parts; the newest is the first
+    parts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 
 from consent.decide import Ruling
 from gateway import bench
-from gateway.bench import county
+from gateway.bench import county, pages
 from gateway.bench.load import Wanted, get, load
 from gateway.bench.pattern import ORGANIZATION, SEED, made
 from gateway.bench.report import result, told
@@ -153,6 +153,26 @@ def test_the_consent_run_decides_rightly_and_gives_the_decision_back_as_it_was(
     broad, many, apart = (one["value"] for one in results[-3:])
     assert 0 < broad < many < 1
     assert broad < apart < 1
+
+
+def test_pages_are_measured_through_a_signed_in_browser_and_empty_ones_count_as_wrong(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "PERSONS", 1)
+    monkeypatch.setattr(pages, "SIZES", (40,))
+    monkeypatch.setattr(pages, "PAGES", {"results": pages.PAGES["results"], "empty": "/portal/x/"})
+
+    code = bench.run("pages", persons=0, seconds=0.2, engine="sqlite", as_json=True)
+
+    results = json.loads(capsysbinary.readouterr().out)["results"]
+    assert code == 1
+    assert [(one["name"], one["wrong answers"] > 0) for one in results] == [
+        ("results of 40, first", False),
+        ("results of 40, warm p95", False),
+        ("empty of 40, first", True),
+        ("empty of 40, warm p95", True),
+    ]
+    assert results[1]["value"] > results[1]["ceiling"] > 0
 
 
 def test_an_unknown_bench_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:

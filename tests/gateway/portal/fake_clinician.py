@@ -42,6 +42,7 @@ class FakeClinician:
     reports: list[Report]
     contributions: tuple[Contribution, ...]
     notice: bool
+    parts = 1  # of a long record
     subjects: tuple[PresenceSubject, ...]
     asked: int
     answered: bool | None
@@ -107,9 +108,17 @@ class FakeClinician:
         self.told.append(("presence", yes, chart))
 
     async def results(
-        self, chart: str, caller: Caller, since: datetime | None = None
+        self, chart: str, caller: Caller, since: datetime | None = None, part: int | None = None
     ) -> Results | Refused:
-        return Results(self.resident, self.contributions, tuple(self.reports), self.notice)
+        told = tuple(self.reports)
+        return Results(
+            self.resident,
+            self.contributions,
+            told,
+            self.notice,
+            min(part or 1, self.parts),
+            self.parts,
+        )
 
     async def report(self, id: str, caller: Caller) -> ReportView:
         found = next((r for r in self.reports if r.id == id), None)

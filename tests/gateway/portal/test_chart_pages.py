@@ -50,6 +50,24 @@ def test_heads_stay_while_three_hundred_columns_move(eyes: Eyes, county: County)
 
 
 @pytest.mark.browser
+def test_a_long_record_is_turned_page_by_page_and_says_so(eyes: Eyes, county: County) -> None:
+    county.stories.reports = many(3, NOON)
+    county.stories.parts = 3
+    eyes.sign_in("zhou")
+    eyes.look_up(NUMBER)
+    page = eyes.go("/results?part=99&show=abnormal")
+    assert "分为 3 页，新的在前，这是第 3 页" in page.locator("main").inner_text()
+    assert page.get_by_text("较早的一页").count() == 0
+    eyes.press(page.get_by_text("较新的一页"))
+    assert page.url.endswith("/results?show=abnormal&part=2")
+    eyes.press(page.get_by_role("link", name="列表"))  # another way to look at it begins anew
+    assert "这是第 1 页" in page.locator("main").inner_text()
+    assert "这是第 1 页" in eyes.go("/results?part=-7").locator("main").inner_text()
+    county.stories.parts = 1
+    assert eyes.go("/results").get_by_text("新的在前，这是").count() == 0
+
+
+@pytest.mark.browser
 def test_a_trend_is_drawn_from_what_the_table_says(eyes: Eyes, county: County) -> None:
     county.stories.reports = three_hospitals(NOON)
     eyes.sign_in("zhou")

@@ -71,6 +71,7 @@ def test_a_segment_comes_back_as_it_was_and_tells_each_nature_once(
         (segment.natures[e.nature], msgspec.structs.replace(e, nature=0)) for e in segment.entries
     ]
     assert again == pairs
+    assert list(segment.entries) == [segment.entry(place) for place in range(len(pairs))]
     assert len(set(segment.natures)) == len(segment.natures)
 
 
