@@ -49,7 +49,7 @@ READER, STRANGER = "tcm", "mch"  # treats everybody by an encounter; treats nobo
 READERS = tuple(f"bench-{number}" for number in range(4))  # clients of the reading hospital
 LOGIN, PASSWORD = "dr-bench", "measured-and-thrown-away"  # a doctor of the reading hospital
 BY = Caller(client="bench", organization="county", role="registrar", user="bench")
-TOGETHER = 20  # persons a commit
+TOGETHER = 4_000  # observations a commit
 LONGEST = 20.0  # seconds
 
 
@@ -125,10 +125,11 @@ async def build(
     charts: list[str] = []
     reads: list[tuple[str, ...]] = []
     waiting: asyncio.Task[None] | None = None
-    for first in range(0, persons, TOGETHER):
+    together = max(1, TOGETHER // observations)  # persons
+    for first in range(0, persons, together):
         if charts and time.monotonic() > ends:
             break
-        plans = await _plans(pattern, range(first, min(first + TOGETHER, persons)), services)
+        plans = await _plans(pattern, range(first, min(first + together, persons)), services)
         work = [await _consented(plan, directive, text, services) for plan in plans]
         if waiting is not None:
             await waiting
