@@ -25,6 +25,8 @@ LEFT: Final = 58
 RIGHT: Final = 14
 TOP: Final = 12
 BOTTOM: Final = 30
+FAR: Final = 1e15
+"""Nothing that a laboratory measures is so large: a number beyond it is not drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ def _point(one: Result, reading: Reading, unit: str, zone: tzinfo) -> Point | No
         number = Decimal(view.text)
         low, high = (None if v is None else rule.exactly(v) for v in (low, high))
     assert number is not None, "only numbers are drawn"
+    if any(value is not None and abs(value) > FAR for value in (number, low, high)):
+        return None
     comparator = reading.comparator[:1]
     return Point(
         one.id,
@@ -198,15 +202,17 @@ def _seconds(at: When | None, zone: tzinfo) -> int:
 
 def _extent(points: Sequence[Point]) -> tuple[float, float]:
     """The axis holds every point and every range, and some air. A range without a lower limit begins
-    at 0, and so does an axis that would otherwise begin near it."""
+    at 0, and so does an axis that would otherwise begin near it. It reaches a tenth of the largest
+    number to each side of its middle: a quiet course does not look like a storm."""
     values = [v for p in points for v in (p.y, p.low, p.high) if v is not None]
     values += [0.0 for p in points if p.low is None and p.high is not None and p.high > 0]
     bottom, top = min(values), max(values)
     air = (top - bottom) * 0.08 or abs(top) * 0.1 or 1.0
-    lowest = bottom - air
+    middle, least = (bottom + top) / 2, max(abs(bottom), abs(top)) / 10
+    lowest = min(bottom - air, middle - least)
     if bottom >= 0 and lowest < (top - bottom) * 0.25:
         lowest = 0.0
-    return lowest, top + air
+    return lowest, max(top + air, middle + least)
 
 
 # The drawing for paper and for browsers without scripts
@@ -276,7 +282,14 @@ def picture(found: Plot, zone: tzinfo) -> Picture:
 
 
 def _path(points: Sequence[Drawn]) -> str:
-    return "M" + " L".join(f"{one.x} {one.y}" for one in points) if len(points) > 1 else ""
+    """Strokes from one measured point to the next; what is only a limit is touched by none."""
+    runs: list[list[str]] = [[]]
+    for one in points:
+        if one.point.censored:
+            runs.append([])
+        else:
+            runs[-1].append(f"{one.x} {one.y}")
+    return " ".join("M" + " L".join(run) for run in runs if len(run) > 1)
 
 
 def _levels(bottom: float, top: float) -> list[float]:

@@ -58,13 +58,18 @@
       });
       ctx.setLineDash([]);
     });
-    if (given.joined && all.length > 1) {
-      ctx.strokeStyle = token("--line-strong");
-      ctx.lineWidth = 1.5 * ratio;
+    // Strokes from one measured point to the next; what is only a limit is touched by none.
+    const lines = given.joined ? [all] : given.series.map((one) => one.points);
+    lines.forEach((points, n) => {
+      ctx.strokeStyle = given.joined ? token("--line-strong") : colour(n);
+      ctx.lineWidth = (given.joined ? 1.5 : 2) * ratio;
       ctx.beginPath();
-      all.forEach((p, n) => ctx[n ? "lineTo" : "moveTo"](u.valToPos(p.at, "x", true), u.valToPos(p.y, "y", true)));
+      points.forEach((p, at) => {
+        const on = at && !points[at - 1].censored;
+        if (!p.censored) ctx[on ? "lineTo" : "moveTo"](u.valToPos(p.at, "x", true), u.valToPos(p.y, "y", true));
+      });
       ctx.stroke();
-    }
+    });
   });
   // A shape for each laboratory; a limit alone is a triangle that points where the value lies.
   const shapes = [
@@ -121,7 +126,7 @@
       { ...axis, size: 62 },
     ],
     series: [{}, ...given.series.map((one, n) => ({
-      label: one.name, stroke: colour(n), width: given.joined ? 0 : 2, spanGaps: true, points: { show: false },
+      label: one.name, stroke: colour(n), width: 0, points: { show: false },
     }))],
     hooks: {
       drawClear: [behind],
@@ -129,7 +134,6 @@
       setCursor: [(u) => { if (u.cursor.idx !== null && u.cursor.idx !== undefined) tell(all[u.cursor.idx]); }],
     },
   };
-  // Lines of different laboratories may lie in one drawing; their gaps are only the others' times.
   place.replaceChildren();
   const plot = new uPlot(options, data, place);
   const shown = plot.root;

@@ -170,6 +170,35 @@ def test_a_limit_alone_is_drawn_as_one() -> None:
     assert found.bottom <= 0 < 0.04 < found.top
 
 
+def course(*values: str) -> Plot | Undrawn:
+    """One laboratory's results of one test, a day apart."""
+    results = [
+        measured(number(str(n)), "t", "钾", value, "mmol/L", TCM, NOON + timedelta(days=n))
+        for n, value in enumerate(values)
+    ]
+    return plot(results, ZONE)
+
+
+def test_no_line_touches_a_limit() -> None:
+    found = course("4.1", "4.2", "<0.5", "4.3", "4.4", "<0.5")
+    assert isinstance(found, Plot)
+    [(_, path)] = picture(found, ZONE).lines
+    assert (path.count("M"), path.count("L")) == (2, 2)
+
+
+def test_a_quiet_course_does_not_look_like_a_storm() -> None:
+    found = course("100", "101")
+    assert isinstance(found, Plot)
+    assert found.top - found.bottom >= 20
+
+
+def test_a_number_beyond_all_measuring_is_not_drawn() -> None:
+    assert course("9" * 400) == Undrawn("nothing")
+    found = course("4.1", "9" * 400)
+    assert isinstance(found, Plot)
+    assert found.top < 10
+
+
 def test_a_changed_range_breaks_the_line_of_its_laboratory() -> None:
     first, second = (replace(r.results[0], organization=TCM) for r in reversed(many(2, NOON)))
     found = plot([replace(second, range="4.1-6.3"), first], ZONE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 from itertools import combinations, pairwise
 
 import msgspec
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.recognition.charts import Changed, Undrawn, charts
 from gateway.recognition.series import (
     Reading,
     Together,
@@ -134,25 +132,6 @@ def test_rows_and_comparing_say_the_same(found):
             assert all((a.at, b.key) >= (b.at, a.key) for a, b in pairwise(part.readings))
 
 
-@given(many)
-@settings(max_examples=250, deadline=None)
-def test_a_chart_draws_numbers_that_stand_and_holds_every_range(found):
-    for chart in charts(found, views):
-        for line in chart.lines:
-            assert [p.at for p in line.points] == sorted(p.at for p in line.points)
-            for point in line.points:
-                assert point.reading.number
-                assert not point.reading.withdrawn
-                assert chart.bottom <= point.y <= chart.top
-                for limit in (point.low, point.high):
-                    assert limit is None or chart.bottom <= limit <= chart.top
-                assert (point.view is None) == (point.reading.unit == chart.unit)
-                assert bool(point.censored) == bool(point.reading.comparator)
-            connected = [point for run in line.segments for point in run]
-            assert connected == [point for point in line.points if not point.censored]
-        assert not (chart.refused and chart.lines)
-
-
 def test_one_row_for_all_hospitals_where_the_catalogue_lists_it_so():
     [row] = rows([reading(), reading(organization="tcm", day=-2)], views)
     [part] = row.parts
@@ -184,80 +163,6 @@ def test_rows_of_one_test_that_stand_apart_say_why():
 def test_words_in_the_place_of_a_number_stay_in_the_row_of_their_item():
     [row] = rows([reading(CREA), reading(CREA, number="", unit="", day=-2)], views)
     assert [len(part.readings) for part in row.parts] == [2]
-
-
-def test_a_converted_point_keeps_its_own_digits_and_says_what_it_was_converted_by():
-    [chart] = charts(
-        [reading(CREA, number="88.40"), reading(CREA, "tcm", loinc="2160-0", unit="mg/dL",
-                                                number="1.02", low="0.5", high="1.1")],
-        views,
-    )  # fmt: skip
-    assert (chart.unit, chart.caveat) == ("umol/L", Why.CONVERTED)
-    [point] = next(line for line in chart.lines if line.organization == "tcm").points
-    assert (point.reading.number, point.reading.unit) == ("1.02", "mg/dL")
-    assert (point.view.text, point.view.unit) == ("90.2", "umol/L")
-    assert Decimal("90.1") < point.y < Decimal("90.2")  # drawn finer than it may be written
-    assert Decimal(44) < point.low < Decimal(45)
-    assert Decimal(97) < point.high < Decimal(98)
-
-
-def test_a_limit_is_drawn_at_the_limit_and_no_line_touches_it():
-    [chart] = charts(
-        [reading(day=-3), reading(day=-2, number="5", comparator="<"), reading(day=-1)], views
-    )
-    [line] = chart.lines
-    assert [point.censored for point in line.points] == ["", "below", ""]
-    assert [len(run) for run in line.segments] == [1, 1]
-
-
-def test_what_is_not_drawn_is_named():
-    [chart] = charts(
-        [
-            reading(),
-            reading(day=-2, withdrawn=True),
-            reading(day=-3, number=""),
-            reading(number="7", at=None, key="untimed"),
-        ],
-        views,
-    )
-    assert sorted(why for _, why in chart.undrawn) == [
-        Undrawn.NO_NUMBER, Undrawn.NO_TIME, Undrawn.WITHDRAWN,
-    ]  # fmt: skip
-    assert all(why.zh and why.en for why in Undrawn)
-
-
-def test_results_that_cannot_be_compared_get_no_chart_and_a_reason():
-    rivals = [reading(CKMB), reading(CKMB, "tcm")]
-    assert [(c.lines, c.refused) for c in charts(rivals, views)] == [
-        ((), Why.NOT_COMPARABLE), ((), Why.NOT_COMPARABLE),
-    ]  # fmt: skip
-    alone = charts([reading(CKMB), reading(CKMB, day=-5)], views)
-    assert [(len(c.lines[0].points), c.refused) for c in alone] == [(2, None)]
-    withdrawn = charts([reading(CKMB), reading(CKMB, "tcm", withdrawn=True)], views)
-    assert [bool(chart.lines) for chart in withdrawn] == [True, False]
-
-
-def test_a_line_breaks_where_method_instrument_or_range_change():
-    [chart] = charts(
-        [
-            reading(CREA, day=-4, high="97", low="57"),
-            reading(CREA, day=-3, high="104", low="57"),
-            reading(CREA, day=-2, high="104", low="57", device="AU5800-1"),
-            reading(CREA, day=-1, high="104", low="57", device="AU5800-2"),
-        ],
-        views,
-    )
-    [line] = chart.lines
-    assert [one.changed for one in line.breaks] == [Changed.RANGE, Changed.METHOD]
-    assert [len(run) for run in line.segments] == [2, 2]
-    assert all(one.zh and one.en for one in Changed)
-
-
-def test_a_quiet_course_does_not_look_like_a_storm():
-    [chart] = charts([reading(number="100"), reading(number="101", day=-2)], views)
-    assert chart.top - chart.bottom >= 20
-    [low] = charts([reading(number="0.1"), reading(number="9", day=-2)], views)
-    assert low.bottom >= 0
 
 
 @pytest.mark.parametrize(
