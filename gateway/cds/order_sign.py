@@ -23,9 +23,9 @@ async def answer(call: Call) -> Cards:
     checked = await ordering.check(asked, written, call)
     await meet_unmapped(checked.unmapped, call.caller, call.services, signed=True)
     orders = {
-        line.item.code: one.draft.key
+        item.code: one.draft.key
         for one, order in zip(written, checked.orders, strict=True)
-        for line in order.lines
+        for item in order.spared
     }
     await signed_after_all(checked, orders, call.caller, call.services)
     return await ordering.prompt(written, checked, call, ID, "warning")

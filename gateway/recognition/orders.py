@@ -120,6 +120,14 @@ class Compared(Generic[T]):
         return tuple(line.item for line in self.lines if not line.eligible)
 
     @property
+    def spared(self) -> tuple[Item, ...]:
+        """Items that this order would measure although a recognised result is there: where sides
+        matter, only those with a result of its own side."""
+        return tuple(
+            line.item for line in self.lines if line.eligible or not line.item.laterality_required
+        )
+
+    @property
     def only_informational(self) -> bool:
         """There is something to look at, and nothing to recognise."""
         return not self.covered and any(line.informational for line in self.lines)

@@ -118,6 +118,11 @@ KNEE = ITEMS["HR-E-0027"]
 def test_a_knee_is_covered_by_the_same_knee(ordered, measured, covered, shown):
     found = only(compare([Order("o", (KNEE,), side=ordered)], [result(KNEE, side=measured)]))
     assert (found.covered == (KNEE,), found.only_informational) == (covered, shown)
+    assert (found.spared == (KNEE,)) == covered, "who orders the other knee takes nothing back"
+
+
+def test_whoever_orders_what_was_recognised_after_all_takes_it_back_though_it_is_old_by_now():
+    assert only(compare([Order("o", (ALT,))], [])).spared == (ALT,)
 
 
 def test_a_left_and_a_right_knee_are_no_repeat():
