@@ -17,13 +17,14 @@ from consent.model import DenyTell, Permit, PermitEmergency, Reason
 from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import image_probes
+from gateway.exchange import image_probes, rights
 from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.image_probes import UID, Known, accession_of, uid_of
 from gateway.exchange.issued import listed, parsed, when
 from gateway.exchange.page_records import studies_of
 from gateway.exchange.residents import InHand, in_hand, patients_of
 from gateway.recognition.images import Images
+from gateway.recognition.rights import DataClass, Use
 from gateway.services import Services
 from gateway.services.archives import Streamed
 from gateway.services.caller import Caller
@@ -229,7 +230,8 @@ async def opened(id: str, caller: Caller, services: Services) -> Open:
     held = services.open_studies.get(caller, id)
     if isinstance(held, Open) and services.now() < held.until:
         stands: dict[str, int] = dict(await services.db.read(rows.STOOD_ON, list(held.epochs)))
-        if stands == dict(held.epochs):
+        right = await rights.may(caller, DataClass.IMAGING, Use.VIEW, services)
+        if right and stands == dict(held.epochs):
             return held
     services.open_studies.drop(caller, id)
     return await look(id, caller, services)

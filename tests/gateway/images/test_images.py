@@ -23,6 +23,7 @@ from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.dicom_objects import STUDY
 from tests.gateway.exchange.house import REGISTRAR, clinician
+from tests.gateway.exchange.test_rights import decided, right, stop
 from tests.gateway.images.conftest import MRN, OTHERS, SLICES, WHO, Hospital
 
 DOCTOR = replace(clinician(), session="s1")
@@ -79,6 +80,17 @@ async def test_a_withdrawal_ends_an_open_study_at_its_next_image(hospital: Hospi
     with pytest.raises(Problem) as told:
         await images.opened(hospital.study, OTHER_HOSPITAL, hospital.services)
     assert told.value.kind in {Trouble.UNKNOWN, Trouble.REFUSED}
+
+
+async def test_a_right_that_ends_ends_an_open_study_at_its_next_image(hospital: Hospital) -> None:
+    services = hospital.services
+    assert await images.opened(hospital.study, DOCTOR, services)
+    await stop(services, "imaging", "view")
+    with pytest.raises(Problem) as told:
+        await images.opened(hospital.study, DOCTOR, services)
+    assert told.value.kind is Trouble.UNKNOWN
+    await decided(services, "right", right("level:institution", "imaging", "view"))
+    assert await images.opened(hospital.study, DOCTOR, services)
 
 
 async def test_another_session_opens_it_anew(hospital: Hospital) -> None:
