@@ -136,6 +136,7 @@ async def lived_in(services: Services) -> Town:
         )
     await revoke(made[0].task, "选错了", LI, services)
     await correct(here)
+    assert (await verify_log(services)).ok, "also before the alert is told"
     month, start = last_month(services)
     await keep([one for n in range(6) for one in decided(n, start + n * 3_600_000_000)], services)
     await Worker(services).write_back_some()  # the alert is told
