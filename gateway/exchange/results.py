@@ -64,7 +64,7 @@ CORRECTED = frozenset({"corrected", "amended"})
 DAY = 86_400_000_000
 SILENT_AFTER = 7 * DAY
 STUCK_AFTER = 600_000_000
-MOST = 400  # results and reports of a part
+MOST = 300  # results and reports of a part
 
 
 @dataclass(frozen=True, slots=True)
