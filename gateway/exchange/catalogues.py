@@ -11,6 +11,8 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -86,13 +88,25 @@ def content(row: VersionRow, services: Services) -> Catalogue:
 async def changes(row: VersionRow, services: Services) -> tuple[Change, ...]:
     """What a version changes against the one it was made from, computed from their contents."""
     base = await named(row.base, services) if row.base else row
-    return difference(content(base, services), content(row, services), services.settings.zone)
+    return _differences(base, row, services)
 
 
 async def compare(one: int, other: int, services: Services) -> tuple[Change, ...]:
     """What differs between two versions."""
-    before, after = await named(one, services), await named(other, services)
-    return difference(content(before, services), content(after, services), services.settings.zone)
+    return _differences(await named(one, services), await named(other, services), services)
+
+
+def _differences(before: VersionRow, after: VersionRow, services: Services) -> tuple[Change, ...]:
+    try:
+        return _between(bytes(before.content), bytes(after.content), services.settings.zone)
+    except ValueError:
+        raise Problem(Kind.UNPROCESSABLE, "This version cannot be read.", "version") from None
+
+
+@lru_cache(maxsize=32)
+def _between(before: bytes, after: bytes, zone: tzinfo) -> tuple[Change, ...]:
+    """Worked out once: a page shows what every version changed."""
+    return difference(of_content(before, zone), of_content(after, zone), zone)
 
 
 def workbook(catalogue: Catalogue, services: Services) -> bytes:

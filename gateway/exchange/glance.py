@@ -163,10 +163,9 @@ async def settle_many(id: int, act: str, caller: Caller, services: Services) -> 
         return await replays.start(row.source, caller, services, choice, release=row.release)
     if act not in ("pause", "go"):
         raise Problem(Kind.MALFORMED, "No such step.", "act")
-    await replays.set_state(id, "paused" if act == "pause" else "running", services)
-    at = services.now()
     body = _body(caller, {"map": "replay", "replay": str(id), "act": act})
-    await services.log.note(Noted.CONFIG, Outcome.PERMIT, caller, at, body)
+    await services.log.note(Noted.CONFIG, Outcome.PERMIT, caller, services.now(), body)
+    await replays.set_state(id, "paused" if act == "pause" else "running", services)
     return id
 
 

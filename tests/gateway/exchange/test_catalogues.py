@@ -139,7 +139,8 @@ async def test_a_version_of_two_persons_is_in_force_in_a_process_that_was_runnin
         old = services.catalogue
         number = await catalogues.draft(with_days(services, 5), "shorter", XU, services)
         row = await catalogues.named(number, services)
-        (change,) = await catalogues.changes(row, services)
+        (change,) = once = await catalogues.changes(row, services)
+        assert await catalogues.changes(row, services) is once, "worked out once"
         assert (change.zh, change.shortened) == (
             "项目 HR-L-0001 2026-01-01 丙氨酸氨基转移酶：门诊时限（天）由“7”改为“5”", True,
         )  # fmt: skip

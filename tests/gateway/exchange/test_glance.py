@@ -72,11 +72,21 @@ async def test_a_message_to_the_own_his_that_failed_is_sent_again_once(here: Off
         await glance.send_again("a" * 32, LI, services)
 
 
+async def broken(*_: object) -> None:
+    raise ConnectionError
+
+
 async def test_many_are_tried_then_done_and_only_what_was_tried(here: Office):
     await here.house.file(here.house.adt(person()), here.house.oru(person()))
     here.add_rule("Observation", BY_HAND)
     await here.release()
     number = await glance.try_many("people-his", Choice(kind="ORU^*"), LI, here.services)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(here.services.log), "note", broken)
+        with pytest.raises(ConnectionError):
+            await glance.settle_many(number, "pause", LI, here.services)
+    [untouched] = await glance.reruns(LI, here.services)
+    assert untouched.state == "running", "what nobody noted has not happened"
     with pytest.raises(Problem) as early:
         await glance.settle_many(number, "do", LI, here.services)
     assert early.value.kind is Kind.CONFLICT
