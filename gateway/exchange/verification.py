@@ -135,7 +135,7 @@ async def _with_consents(report: Report, services: Services) -> Report:
 
 
 async def _with_rows(report: Report, services: Services) -> Report:
-    """The report with a finding for each kind of row that is not as the log bears witness to it."""
+    """The report with a finding for each kind of row that is not as the log vouches for it."""
     found: dict[tuple[str, str], list[vouched.Contradiction]] = {}
     for one in await vouched.contradictions(services):
         found.setdefault((one.table, one.what), []).append(one)
@@ -159,7 +159,7 @@ async def _with_rows(report: Report, services: Services) -> Report:
 
 
 _ROWS = {
-    "audit_event": ("登记留证的正文", "bodies of events that bear witness to rows"),
+    "audit_event": ("登记留证的正文", "bodies of events that vouch for rows"),
     "decision_evidence": ("互认决定的依据", "rows of decisions' evidence"),
     "recognition_event": ("互认统计事件", "events of the figures' ledger"),
     "relied_alert": ("结果变更提醒", "alerts of changed results"),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from gateway.exchange import ledger
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from msgspec import structs
+
+from gateway.exchange import ledger, vouched
 from gateway.recognition.ledger import Event, Happened
 from gateway.services import Services
-from gateway.store.engine import Tx
-from gateway.store.ledger import OF_QUESTION, EventRow
+from gateway.store.engine import Row, Tx
+from gateway.store.ledger import ALL, OF_QUESTION, EventRow
+from gateway.store.statements import Statement
 
 EVENT = Event(
     Happened.PROMPT, "q" * 32, 1_000, "tcm", "people", "HR-L-0001", "p" * 32, "r" * 32,
@@ -41,3 +48,28 @@ def test_pseudonyms_differ_by_what_they_are_about(services: Services) -> None:
 
 def _add(tx: Tx, prepared: ledger.Prepared) -> None:
     ledger.add(tx, prepared)
+
+
+class Meanwhile:
+    """A store in which somebody writes as soon as the rows of the ledger are about to be read."""
+
+    def __init__(self, services: Services) -> None:
+        self._services, self._left = services, [2_000, 3_000]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._services.db, name)
+
+    async def read(self, statement: Statement, *given: Any) -> Sequence[Row]:
+        if statement is ALL and self._left:
+            other = structs.replace(EVENT, at=self._left.pop())
+            await self._services.db.do(ledger.write, ledger.prepared([other], self._services))
+        return await self._services.db.read(statement, *given)
+
+
+async def test_what_is_written_while_rows_are_compared_with_the_log_is_no_contradiction(
+    services: Services,
+) -> None:
+    await services.db.do(_add, ledger.prepared([EVENT], services))
+    busy = replace(services, db=Meanwhile(services))  # type: ignore[arg-type]
+    assert await vouched.contradictions(busy) == []
+    assert len(await ledger.between(0, 4_000, services)) == 3
