@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 from starlette.responses import Response
 
-from gateway.errors import Kind, Problem
 from gateway.exchange.claims import says_enough
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
-from gateway.portal import chart_words, emergency, image_words, recent
+from gateway.portal import chart_words, decision_form, emergency, image_words, recent
 from gateway.portal.chart_stories import NameAsked, SeveralFit
+from gateway.portal.decision_form import Form
 from gateway.portal.desk import Desk, plain
 from gateway.portal.narrative import harmless
 from gateway.portal.stories import (
@@ -21,8 +21,6 @@ from gateway.portal.stories import (
     Refused,
     Report,
     Resident,
-    Target,
-    Verdict,
 )
 
 
@@ -168,15 +166,13 @@ async def report(desk: Desk) -> Response:
     return await _report(desk)
 
 
-async def _report(
-    desk: Desk, status: int = 200, missing: str = "", reason: str = "", typed: str = ""
-) -> Response:
+async def _report(desk: Desk, form: Form | None = None) -> Response:
     id = desk.id_of(desk.request.path_params["handle"])
     access = await emergency.in_hand(desk)
     view = await desk.portal.stories.report(id, emergency.asking(desk, access))
     return await desk.page(
         "report.html",
-        status,
+        422 if form else 200,
         resident=view.resident,
         view=view,
         report=view.report,
@@ -188,9 +184,8 @@ async def _report(
         chart_words=chart_words,
         image_words=image_words,
         **emergency.shown(desk, access),
-        missing=missing,
-        reason=reason,
-        typed=typed,
+        missing=form.missing if form else "",
+        said=form.verdict if form else None,
         reasons=await desk.portal.stories.decline_reasons(desk.who.caller),
     )
 
@@ -201,38 +196,11 @@ def _open_for_decision(report: Report) -> bool:
     return any(thing.state == "eligible" for thing in things)
 
 
-Outcome = Literal["accepted", "accepted-reread", "declined"]
-OUTCOMES: tuple[Outcome, ...] = ("accepted", "accepted-reread", "declined")
-
-
 async def decide(desk: Desk) -> Response:
     """Accept or decline what was ticked, in the versions that were on the screen."""
-    id = desk.id_of(desk.request.path_params["handle"])
-    targets = tuple(_target(desk, value) for value in desk.texts("target"))
-    said = desk.text("outcome")
-    outcome: Outcome = next((one for one in OUTCOMES if one == said), "declined")
-    reason, typed = desk.text("reason", 20), desk.text("words", 500)
-    if outcome != "declined":
-        reason = typed = ""
-    offered = {one.code: one for one in await desk.portal.stories.decline_reasons(desk.who.caller)}
-    missing = ""
-    if not targets:
-        missing = "targets"
-    elif outcome == "declined" and reason not in offered:
-        missing = "reason"
-    elif reason and offered[reason].needs_words and not typed:
-        missing = "words"
-    if missing:
-        return await _report(desk, 422, missing, reason, typed)
-    verdict = Verdict(
-        outcome, reason, typed, desk.text("explained") == "yes", desk.text("acknowledged", 500)
-    )
-    await desk.portal.stories.decide(id, targets, verdict, desk.who.caller)
-    return await desk.go("/reports/" + desk.request.path_params["handle"], outcome)
-
-
-def _target(desk: Desk, value: str) -> Target:
-    name, _, version = value.partition(".")
-    if not version:
-        raise Problem(Kind.MALFORMED, "A target without its version.")
-    return Target(desk.id_of(name), version)
+    handle = desk.request.path_params["handle"]
+    id, form = desk.id_of(handle), await decision_form.read(desk)
+    if form.missing:
+        return await _report(desk, form)
+    await desk.portal.stories.decide(id, form.targets, form.verdict, desk.who.caller)
+    return await desk.go(f"/reports/{handle}", form.verdict.outcome)

@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute
 
 from gateway.auth.people import cookie_of, set_cookie
 from gateway.errors import Kind, Problem
-from gateway.portal import words
+from gateway.portal import decision_form
+from gateway.portal.decision_form import Form
 from gateway.portal.desk import ROOT, Adder, Desk
-from gateway.portal.stories import Target, Verdict
 
 _CARD: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -56,49 +56,32 @@ async def page(desk: Desk) -> Response:
     return await _page(desk)
 
 
-async def _page(
-    desk: Desk, status: int = 200, missing: str = "", reason: str = "", typed: str = ""
-) -> Response:
+async def _page(desk: Desk, form: Form | None = None) -> Response:
     desk.even = True
     card = _card(desk)
     view = await desk.portal.stories.prompt(card, desk.who.caller)
     await desk.keep(chart=view.resident.chart, asked=None, grant=None)
     return await desk.page(
         "prompt.html",
-        status,
+        422 if form else 200,
         resident=view.resident,
         view=view,
         card=card,
-        missing=missing,
-        reason=reason,
-        typed=typed,
+        reasons=await desk.portal.stories.decline_reasons(desk.who.caller),
+        missing=form.missing if form else "",
+        said=form.verdict if form else None,
     )
 
 
 async def decide(desk: Desk) -> Response:
     """Recognise or not what was ticked, in the versions that were on the screen."""
-    card = _card(desk)
-    targets = tuple(_target(desk, value) for value in desk.texts("target"))
-    accepted = desk.text("outcome") == "accepted"
-    reason = "" if accepted else desk.text("reason")
-    typed = "" if accepted else desk.text("words", 500)
-    missing = ""
-    if not targets:
-        missing = "targets"
-    elif not accepted and reason not in words.REASONS:
-        missing = "reason"
-    elif reason == words.NEEDS_WORDS and not typed:
-        missing = "words"
-    if missing:
-        return await _page(desk, 422, missing, reason, typed)
-    outcome = "accepted" if accepted else "declined"
-    verdict = Verdict(outcome, reason, typed, desk.text("explained") == "yes")  # type: ignore[arg-type]
-    await desk.portal.stories.decide_prompt(card, targets, verdict, desk.who.caller)
-    return await desk.go(f"/cards/{card}", outcome)
-
-
-def _target(desk: Desk, value: str) -> Target:
-    name, _, version = value.partition(".")
-    if not version:
-        raise Problem(Kind.MALFORMED, "A target without its version.")
-    return Target(desk.id_of(name), version)
+    card, form = _card(desk), await decision_form.read(desk)
+    if form.missing:
+        return await _page(desk, form)
+    try:
+        await desk.portal.stories.decide_prompt(card, form.targets, form.verdict, desk.who.caller)
+    except Problem as problem:
+        if (problem.kind, problem.place) != (Kind.UNPROCESSABLE, "choice"):
+            raise
+        return await _page(desk, form._replace(missing="images"))
+    return await desk.go(f"/cards/{card}", form.verdict.outcome)

@@ -38,7 +38,7 @@ class PromptCounty:
             asked += [Asked(report, one) for one in report.results if one.id in wanted]
         if resident is None:
             raise Problem(Kind.UNKNOWN, "There is no such card.")
-        return PromptView(resident, tuple(asked), tuple(kept.order.split()))
+        return PromptView(resident, tuple(asked), tuple(kept.order.split()), bool(kept.targets))
 
     async def decide_prompt(
         self, card: str, targets: tuple[Target, ...], verdict: Verdict, caller: Caller

@@ -23,12 +23,19 @@ class Asked:
 class PromptView:
     """A prompt as it stands now: results that may not be shown any more are not among `asked`.
 
-    `orders` are the HIS's own names of the orders that met them.
+    `orders` are the HIS's own names of the orders that met them. Not `open`: it only told, and asks
+    nothing.
     """
 
     resident: Resident
     asked: tuple[Asked, ...]
     orders: tuple[str, ...]
+    open: bool
+
+    @property
+    def images(self) -> bool:
+        """Whether images are asked about, of which a new reading may be wanted."""
+        return any((one.result or one.report).recognition.reread for one in self.asked)
 
 
 class PromptStories(Protocol):

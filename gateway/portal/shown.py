@@ -240,7 +240,9 @@ def status(text: object) -> ResultStatus:
 
 
 def _recognition(one: Judged) -> Recognition:
-    return Recognition(one.state, one.reason, one.mark, one.until)
+    choices = one.judgement.choices if one.judgement else ()
+    reread = Recognised.ACCEPT_REREAD.value in choices
+    return Recognition(one.state, one.reason, one.mark, one.until, reread)
 
 
 def issue(one: MapIssue) -> Issue:

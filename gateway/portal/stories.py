@@ -210,6 +210,7 @@ class Recognition:
     reason: str = ""  # E01 to E14
     mark: str = ""  # e.g. 全国HR
     until: date | None = None
+    reread: bool = False  # a new reading of the images may be asked for
 
 
 @dataclass(frozen=True, slots=True)

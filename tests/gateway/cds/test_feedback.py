@@ -90,6 +90,21 @@ async def test_overriding_with_a_reason_is_a_decline(ward: Door) -> None:
     assert await hook(ward, SIGN, order("a", AST), encounterId="A4") == []
 
 
+async def test_the_hospitals_own_reason_is_offered_and_kept_as_its_own(ward: Door) -> None:
+    begun = ward.house.services.now()
+    (card,) = await hook(ward, SELECT, order("a", ALT), encounterId="A4x", language="en")
+    (own,) = [one for one in card["overrideReasons"] if one["code"] == "Z1"]
+    assert own["system"].endswith("/sid/tcm/decline-reason")
+    assert own["display"] == "liver and kidney function again after herbal treatment"
+
+    stranger = overridden(card, "Z1")
+    stranger["overrideReason"]["reason"] = own | {"system": own["system"].replace("tcm", "people")}
+    assert (await feed_back(ward, SELECT, stranger)).status_code == 400
+    assert (await feed_back(ward, SELECT, overridden(card, "Z1"))).status_code == 200
+
+    assert await since(ward, begun) == [("decision", "HR-L-0001", "decline", "Z1")]
+
+
 async def test_overriding_without_a_reason_decides_nothing(ward: Door) -> None:
     """It is no decline; the card is closed for this doctor and this visit, and open to a colleague's."""
     begun = ward.house.services.now()

@@ -90,6 +90,16 @@ async def test_prompts_come_as_from_cds_hooks_and_are_answered_once(ward: Door) 
     assert not await system("CheckOrders", **asked(ward, liver))
 
 
+async def test_the_hospitals_own_reason_is_offered_and_answered(ward: Door) -> None:
+    system = await his(ward)
+    (prompt,) = await system("CheckOrders", **asked(ward, order("1", ALT), visit="V89"))
+    (own,) = [one for one in prompt["reason"] if one["code"] == "Z1"]
+    assert own["text"] == "中药治疗后需复查肝肾功能"
+    said = {"moment": "select", "doctor": DOCTOR, "prompt": prompt["id"]}
+    await system("Answer", **said, outcome="overridden", reason="Z1")
+    assert (await events(ward, Happened.DECISION))[-1].reason == "Z1"
+
+
 @pytest.mark.parametrize(
     ("change", "place", "zh"),
     [
@@ -193,12 +203,13 @@ async def test_a_page_opens_once_for_the_doctor_and_takes_the_decision(ward: Doo
         target = found(r'name="target" value="([^"]+)"', page.text)
         done = await browser.post(
             f"{root(ward)}/portal/cards/{card}",
-            data={"csrf": token, "target": target, "outcome": "declined", "reason": "01"},
+            data={"csrf": token, "target": target, "outcome": "declined", "reason": "Z1"},
             headers={"origin": root(ward)},
         )
         assert done.status_code == 303, done.text
-    (made,) = [e for e in await events(ward, Happened.DECISION) if e.choice == "decline"]
-    assert (made.reason, made.practitioner, made.hook) == ("01", "dr-li", "order-select")
+        assert "重新阅片" not in page.text, "nothing here is an image"
+    made = (await events(ward, Happened.DECISION))[-1]
+    assert (made.choice, made.reason, made.hook) == ("decline", "Z1", "order-select")
     async with httpx.AsyncClient() as another:
         late = await another.get(address)
         assert (late.status_code, "已经用过" in late.text) == (404, True)

@@ -33,6 +33,7 @@ from tests.gateway.portal.fake_explaining import FakeExplaining
 from tests.gateway.portal.fake_office import FakeOffice
 from tests.gateway.portal.fake_operators import FakeOperators
 from tests.gateway.portal.fake_printing import FakePrinting
+from tests.gateway.portal.fake_prompt import FakePrompt
 from tests.gateway.portal.fake_records import (
     CONTRIBUTIONS,
     COUNTY,
@@ -117,6 +118,7 @@ class FakeStories(
     FakeOffice,
     FakeOperators,
     FakePrinting,
+    FakePrompt,
 ):
     """Canned answers; what pages did is written down in `told`."""
 

@@ -43,7 +43,7 @@ class FakeDecisions:
 
     async def decline_reasons(self, caller: Caller) -> tuple[DeclineReason, ...]:
         national = (DeclineReason(d.value, d.zh, d.en, d.needs_words) for d in Declined)
-        return tuple(national)
+        return (HERBS, *national)
 
     async def decision_file(self, task: str, caller: Caller) -> DecisionFile:
         self.told.append(("decision_file", task))
