@@ -84,7 +84,8 @@ def replaced(
         if one.target not in heads:
             continue
         nature, entry = heads[one.target].nature, heads[one.target].entry
-        old = measured(nature, entry, [heads[one.report].entry] if one.report in heads else [])
+        on = [heads[one.report]] if one.report in heads and one.report != one.target else []
+        old = measured(nature, entry, [(report.nature, report.entry) for report in on])
         if any(replaces(later, old) for later in arrived):
             count += _alert(tx, one, one.version, "replaced", at, services)
     return count

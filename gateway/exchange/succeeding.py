@@ -9,30 +9,34 @@ from gateway.records.entry import Entry, Nature
 
 RESULTS = frozenset({"DiagnosticReport", "Observation"})
 MINUTE = 60_000_000
-Told = tuple[Nature, Entry, list[Entry]]
+Filed = tuple[Nature, Entry]
+Told = tuple[Nature, Entry, list[Filed]]
 """A result or report, and the reports that name it."""
 _SAMPLES = frozenset({"specimen", "imaging-study"})
+_ORDERS = frozenset({"based-on"})
 
 
-def measured(nature: Nature, entry: Entry, reports: Iterable[Entry] = ()) -> Measured:
-    """One result; where it names no specimen itself, its `reports` do.
+def measured(nature: Nature, entry: Entry, reports: Sequence[Filed] = ()) -> Measured:
+    """One result; where it names no specimen or order itself, its `reports` do.
 
     A time that is the report's own is none of the sample's: it stands where no other was told.
     """
-    own = frozenset(to for said, to in entry.links if said in _SAMPLES)
-    theirs = (to for one in reports for said, to in one.links if said in _SAMPLES)
     start, end = entry.start, entry.end
     told = start is not None and end is not None and end - start <= MINUTE
     precise = told and start != entry.clock
     return Measured(
-        entry.hex, nature.type, nature.source, frozenset(nature.codes), own or frozenset(theirs),
-        start if precise else None, entry.clock, nature.status,
+        entry.hex, nature.type, nature.source, frozenset(nature.codes),
+        _linked(_SAMPLES, entry, reports), start if precise else None, entry.clock, nature.status,
+        _linked(_ORDERS, entry, reports), frozenset(code for of, _ in reports for code in of.codes),
     )  # fmt: skip
 
 
-def replaced_among(
-    found: Iterable[tuple[Nature, Entry]], ids: Collection[bytes] | None = None
-) -> frozenset[str]:
+def _linked(names: frozenset[str], entry: Entry, reports: Sequence[Filed]) -> frozenset[bytes]:
+    own = frozenset(to for said, to in entry.links if said in names)
+    return own or frozenset(to for _, one in reports for said, to in one.links if said in names)
+
+
+def replaced_among(found: Iterable[Filed], ids: Collection[bytes] | None = None) -> frozenset[str]:
     """Ids of one person's results that a later report probably corrects, among these; all of `ids`
     that are so are among them."""
     told = with_reports(pair for pair in found if pair[0].type in RESULTS)
@@ -47,7 +51,7 @@ def _near(told: Sequence[Told], ids: Collection[bytes]) -> list[Told]:
     samples = {
         to
         for _, entry, on in own
-        for one in (entry, *on)
+        for one in (entry, *(report for _, report in on))
         for said, to in one.links
         if said in _SAMPLES
     }
@@ -57,17 +61,17 @@ def _near(told: Sequence[Told], ids: Collection[bytes]) -> list[Told]:
         if entry.start in times or any(to in samples for _, to in entry.links)
     }
     return [
-        one for one in told if one[1].id in close or any(report.id in close for report in one[2])
+        one for one in told if one[1].id in close or any(report.id in close for _, report in one[2])
     ]
 
 
-def with_reports(found: Iterable[tuple[Nature, Entry]]) -> list[Told]:
+def with_reports(found: Iterable[Filed]) -> list[Told]:
     """Each with the reports among them that name it."""
     pairs = list(found)
-    naming: dict[bytes, list[Entry]] = {}
+    naming: dict[bytes, list[Filed]] = {}
     for nature, entry in pairs:
         if nature.type == "DiagnosticReport":
             for said, to in entry.links:
                 if said == "result":
-                    naming.setdefault(to, []).append(entry)
+                    naming.setdefault(to, []).append((nature, entry))
     return [(nature, entry, naming.get(entry.id, [])) for nature, entry in pairs]

@@ -7,7 +7,9 @@ but that one hospital tells the same of one patient, one sample and one item aga
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 _SAID = frozenset({"final", "corrected", "amended", "appended"})
 _VOID = frozenset({"cancelled", "entered-in-error", "registered", "unknown"})
@@ -17,7 +19,8 @@ class Measured(NamedTuple):
     """A result or report of one patient as its manifest tells it.
 
     `codes` are "system|code", `samples` the ids of its specimens or images, `at` is when the sample was
-    taken (µs UTC, None unless told to the minute), `told` the sender's clock, 0 when not known.
+    taken (µs UTC, None unless told to the minute), `told` the sender's clock, 0 when not known. `orders`
+    are the ids of what ordered it, `panels` the codes of the reports that a single result is in.
     """
 
     id: str
@@ -28,6 +31,8 @@ class Measured(NamedTuple):
     at: int | None
     told: int
     status: str
+    orders: frozenset[bytes] = frozenset()
+    panels: frozenset[str] = frozenset()
 
 
 def replaces(new: Measured, old: Measured) -> bool:
@@ -35,6 +40,7 @@ def replaces(new: Measured, old: Measured) -> bool:
 
     Another time of collection is another measurement, also under a specimen number that is used again;
     without times the specimen or the images must be the same. A report needs all its codes the same.
+    The same item in two panels of one sample was ordered twice and corrects nothing.
     """
     same = new.codes == old.codes if new.type == "DiagnosticReport" else new.codes & old.codes
     if (new.type, new.source) != (old.type, old.source) or not (new.codes and same):
@@ -43,9 +49,15 @@ def replaces(new: Measured, old: Measured) -> bool:
         return False
     if new.status not in _SAID or old.status in _VOID:
         return False
+    if _known_apart(new.orders, old.orders) and _known_apart(new.panels, old.panels):
+        return False
     if new.at is not None and old.at is not None:
         return new.at == old.at
     return bool(new.samples & old.samples)
+
+
+def _known_apart(one: frozenset[T], other: frozenset[T]) -> bool:
+    return bool(one and other) and one.isdisjoint(other)
 
 
 def superseded(found: Iterable[Measured]) -> frozenset[str]:

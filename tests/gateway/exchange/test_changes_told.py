@@ -47,8 +47,9 @@ async def here(services: Services, his: His) -> Town:
     return found
 
 
-async def resend(here: Town, hours: int = 1, collected: int = 0) -> None:
-    """The hospital sends ALT 26.40 in a report of its own, `collected` days after the first sample."""
+async def resend(here: Town, hours: int = 1, collected: int = 0, panel: bytes = b"") -> None:
+    """The hospital sends ALT 26.40 in a report of its own, `collected` days after the first sample;
+    with `panel` as part of another one that was ordered apart."""
     lines = []
     for line in _liver(here).split(b"\r"):
         fields = line.split(b"|")
@@ -61,6 +62,10 @@ async def resend(here: Town, hours: int = 1, collected: int = 0) -> None:
             fields[9] += b"N"
         if fields[0] in {b"OBR", b"ORC"}:
             fields[3] += b"N"
+        if panel and fields[0] in {b"OBR", b"ORC"}:
+            fields[2] += b"N"
+        if panel and fields[0] == b"OBR":
+            fields[4] = panel
         if fields[0] == b"OBR":
             fields[22] = _plus(fields[22], hours * 10_000)
             for place in (7, 14):
@@ -104,6 +109,18 @@ async def test_an_ordinary_later_measurement_alerts_nobody(here: Town) -> None:
     assert await rows_of(here) == []
     states = {o.recognition.state for o in every(await here.results("shen", LI)) if o.item == ALT}
     assert states == {"eligible"}
+
+
+async def test_the_same_item_in_another_panel_of_the_sample_alerts_nobody(here: Town) -> None:
+    await decided(here)
+    await resend(here, panel="BIO^生化全套".encode("gb18030"))
+    assert await rows_of(here) == []
+    both = [o for o in every(await here.results("shen", LI)) if o.item == ALT]
+    assert {(o.value, o.recognition.state) for o in both} == {
+        ("62.4", "eligible"),
+        ("26.40", "eligible"),
+    }
+    assert {bool(o.decision) for o in both} == {True, False}
 
 
 @ON_SQLITE

@@ -35,6 +35,7 @@ class FakeDecisions:
     """`DecisionStories` for looking at pages; what was asked is written down in `told`."""
 
     told: list[tuple[Any, ...]]
+    own_reasons: tuple[DeclineReason, ...] = ()
     relied: tuple[ReliedAlert, ...] = (
         ReliedAlert(TASK, "corrected", AT, AT, True),
         ReliedAlert(TASK, "identity", AT, AT, False),
@@ -43,7 +44,7 @@ class FakeDecisions:
 
     async def decline_reasons(self, caller: Caller) -> tuple[DeclineReason, ...]:
         national = (DeclineReason(d.value, d.zh, d.en, d.needs_words) for d in Declined)
-        return (HERBS, *national)
+        return (*self.own_reasons, *national)
 
     async def decision_file(self, task: str, caller: Caller) -> DecisionFile:
         self.told.append(("decision_file", task))

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from gateway.portal.stories import Verdict
 from tests.gateway.portal import harness
 from tests.gateway.portal.conftest import County, Eyes
+from tests.gateway.portal.fake_decisions import HERBS
 from tests.gateway.portal.fake_prompt import CARD
 
 pytestmark = pytest.mark.browser
@@ -22,7 +23,8 @@ def said(county: County) -> list[tuple[int, Verdict]]:
 
 
 @pytest.mark.parametrize("night", [True, False])
-def test_a_prompt_page_is_what_every_page_must_be(eyes: Eyes, night: bool) -> None:
+def test_a_prompt_page_is_what_every_page_must_be(eyes: Eyes, county: County, night: bool) -> None:
+    county.stories.own_reasons = (HERBS,)
     eyes.context.add_init_script(Axe().axe_script)
     eyes.sign_in("zhou")
     page = eyes.page
@@ -39,6 +41,7 @@ def test_a_prompt_page_is_what_every_page_must_be(eyes: Eyes, night: bool) -> No
 
 
 def test_the_hospitals_own_reason_is_among_those_to_choose_from(eyes: Eyes, county: County) -> None:
+    county.stories.own_reasons = (HERBS,)
     eyes.sign_in("zhou")
     page = eyes.go(f"/cards/{CARD}")
     page.select_option("#reason", "Z1")

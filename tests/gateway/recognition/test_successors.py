@@ -11,6 +11,8 @@ from gateway.recognition.successors import Measured, replaces, superseded
 ALT = frozenset({"http://loinc.org|1742-6", "urn:lab|ALT"})
 OLD = Measured("a", "Observation", "people", ALT, frozenset({b"tube"}), 1_000, 5_000, "final")
 NEW = OLD._replace(id="b", told=9_000)
+FIRST = {"orders": frozenset({b"1"}), "panels": frozenset({"urn:lab|LFT"})}
+OTHER = {"orders": frozenset({b"2"}), "panels": frozenset({"urn:lab|BIO"})}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,10 @@ NEW = OLD._replace(id="b", told=9_000)
         ("withdrawn itself", {"status": "entered-in-error"}, {}, False),
         ("the old one is withdrawn already", {}, {"status": "cancelled"}, False),
         ("the same record in a new version", {"id": "a"}, {}, False),
+        ("another panel of the same sample, ordered apart", OTHER, FIRST, False),
+        ("another panel, and nobody knows the order", {"panels": OTHER["panels"]}, FIRST, True),
+        ("another panel for the same order", OTHER | {"orders": FIRST["orders"]}, FIRST, True),
+        ("the same panel ordered again", OTHER | {"panels": FIRST["panels"]}, FIRST, True),
     ],
 )
 def test_case(situation: str, change: dict, before: dict, told: bool) -> None:
@@ -64,6 +70,8 @@ results = st.lists(
         at=st.sampled_from([None, 1, 2]),
         told=st.integers(0, 3),
         status=st.sampled_from(["final", "corrected", "preliminary", "cancelled"]),
+        orders=st.frozensets(st.sampled_from([b"1", b"2"]), max_size=1),
+        panels=st.frozensets(st.sampled_from("pq"), max_size=1),
     ),
     max_size=8,
 )
