@@ -83,7 +83,7 @@ async def _file(alert: AlertRow, found: Bundle, services: Services) -> int:
     where = found.where
     letter = write_back.Letter(
         "alert", alert.at, organization, chart, where.encounter, where.order, alert.login,
-        filed.change_text(alert.change, found), (one.mapped.text().decode(),),
+        "".join(filed.change_text(alert.change, found)), (one.mapped.text().decode(),),
     )  # fmt: skip
     key = plans[0].bodies[ChartTier(chart, Tier.GENERAL)]
     letters = write_back.message(letter, found.task, key, services)

@@ -116,22 +116,33 @@ def copy_of(
 
 
 CHANGES = {
-    "corrected": "出具机构更正了这项结果",
-    "replaced": "出具机构以新报告重发了这项结果",
-    "withdrawn": "出具机构作废了这项结果",
-    "identity": "这项结果是否属于同一患者需要核对",
-}
+    "corrected": ("出具机构更正了这项结果", "Its issuer corrected this result"),
+    "replaced": ("出具机构以新报告重发了这项结果", "Its issuer sent this result again in a new report"),
+    "withdrawn": ("出具机构作废了这项结果", "Its issuer withdrew this result"),
+    "identity": ("这项结果是否属于同一患者需要核对", "Whether this result is the same patient's has to be checked"),
+}  # fmt: skip
 """What may happen to a result after somebody decided on it, in the words of its alert."""
 
 
-def change_text(change: str, found: Bundle) -> str:
-    """What the hospital's system is told in words: which decision, and what has changed since."""
-    seen = found.shown
+def change_text(change: str, found: Bundle) -> tuple[str, str]:
+    """What the hospital's system is told in words, Chinese and English: which decision, and what has
+    changed since. Names are as issued in both."""
+    seen, (zh, en) = found.shown, CHANGES[change]
     return (
-        f"互认变更提醒：{CHANGES[change]}\n"
+        f"互认变更提醒：{zh}\n"
         f"出具机构：{seen.hospital}　报告：{seen.report}　项目：{seen.item}\n"
-        f"医师：{found.doctor.name}，请核对后决定撤销或重新认可。\n"
+        f"医师：{found.doctor.name}，请核对后决定撤销或重新认可。\n",
+        f"Change after recognition: {en}\n"
+        f"Issued by: {seen.hospital}; report: {seen.report}; item: {seen.item}\n"
+        f"Doctor: {found.doctor.name}. Please check, then revoke or recognise anew.\n",
     )
+
+
+def _in_english(text: str) -> dict[str, object]:
+    """A string's translation, in FHIR R4's extension `translation`."""
+    parts = [{"url": "lang", "valueCode": "en"}, {"url": "content", "valueString": text}]
+    url = "http://hl7.org/fhir/StructureDefinition/translation"
+    return {"extension": [{"url": url, "extension": parts}]}
 
 
 def alert(
@@ -152,22 +163,24 @@ def alert(
     doctor = found.doctor
     who = {"system": f"{base}/sid/{doctor.organization}/user", "value": doctor.login}
     category = "http://terminology.hl7.org/CodeSystem/communication-category"
+    zh, en = change_text(change, found)
     return msgspec.json.encode(
         {
             "resourceType": "Communication",
             "id": id,
+            "language": "zh-CN",
             "status": "completed",
             "category": [{"coding": [{"system": category, "code": "alert"}]}],
             "priority": "urgent",
             "subject": {"reference": f"Patient/{chart}"},
-            "topic": coded(f"result-{change}", CHANGES[change], base),
+            "topic": coded(f"result-{change}", CHANGES[change][0], base),
             "about": [
                 {"reference": f"Task/{found.task}"},
                 {"reference": pinned, "type": pinned.partition("/")[0]},
             ],
             "sent": written_at(at, zone),
             "recipient": [{"type": "Practitioner", "identifier": who}],
-            "payload": [{"contentString": change_text(change, found)}],
+            "payload": [{"contentString": zh, "_contentString": _in_english(en)}],
         }
     )
 

@@ -164,6 +164,12 @@ async def test_the_hospitals_own_system_is_told_once_and_reads_it_at_the_door(
     assert told["about"][0] == {"reference": f"Task/{task}"}
     assert told["recipient"][0]["identifier"]["value"] == "dr-li"
     assert "云溪县人民医院" in told["payload"][0]["contentString"]
+    [said] = told["payload"][0]["_contentString"]["extension"]
+    lang, english = said["extension"]
+    assert lang["valueCode"] == "en"
+    assert english["valueString"].startswith(
+        "Change after recognition: Its issuer corrected this result\n"
+    )
     assert "62.4" not in text.decode()
     [mine] = await communications(here, LI)
     assert {k: v for k, v in mine.items() if k != "meta"} == told

@@ -73,7 +73,7 @@ def made() -> dict[str, bytes]:
         tuple(one.decode() for one in (task, issue, copy)),
     )  # fmt: skip
     alert = msgspec.structs.replace(
-        letter, kind="alert", at=over, text=filed.change_text("corrected", EVIDENCE),
+        letter, kind="alert", at=over, text="".join(filed.change_text("corrected", EVIDENCE)),
         resources=(changed.decode(),),
     )  # fmt: skip
     reread = msgspec.structs.replace(
