@@ -21,7 +21,7 @@ from gateway.bodies import Bodies
 from gateway.cds import door as cds
 from gateway.cds import soap
 from gateway.errors import Kind, Problem, place_of
-from gateway.exchange import casework, telling, write_back
+from gateway.exchange import casework, telling, unmapped_orders, write_back
 from gateway.fhir.door import FhirDoor
 from gateway.intake import http as intake
 from gateway.intake import mllp
@@ -153,6 +153,9 @@ def _metrics(services: Services) -> Callable[[Request], Awaitable[Response]]:
             lines.append(f'gateway_cases{{kind="{kind}",state="overdue"}} {overdue}')
         lines.append("# TYPE gateway_cds_unanswered_total counter")
         lines.append(f"gateway_cds_unanswered_total {services.counts['cds_unanswered']}")
+        beyond = services.counts[unmapped_orders.BEYOND]
+        lines.append("# TYPE gateway_cds_orders_unmapped_beyond_total counter")
+        lines.append(f"gateway_cds_orders_unmapped_beyond_total {beyond}")
         lines.append("# TYPE gateway_write_backs gauge")
         for state, count in (await write_back.counts(services)).items():
             lines.append(f'gateway_write_backs{{state="{state}"}} {count}')

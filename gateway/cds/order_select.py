@@ -7,7 +7,7 @@ from typing import Final
 from gateway.cds import ordering
 from gateway.cds.call import Call, Cards
 from gateway.cds.orders import asked_of, selected, written_in
-from gateway.exchange.prompting import meet_unmapped
+from gateway.exchange import unmapped_orders
 
 ID: Final = "recognition-order-select"
 HOOK: Final = "order-select"
@@ -18,5 +18,5 @@ async def answer(call: Call) -> Cards:
     asked = asked_of(call, HOOK)
     written = selected(call, written_in(call))
     checked = await ordering.check(asked, written, call)
-    await meet_unmapped(checked.unmapped, call.caller, call.services, signed=False)
+    await unmapped_orders.meet(checked.unmapped, call.caller, call.services, signed=False)
     return await ordering.prompt(written, checked, call, ID, "info")

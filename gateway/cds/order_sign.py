@@ -10,7 +10,8 @@ from typing import Final
 from gateway.cds import ordering
 from gateway.cds.call import Call, Cards
 from gateway.cds.orders import asked_of, written_in
-from gateway.exchange.prompting import meet_unmapped, signed_after_all
+from gateway.exchange import unmapped_orders
+from gateway.exchange.prompting import signed_after_all
 
 ID: Final = "recognition-order-sign"
 HOOK: Final = "order-sign"
@@ -21,7 +22,7 @@ async def answer(call: Call) -> Cards:
     asked = asked_of(call, HOOK)
     written = written_in(call)
     checked = await ordering.check(asked, written, call)
-    await meet_unmapped(checked.unmapped, call.caller, call.services, signed=True)
+    await unmapped_orders.meet(checked.unmapped, call.caller, call.services, signed=True)
     orders = {
         item.code: one.draft.key
         for one, order in zip(written, checked.orders, strict=True)

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
-from gateway.exchange import alerts, identities, prompting, replays
+from gateway.exchange import alerts, identities, replays, unmapped_orders
 from gateway.exchange.feeds import own_sources
 from gateway.exchange.replays import Choice
 from gateway.services import Services
@@ -81,7 +81,7 @@ async def glance(caller: Caller, services: Services) -> Glance:
         ),
         held=fresh,
         codes=len(lines),
-        orders=len(await prompting.unmapped_orders(caller.organization, services)),
+        orders=len(await unmapped_orders.standing(caller.organization, services)),
         folders=len(pairs),
         disputed=sum(one.contradicted for one in pairs),
         relied=sum(
@@ -114,13 +114,13 @@ async def send_again(id: str, caller: Caller, services: Services) -> None:
 
 async def orders(
     caller: Caller, services: Services, *, taken: bool = False
-) -> tuple[prompting.Unmapped, ...]:
+) -> tuple[unmapped_orders.Unmapped, ...]:
     """What the caller's hospital orders and the catalogue does not know, the most often signed first.
 
     `taken` away as a file is an event of its own.
     """
     await own_sources(caller, services)
-    found = await prompting.unmapped_orders(caller.organization, services)
+    found = await unmapped_orders.standing(caller.organization, services)
     if taken:
         body = _body(caller, {"orders": "file", "lines": str(len(found))})
         await services.log.note(Noted.CONFIG, Outcome.PERMIT, caller, services.now(), body)

@@ -18,7 +18,7 @@ from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import ledger
 from gateway.exchange.decide import Verdict, decide_results
-from gateway.exchange.duplicates import Checked, Draft, Measured
+from gateway.exchange.duplicates import Checked, Measured
 from gateway.exchange.ledger import Asked, Visit
 from gateway.exchange.revoking import repeal
 from gateway.recognition.decisions import Choice, Declined
@@ -35,7 +35,6 @@ from gateway.vault import SealBroken
 
 LIFE = 30 * 86_400_000_000  # how long feedback on a card is taken
 _TABLE = "recognition_card"
-_ORDERS = "unmapped_order"
 
 log = structlog.get_logger(__name__)
 
@@ -145,65 +144,6 @@ async def unanswered(chart: str, visit: Visit, caller: Caller, services: Service
     asked = Asked(caller, chart, "", "", "", {"catalogue": services.catalogue.version}, visit)
     event = ledger.event(Happened.UNANSWERED, asked, services.now(), services)
     await services.db.do(ledger.write, ledger.prepared([event], services))
-
-
-async def meet_unmapped(
-    drafts: Sequence[Draft], caller: Caller, services: Services, *, signed: bool
-) -> None:
-    """Queue order codes nobody knows for their hospital's IT office, sealed; counted when signed."""
-    if not drafts:
-        return
-    found = {}
-    for draft in drafts:
-        said = msgspec.json.encode((draft.codings, draft.name))
-        found[services.vault.digest("unmapped-order", said)[:16].hex()] = said
-    organization, at = caller.organization, services.now()
-    known = {row[0] for row in await services.db.read(rows.UNKNOWN, organization, list(found))}
-    fresh = [
-        (
-            organization,
-            digest,
-            services.vault.seal_field(_ORDERS, f"{organization}/{digest}", said),
-            at,
-        )
-        for digest, said in found.items()
-        if digest not in known
-    ]
-    counted = [(organization, digest, at) for digest in found] if signed else []
-    if fresh or counted:
-        await services.db.do(_meet, fresh, counted)
-
-
-def _meet(
-    tx: Tx, fresh: Sequence[tuple[object, ...]], counted: Sequence[tuple[object, ...]]
-) -> None:
-    if fresh:
-        tx.many(rows.MEET, fresh)
-    if counted:
-        tx.many(rows.SIGNED, counted)
-
-
-@dataclass(frozen=True, slots=True)
-class Unmapped:
-    """An order code of a hospital that means nothing to the catalogue."""
-
-    codings: tuple[tuple[str, str], ...]
-    name: str
-    signed: int
-    last: int  # µs UTC
-
-
-async def unmapped_orders(
-    organization: str, services: Services, most: int = 200
-) -> tuple[Unmapped, ...]:
-    """What an organisation orders and nobody here knows, the most often signed first."""
-    found = []
-    for values in await services.db.read(rows.UNMAPPED, organization, most):
-        row = rows.UnmappedRow(*values)
-        said = services.vault.open_field(_ORDERS, f"{organization}/{row.digest}", row.sealed)
-        codings, name = msgspec.json.decode(said, type=tuple[tuple[tuple[str, str], ...], str])
-        found.append(Unmapped(codings, name, row.signed, row.last_at))
-    return tuple(found)
 
 
 # What came back

@@ -7,9 +7,9 @@ from typing import Protocol
 from gateway.auth.client_keys import Client
 from gateway.exchange.glance import Glance
 from gateway.exchange.messages import Asked, Became, Kept, Monitor
-from gateway.exchange.prompting import Unmapped
 from gateway.exchange.replays import Choice
 from gateway.exchange.rerunning import Trial
+from gateway.exchange.unmapped_orders import Unmapped
 from gateway.services.caller import Caller
 from gateway.store.maps import ReplayRow
 

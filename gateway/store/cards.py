@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import LargeBinary, bindparam, delete, or_, select, update
+from sqlalchemy import LargeBinary, bindparam, delete, func, or_, select, update
 
 from gateway.store import recognition_tables as tables
 from gateway.store.charts import binds, insert_or_leave
@@ -77,6 +77,12 @@ UNKNOWN = Statement(
     "organization",
     "digests",
     lists=("digests",),
+)
+LINES = Statement(
+    select(func.count())
+    .select_from(_order)
+    .where(_order.c.organization == bindparam("organization")),
+    "organization",
 )
 MEET = Statement(
     insert_or_leave(_order).values(

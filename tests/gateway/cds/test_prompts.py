@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.exchange import prompting
+from gateway.exchange import unmapped_orders
 from gateway.recognition.ledger import Happened
 from gateway.store import charts as rows
 from gateway.store import oversight as listed
@@ -322,10 +322,10 @@ async def test_an_unknown_order_waits_for_the_it_office_and_is_counted_when_sign
     assert await hook(ward, SIGN, draft) == []
     assert await hook(ward, SIGN, draft) == []
 
-    found = await prompting.unmapped_orders("tcm", ward.house.services)
+    found = await unmapped_orders.standing("tcm", ward.house.services)
     (line,) = [one for one in found if one.name == "肝功十一项"]
     assert (line.codings, line.signed) == ((("urn:tcm:order", "YZ-17"),), 2)
-    assert await prompting.unmapped_orders("people", ward.house.services) == ()
+    assert await unmapped_orders.standing("people", ward.house.services) == ()
 
 
 # Bad input
