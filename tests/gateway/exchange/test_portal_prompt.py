@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from gateway.cds import order_select
 from gateway.cds.call import Call
 from gateway.errors import Kind, Problem
+from gateway.exchange import image_probes
+from gateway.exchange.image_probes import Known
 from gateway.portal.stories import Target, Verdict
+from gateway.recognition.images import Images
 from gateway.services import Services
 from tests.gateway.exchange.house import clinician
 from tests.gateway.exchange.portal_county import CHEN, LI, Town, town
@@ -48,8 +52,12 @@ async def prompted(here: Town, *codes: str) -> str:
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 async def test_images_are_accepted_and_read_anew_and_a_panel_beside_them_is_not(
-    services: Services,
+    services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def held(studies: Iterable[Known], services: Services) -> dict[str, Images]:
+        return {one.id: "reachable" for one in studies}
+
+    monkeypatch.setattr(image_probes, "_told", held)  # the archive has them
     here = await town(services, "shen")
     await here.sign("shen")
     card = await prompted(here, CHEST_CT, ALT)
