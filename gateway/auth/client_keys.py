@@ -6,23 +6,31 @@ old one is dropped; no call fails in between. A key may carry its own end, after
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.audit.events import Kind as Noted
 from gateway.audit.events import Outcome
 from gateway.auth import assertions, registry
 from gateway.auth.systems import note_of
 from gateway.errors import Kind, Problem
+from gateway.exchange.feeds import own_sources
 from gateway.exchange.oversight import sees_all
 from gateway.services import Services
-from gateway.services.caller import Caller
+from gateway.services.caller import OPERATOR, Caller
 from gateway.store import clients, inbox
 from gateway.store.clients import Registered
 
 MOST_KEYS: Final = 4
+SOON: Final = 30 * 86_400_000_000
+"""µs before its end from which a key or certificate is warned of."""
 LONGEST_REASON: Final = 500
 
 
@@ -58,6 +66,48 @@ class Client:
     refused: int
     keys: tuple[Key, ...]
     sources: tuple[str, ...]
+
+
+class Certificate(NamedTuple):
+    """A TLS certificate: of a source known by one (its client's), or of this gateway (`source` empty).
+
+    `ends` is µs UTC; 0: it has not been shown yet.
+    """
+
+    source: str
+    organization: str
+    print: str
+    ends: int
+
+
+async def certificates(caller: Caller, services: Services) -> tuple[Certificate, ...]:
+    """This gateway's own, where TLS ends here, and those of the caller's own sources."""
+    known = await own_sources(caller, services)
+    found = [Certificate(*row) for row in await services.db.read(inbox.CERTIFICATES)]
+    path = services.settings.tls_certificate
+    here = await asyncio.to_thread(_of_file, path) if path != Path() else None
+    return (*((here,) if here else ()), *(one for one in found if one.source in known))
+
+
+def _of_file(path: Path) -> Certificate | None:
+    try:
+        read = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None  # `check-config` says what is wrong with it
+    print = read.fingerprint(SHA256()).hex()
+    return Certificate("", "", print, int(read.not_valid_after_utc.timestamp()) * 1_000_000)
+
+
+async def ending(caller: Caller, services: Services) -> int:
+    """How many of the caller's clients and certificates stop being let in within `SOON`, or have.
+
+    A client counts when every key it holds ends: one that is followed by a later key is being exchanged.
+    """
+    until = services.now() + SOON
+    held = [one.keys for one in await own(caller, services) if one.active and one.keys]
+    keys = sum(all(0 < key.ends < until for key in each) for each in held)
+    shown = await certificates(caller, services)
+    return keys + sum(0 < one.ends < until for one in shown)
 
 
 async def own(caller: Caller, services: Services) -> tuple[Client, ...]:
@@ -133,9 +183,9 @@ async def revoke(id: str, reason: str, caller: Caller, services: Services) -> No
 
 
 async def _own(caller: Caller, services: Services) -> Sequence[Registered]:
-    if caller.role != "it" or not caller.user:
+    if caller.role not in ("it", OPERATOR.role) or not caller.user:
         raise Problem(Kind.REFUSED, "Another role's work.")
-    everything = sees_all(caller, services)
+    everything = caller == OPERATOR or sees_all(caller, services)
     return [
         one
         for one in await services.db.session(clients.everyone)

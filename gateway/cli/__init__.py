@@ -12,6 +12,7 @@ import typer
 from gateway.cli import (
     audit,
     catalogues,
+    client_keys,
     consent,
     county,
     identities,
@@ -47,6 +48,7 @@ for part in (county, serving, intake):
     part.add_to(app)
 app.add_typer(intake.source, name="source")
 app.add_typer(people.client, name="client")
+people.client.add_typer(client_keys.app, name="keys")
 app.add_typer(people.user, name="user")
 app.add_typer(residents.resident, name="resident")
 app.add_typer(maps.app, name="mappings")

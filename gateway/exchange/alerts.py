@@ -72,13 +72,21 @@ def _see(tx: Tx, ids: list[int], at: int, draft: Draft, services: Services) -> N
 
 
 class Counts(NamedTuple):
-    """How many alerts of one kind a hospital's doctors have had."""
+    """How many alerts of one kind a hospital's doctors have had; `untold` of the open ones its system
+    could not be written to about, `oldest` is when the oldest open one came (µs UTC, None: none is)."""
 
     organization: str
     change: str
     all: int
     seen: int
     settled: int
+    untold: int
+    oldest: int | None
+
+    @property
+    def open(self) -> int:
+        """Those whose decision was neither renewed nor revoked yet."""
+        return self.all - self.settled
 
 
 async def counts(services: Services, organization: str = "") -> tuple[Counts, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
@@ -15,7 +15,7 @@ from gateway.exchange.replays import Choice
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import append
-from gateway.store import maps, unmapped, write_backs
+from gateway.store import decisions, maps, unmapped, write_backs
 from gateway.store import messages as rows
 from gateway.store import oversight as listed
 from gateway.store.engine import Tx
@@ -43,6 +43,25 @@ class Failed:
     at: int
     tries: int
     error: str
+    kind: str  # decision | revocation | alert
+
+
+class Untold(NamedTuple):
+    """An alert that could not be made into a message: when the result changed, and why."""
+
+    id: int
+    at: int
+    trouble: str
+
+
+class Sent(NamedTuple):
+    """Messages of one kind to the caller's own HIS, by where they are; `held`: no right to send on."""
+
+    kind: str
+    waiting: int
+    held: int
+    delivered: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,8 @@ class Glance:
     disputed: int
     relied: int  # alerts on relied-on results not settled
     failed: tuple[Failed, ...]
+    untold: tuple[Untold, ...] = ()
+    sent: tuple[Sent, ...] = ()
 
 
 async def glance(caller: Caller, services: Services) -> Glance:
@@ -84,14 +105,26 @@ async def glance(caller: Caller, services: Services) -> Glance:
         orders=len(await unmapped_orders.standing(caller.organization, services)),
         folders=len(pairs),
         disputed=sum(one.contradicted for one in pairs),
-        relied=sum(
-            one.all - one.settled for one in await alerts.counts(services, caller.organization)
-        ),
+        relied=sum(one.open for one in await alerts.counts(services, caller.organization)),
         failed=tuple(
             Failed(*row)
             for row in await services.db.read(write_backs.FAILED, caller.organization, MOST)
         ),
+        untold=tuple(
+            Untold(*row)
+            for row in await services.db.read(decisions.PASSED_OVER, caller.organization, MOST)
+        ),
+        sent=await _sent(caller.organization, services),
     )
+
+
+async def _sent(organization: str, services: Services) -> tuple[Sent, ...]:
+    found: dict[str, dict[str, int]] = {}
+    for whose, kind, state, count in await services.db.read(write_backs.BY_KIND):
+        if whose == organization:
+            found.setdefault(kind, {})[state] = int(count)
+    states = ("waiting", "held", "delivered", "failed")
+    return tuple(Sent(kind, *(found[kind].get(one, 0) for one in states)) for kind in found)
 
 
 async def send_again(id: str, caller: Caller, services: Services) -> None:
@@ -106,6 +139,23 @@ async def send_again(id: str, caller: Caller, services: Services) -> None:
 
     def again(tx: Tx) -> None:
         if tx.one(write_backs.SEND_AGAIN, id, caller.organization, at) is None:
+            raise Problem(Kind.UNKNOWN, "No such message was given up.", "message")
+        append(tx, services.log.filing_writer, [draft], services.now)
+
+    await services.db.do(again)
+
+
+async def tell_again(id: int, caller: Caller, services: Services) -> None:
+    """Try to tell the caller's own HIS of an alert that could not be told.
+
+    Problem UNKNOWN when it is not there, another's, settled, or told.
+    """
+    await own_sources(caller, services)
+    body = _body(caller, {"alert": "again", "id": str(id)})
+    draft = await services.log.draft(Noted.UPDATE, Outcome.PERMIT, caller, services.now(), body)
+
+    def again(tx: Tx) -> None:
+        if tx.one(decisions.TELL_AGAIN, id, caller.organization) is None:
             raise Problem(Kind.UNKNOWN, "No such message was given up.", "message")
         append(tx, services.log.filing_writer, [draft], services.now)
 

@@ -17,6 +17,7 @@ from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
 from gateway.exchange.feeds import own_sources
 from gateway.exchange.filing import issues_of
+from gateway.exchange.message_kinds import KINDS
 from gateway.exchange.person import ALL_TIERS, head_name
 from gateway.records.entry import unpack_head
 from gateway.services import Services
@@ -44,6 +45,7 @@ class Asked:
     since: int = 0
     until: int = 0
     page: int = 1
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Kept:
     due: int
     release: str
     issues: tuple[Issue, ...]
+    kind: str  # a word of `message_kinds`, empty: came before it was noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +88,18 @@ class Became:
 
 
 async def monitor(asked: Asked, caller: Caller, services: Services) -> Monitor:
-    """What arrived, of the caller's own sources; Problem MALFORMED for a state or code that is none."""
+    """What arrived, of the caller's own sources; Problem MALFORMED for a state, code or kind that is none."""
     known = await own_sources(caller, services)
     if asked.state and asked.state not in STATES:
         raise Problem(Kind.MALFORMED, "No such state.", "state")
     if asked.issue and not _CODE.fullmatch(asked.issue):
         raise Problem(Kind.MALFORMED, "Not the code of an issue.", "issue")
+    if asked.kind and asked.kind not in KINDS:
+        raise Problem(Kind.MALFORMED, "No such kind of message.", "kind")
     wanted = tuple(sorted(known)) if not asked.source else (asked.source,)
     narrow = Narrow(
         tuple(one for one in wanted if one in known),
-        asked.since, asked.until, asked.state, asked.issue,
+        asked.since, asked.until, asked.state, asked.issue, asked.kind,
     )  # fmt: skip
     first = (asked.page - 1) * PAGE
     counted = await services.db.session(rows.counts, narrow)
@@ -156,5 +161,5 @@ def _kept(row: MessageRow, organization: str) -> Kept:
         state = "retry"
     return Kept(
         row.id, row.source, organization, state, row.size, row.arrivals, row.arrived,  # type: ignore[arg-type]
-        row.settled, row.tries, row.due, row.release, issues_of(row.issues),
+        row.settled, row.tries, row.due, row.release, issues_of(row.issues), row.kind,
     )  # fmt: skip

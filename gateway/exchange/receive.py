@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from gateway.errors import Kind, Problem
+from gateway.exchange.message_kinds import kind_of
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.store import inbox
@@ -34,6 +35,7 @@ class _Letter(NamedTuple):
     wrap: bytes
     size: int
     at: int
+    kind: str
 
 
 async def source_named(name: str, services: Services) -> inbox.SourceRow:
@@ -84,6 +86,7 @@ async def _sealed(source: str, unit: Unit, at: int, services: Services) -> _Lett
         raw.wrap,
         len(unit.raw),
         at,
+        kind_of(unit.raw),
     )
 
 
@@ -117,6 +120,7 @@ def _keep_one(tx: Tx, letter: _Letter) -> Receipt:
         "",
         letter.at,
         0,
+        letter.kind,
     )
     if kept is None:  # the same bytes were committed by another process since we looked
         return _keep_one(tx, letter)

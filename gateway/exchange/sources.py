@@ -60,6 +60,7 @@ async def add(
         0,
         0,
         services.now(),
+        0,
     )
     await releases.adopt(map, OPERATOR, services)
     if not await services.db.do(_add, row) and not again:
@@ -97,6 +98,8 @@ def _change(tx: Tx, name: str, given: dict[str, str]) -> None:
         raise Problem(Trouble.UNKNOWN, "No such source is declared here.", "name")
     row = inbox.SourceRow(*found)._replace(**given)
     tx.run(inbox.SET_SOURCE, name, row.map, row.facility, row.certificate, row.client)
+    if "certificate" in given:
+        tx.run(inbox.CERTIFICATE_ENDS, name, 0)
 
 
 def _plain(fingerprint: str) -> str:

@@ -81,7 +81,7 @@ def message(letter: Letter, task: str, key: RecordKey, services: Services) -> li
     return [
         MessageRow(
             id, letter.organization, letter.patient, task, letter.at, "waiting", 0, letter.at, "",
-            sealed,
+            sealed, letter.kind,
         )
     ]  # fmt: skip
 

@@ -25,6 +25,7 @@ from gateway.intake.hl7ack import Fault, Header
 from gateway.services import Services
 from gateway.settings import Settings
 from gateway.store import inbox
+from gateway.store.engine import Tx
 from gateway.store.inbox import SourceRow
 
 _LOG = logging.getLogger(__name__)
@@ -166,6 +167,7 @@ class MllpDoor:
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         peer = _Peer(_fingerprint(writer), declared)
         try:
+            await self._note_end(writer, peer)
             await self._converse(reader, writer, peer, busy)
         except (OSError, TimeoutError):
             pass  # the sender has gone; what was kept is kept, and it will send the rest again
@@ -177,6 +179,15 @@ class MllpDoor:
             writer.close()
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), _LINGER)
+
+    async def _note_end(self, writer: asyncio.StreamWriter, peer: _Peer) -> None:
+        """Keep when the certificate just shown ends, so that the IT office is told in time."""
+        if not peer.fingerprint:
+            return
+        ends = _ends(writer)
+        for name, _, fingerprint, known in await self.services.db.read(inbox.CERTIFICATES):
+            if fingerprint == peer.fingerprint and known != ends:
+                await self.services.db.do(_keep_end, name, ends)
 
     async def _converse(
         self,
@@ -287,6 +298,16 @@ def _fingerprint(writer: asyncio.StreamWriter) -> str:
     tls = writer.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls is not None else None
     return sha256(certificate).hexdigest() if certificate else ""
+
+
+def _ends(writer: asyncio.StreamWriter) -> int:
+    """When the client's certificate ends, µs UTC; 0 where it does not say."""
+    shown = writer.get_extra_info("ssl_object").getpeercert() or {}
+    return int(ssl.cert_time_to_seconds(shown["notAfter"])) * 1_000_000 if shown else 0
+
+
+def _keep_end(tx: Tx, source: str, ends: int) -> None:
+    tx.run(inbox.CERTIFICATE_ENDS, source, ends)
 
 
 async def open_door(

@@ -25,6 +25,7 @@ from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.catalogue_county import CatalogueCounty
 from gateway.portal.chart_county import ChartCounty
+from gateway.portal.county_desk_county import CountyDeskCounty
 from gateway.portal.decisions_county import DecisionCounty
 from gateway.portal.emergency_county import EmergencyCounty
 from gateway.portal.explain_county import ExplainCounty
@@ -37,7 +38,6 @@ from gateway.portal.policy_county import PolicyCounty
 from gateway.portal.presence_county import PresenceCounty
 from gateway.portal.printing_county import PrintingCounty
 from gateway.portal.prompt_county import PromptCounty
-from gateway.portal.registers_county import RegisterCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
     ORGANIZATION,
@@ -104,7 +104,7 @@ class _County(
     PolicyCounty,
     PresenceCounty,
     PrintingCounty,
-    RegisterCounty,
+    CountyDeskCounty,
     PromptCounty,
     SigningCounty,
     CatalogueCounty,

@@ -16,6 +16,7 @@ from gateway.portal import (
     auditor,
     catalogue,
     clinician,
+    county_desk,
     decisions,
     display_page,
     emergency,
@@ -57,6 +58,7 @@ AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     originals.pages,
     paper.pages,
     operators.pages,
+    county_desk.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 

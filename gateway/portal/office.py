@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
+from gateway.portal import operators_words
 from gateway.portal.desk import Desk
 from gateway.records.instant import moment
 
@@ -18,7 +19,15 @@ async def sources(desk: Desk) -> Response:
     """Every source with its sum; a sum that does not agree is said loudly."""
     found = await desk.portal.stories.sources(desk.who.caller)
     glance = await desk.portal.stories.glance(desk.who.caller)
-    return await desk.page("sources.html", sources=found, glance=glance, at=moment)
+    ending = await desk.portal.stories.ending(desk.who.caller)
+    return await desk.page(
+        "sources.html",
+        sources=found,
+        glance=glance,
+        ending=ending,
+        at=moment,
+        marks=operators_words,
+    )
 
 
 async def quarantine(desk: Desk) -> Response:

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from gateway.auth.client_keys import SOON
 from gateway.errors import Kind, Problem
 from gateway.exchange.messages import Asked
 from gateway.exchange.replays import Choice, tally_of
@@ -64,13 +65,18 @@ async def messages(desk: Desk) -> Response:
         since,
         until,
         max(1, _number(query.get("page", "1"), 100_000)),
+        query.get("kind", ""),
     )
     found = await desk.portal.stories.messages(asked, desk.who.caller)
     kept = {name: query[name] for name in ("since", "until") if query.get(name)}
     narrow = (
         kept
         | {"hours": str(hours)}
-        | {name: value for name in ("source", "state", "issue") if (value := getattr(asked, name))}
+        | {
+            name: value
+            for name in ("source", "state", "issue", "kind")
+            if (value := getattr(asked, name))
+        }
     )
     return await desk.page(
         "messages.html", found=found, asked=asked, hours=hours, narrow=narrow, **_known(desk)
@@ -135,7 +141,12 @@ async def clients(desk: Desk) -> Response:
     """Own system clients: what they may, their keys, when they last called."""
     found = await desk.portal.stories.system_clients(desk.who.caller)
     return await desk.page(
-        "clients.html", clients=found, now=desk.portal.services.now(), **_known(desk)
+        "clients.html",
+        clients=found,
+        certificates=await desk.portal.stories.certificates(desk.who.caller),
+        now=desk.portal.services.now(),
+        soon=SOON,
+        **_known(desk),
     )
 
 
@@ -204,8 +215,11 @@ async def orders_file(desk: Desk) -> Response:
 
 
 async def send_again(desk: Desk) -> Response:
-    """Try a message to the own HIS again."""
-    await desk.portal.stories.send_again(desk.text("message", 64), desk.who.caller)
+    """Try a message to the own HIS again, or an alert that never became one."""
+    if alert := desk.text("alert", 12):
+        await desk.portal.stories.tell_again(_number(alert, 2**31 - 1), desk.who.caller)
+    else:
+        await desk.portal.stories.send_again(desk.text("message", 64), desk.who.caller)
     return await desk.go("/sources", "sent-again")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.auth import client_keys
-from gateway.auth.client_keys import Client
+from gateway.auth.client_keys import Certificate, Client
 from gateway.exchange import glance, messages, rerunning
 from gateway.exchange.glance import Glance
 from gateway.exchange.messages import Asked, Became, Kept, Monitor
@@ -53,6 +53,12 @@ class OperatorCounty:
     async def system_clients(self, caller: Caller) -> tuple[Client, ...]:
         return await client_keys.own(caller, self._services)
 
+    async def certificates(self, caller: Caller) -> tuple[Certificate, ...]:
+        return await client_keys.certificates(caller, self._services)
+
+    async def ending(self, caller: Caller) -> int:
+        return await client_keys.ending(caller, self._services)
+
     async def add_client_key(self, id: str, text: str, ends: int, caller: Caller) -> None:
         await client_keys.add_key(id, text, ends, caller, self._services)
 
@@ -67,3 +73,6 @@ class OperatorCounty:
 
     async def send_again(self, id: str, caller: Caller) -> None:
         await glance.send_again(id, caller, self._services)
+
+    async def tell_again(self, id: int, caller: Caller) -> None:
+        await glance.tell_again(id, caller, self._services)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.auth.client_keys import Client
+from gateway.auth.client_keys import Certificate, Client
 from gateway.exchange.glance import Glance
 from gateway.exchange.messages import Asked, Became, Kept, Monitor
 from gateway.exchange.replays import Choice
@@ -47,6 +47,12 @@ class OperatorStories(Protocol):
     async def system_clients(self, caller: Caller) -> tuple[Client, ...]:
         """Own system clients and their keys."""
 
+    async def certificates(self, caller: Caller) -> tuple[Certificate, ...]:
+        """The gateway's own certificate and those that own sources are known by."""
+
+    async def ending(self, caller: Caller) -> int:
+        """How many clients and certificates are not let in any more soon."""
+
     async def add_client_key(self, id: str, text: str, ends: int, caller: Caller) -> None:
         """Add a public key beside those it holds."""
 
@@ -61,3 +67,6 @@ class OperatorStories(Protocol):
 
     async def send_again(self, id: str, caller: Caller) -> None:
         """Try a message to the own HIS again."""
+
+    async def tell_again(self, id: int, caller: Caller) -> None:
+        """Try to tell the own HIS of an alert that could not be told."""

@@ -50,10 +50,12 @@ def pages(get: Adder, post: Adder) -> list[BaseRoute]:
 async def home(desk: Desk) -> Response:
     """Who may use what, what ends soon, who is not registered: the first screen."""
     found = await desk.portal.stories.county_home(desk.who.caller)
-    return await desk.page("county.html", view=found, **_known())
+    alerts = await desk.portal.stories.county_alerts(desk.who.caller)
+    return await desk.page("county.html", view=found, alerts=alerts, **known())
 
 
-def _known() -> dict[str, Any]:
+def known() -> dict[str, Any]:
+    """What every page of the registers needs."""
     return {"terms": terms, "data": data, "paths": PATHS}
 
 
@@ -87,7 +89,7 @@ async def _register(
     template = "county-rights.html" if kind == "right" else "county-register.html"
     said = dict(given or {})
     return await desk.page(
-        template, 422 if faults else 200, view=found, faults=faults, given=said, **_known()
+        template, 422 if faults else 200, view=found, faults=faults, given=said, **known()
     )
 
 
@@ -114,7 +116,7 @@ async def _line(
         view=found,
         faults=faults,
         given=given if given is not None else found.line,
-        **_known(),
+        **known(),
     )
 
 
@@ -204,13 +206,13 @@ async def decide(desk: Desk) -> Response:
 async def pipeline(desk: Desk) -> Response:
     """The five stages of every source."""
     found = await desk.portal.stories.pipeline(desk.who.caller)
-    return await desk.page("county-pipeline.html", view=found, **_known())
+    return await desk.page("county-pipeline.html", view=found, **known())
 
 
 async def inventory(desk: Desk) -> Response:
     """What lies where, and whether each source's mode is kept."""
     found = await desk.portal.stories.stored(desk.who.caller)
-    return await desk.page("county-inventory.html", view=found, **_known())
+    return await desk.page("county-inventory.html", view=found, **known())
 
 
 async def export(desk: Desk) -> Response:
@@ -225,7 +227,7 @@ async def export(desk: Desk) -> Response:
 async def own_systems(desk: Desk) -> Response:
     """What the county's register says of the caller's own systems; to read only."""
     found = await desk.portal.stories.own_systems(desk.who.caller)
-    return await desk.page("systems.html", entries=found, **_known())
+    return await desk.page("systems.html", entries=found, **known())
 
 
 def _kind(text: str) -> Kind:

@@ -37,6 +37,7 @@ from gateway.portal.basic_stories import (
 )
 from gateway.portal.catalogue_stories import CatalogueStories
 from gateway.portal.chart_stories import ChartStories
+from gateway.portal.county_desk_stories import CountyDeskStories
 from gateway.portal.decisions_stories import DecisionStories
 from gateway.portal.desk_stories import (
     Consent,
@@ -315,6 +316,7 @@ class Verdict:
 
 
 class Stories(
+    CountyDeskStories,
     AuditStories,
     DeskStories,
     OfficeStories,

@@ -109,6 +109,12 @@ SIGNED = Statement(
     "digest_",
     "at",
 )
+UNMAPPED_COUNTS = Statement(
+    select(_order.c.organization, func.count())
+    .group_by(_order.c.organization)
+    .order_by(_order.c.organization)
+)
+"""(organisation, how many order codes of its mean nothing to the catalogue)."""
 UNMAPPED = Statement(
     select(*_ORDER)
     .where(_order.c.organization == bindparam("organization"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, case, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store import recognition_tables as tables
@@ -121,7 +121,7 @@ class AlertRow(NamedTuple):
 
 
 _ALERT = tuple(_alert.c[name] for name in AlertRow._fields)
-_ALERT_GIVEN = tuple(name for name in _names(_alert) if name != "id")
+_ALERT_GIVEN = tuple(name for name in _names(_alert) if name not in ("id", "trouble"))
 
 
 class _AlertOnce(Statement):
@@ -188,7 +188,7 @@ SETTLE = Statement(
 """The decision these were about was renewed or revoked: there is nothing left to do."""
 UNTOLD = Statement(
     select(*_ALERT)
-    .where(_alert.c.told == 0, _alert.c.settled == 0)
+    .where(_alert.c.told == 0, _alert.c.settled == 0, _alert.c.trouble == "")
     .order_by(_alert.c.id)
     .limit(bindparam("most")),
     "most",
@@ -202,6 +202,39 @@ TELL = Statement(
     "id_",
     "at_",
 )
+PASS_OVER = Statement(
+    update(_alert)
+    .where(_alert.c.id == bindparam("id_"), _alert.c.told == 0)
+    .values(trouble=bindparam("trouble_")),
+    "id_",
+    "trouble_",
+)
+"""It could not be made into a message, and why; nobody tries again until somebody says so."""
+PASSED_OVER = Statement(
+    select(_alert.c.id, _alert.c.at, _alert.c.trouble)
+    .where(
+        _alert.c.organization == bindparam("organization"),
+        _alert.c.trouble != "",
+        _alert.c.settled == 0,
+    )
+    .order_by(_alert.c.at.desc())
+    .limit(bindparam("most")),
+    "organization",
+    "most",
+)
+TELL_AGAIN = Statement(
+    update(_alert)
+    .where(
+        _alert.c.id == bindparam("id_"),
+        _alert.c.organization == bindparam("organization_"),
+        _alert.c.trouble != "",
+        _alert.c.settled == 0,
+    )
+    .values(trouble="")
+    .returning(_alert.c.id),
+    "id_",
+    "organization_",
+)
 ALERT_COUNTS = Statement(
     select(
         _alert.c.organization,
@@ -209,11 +242,13 @@ ALERT_COUNTS = Statement(
         func.count(),
         func.sum(case((_alert.c.seen > 0, 1), else_=0)),
         func.sum(case((_alert.c.settled > 0, 1), else_=0)),
+        func.sum(case((and_(_alert.c.trouble != "", _alert.c.settled == 0), 1), else_=0)),
+        func.min(case((_alert.c.settled == 0, _alert.c.at))),
     )
     .group_by(_alert.c.organization, _alert.c.change)
     .order_by(_alert.c.organization, _alert.c.change)
 )
-"""(organisation, change, all, seen, settled)."""
+"""(organisation, change, all, seen, settled, open and not told, µs of the oldest open or None)."""
 
 
 # How often a hospital uses a reason.

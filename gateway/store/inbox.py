@@ -59,6 +59,22 @@ SET_SOURCE = Statement(
     "certificate_",
     "client_",
 )
+CERTIFICATE_ENDS = Statement(
+    update(_source)
+    .where(_source.c.name == bindparam("name_"), _source.c.certificate_ends != bindparam("ends_"))
+    .values(certificate_ends=bindparam("ends_")),
+    "name_",
+    "ends_",
+)
+"""When the client certificate that a source showed ends (µs UTC); written when it is another."""
+CERTIFICATES = Statement(
+    select(
+        _source.c.name, _source.c.organization, _source.c.certificate, _source.c.certificate_ends
+    )
+    .where(_source.c.certificate != "")
+    .order_by(_source.c.name)
+)
+"""(name, organisation, fingerprint, end in µs UTC or 0) of the sources known by a certificate."""
 SET_SOURCE_STATE = Statement(
     update(_source).where(_source.c.name == bindparam("name_")).values(state=bindparam("state_")),
     "name_",

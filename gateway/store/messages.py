@@ -22,7 +22,7 @@ class Narrow:
     """Which messages; times of arrival are µs UTC (`until` not included), empty fields do not narrow.
 
     `state` is waiting, retry (waiting after a failed try), filed, quarantined or repeated (arrived
-    more than once); `issue` is a code.
+    more than once); `issue` is a code, `kind` a word of `message_kinds`.
     """
 
     sources: tuple[str, ...]
@@ -30,6 +30,7 @@ class Narrow:
     until: int = 0
     state: str = ""
     issue: str = ""
+    kind: str = ""
 
 
 class MessageRow(NamedTuple):
@@ -46,6 +47,7 @@ class MessageRow(NamedTuple):
     settled: int
     tries: int
     due: int
+    kind: str
 
 
 class CountRow(NamedTuple):
@@ -65,6 +67,7 @@ _ROW = (
     _inbox.c.id, _inbox.c.source, _inbox.c.state, _inbox.c.size, _inbox.c.arrivals,
     _inbox.c.issues, _inbox.c.release, _inbox.c.arrived, _inbox.c.settled,
     func.coalesce(_job.c.attempts, 0), func.coalesce(_job.c.due, 0),
+    _inbox.c.kind,
 )  # fmt: skip
 # Tried before and put off: one that is being tried for the first time is leased.
 _RETRY = and_(_inbox.c.state == "waiting", _job.c.attempts > 0, _job.c.leased == 0)
@@ -88,7 +91,7 @@ OF_MESSAGE = Statement(
 
 
 def counts(session: Session, narrow: Narrow) -> Sequence[CountRow]:
-    """What arrived in the window, by source; state and issue do not narrow it."""
+    """What arrived in the window, by source; state, issue and kind do not narrow it."""
     where = _tests(Narrow(narrow.sources, narrow.since, narrow.until))
     rows = session.execute(
         select(
@@ -140,6 +143,8 @@ def _tests(narrow: Narrow) -> list[Any]:
             tests.append(_inbox.c.arrivals > 1)
         case state:
             tests.append(_inbox.c.state == state)
+    if narrow.kind:
+        tests.append(_inbox.c.kind == narrow.kind)
     if narrow.issue:
         code = narrow.issue
         tests.append(or_(*(_inbox.c.issues.contains(one, autoescape=True) for one in _lines(code))))

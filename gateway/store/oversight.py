@@ -36,6 +36,12 @@ WAITING = Statement(
     .group_by(_inbox.c.source)
 )
 """(source, µs of its oldest message that waits to be read)."""
+HELD_COUNTS = Statement(
+    select(_inbox.c.source, func.count(), func.min(_inbox.c.arrived))
+    .where(_inbox.c.state == "quarantined")
+    .group_by(_inbox.c.source)
+)
+"""(source, how many messages are held back, µs of the oldest one's arrival)."""
 RECEIVED = Statement(
     select(_inbox.c.source, _inbox.c.arrived)
     .join(_record, _record.c.inbox == _inbox.c.id)

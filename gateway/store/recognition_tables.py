@@ -111,6 +111,8 @@ class ReliedAlert(Base, table=True):
     told: int = Field(
         default=0, sa_type=BigInteger
     )  # when the hospital's own system was written to
+    # Kind of the failure for which it could not be: never its text. Bookkeeping, not vouched for.
+    trouble: str = Field(default="", sa_column_kwargs={"server_default": ""})
     __table_args__ = (
         Index("relied_alert_untold", "told", "settled"),
         Index("relied_alert_of", "organization", "login", "settled"),
@@ -141,6 +143,7 @@ class WriteBack(Base, table=True):
     due: int = Field(sa_type=BigInteger)
     error: str = ""  # kind of the last failure, never its text
     sealed: bytes = Field(sa_type=LargeBinary)  # with the record key of `chart`
+    kind: str = "decision"  # decision | revocation | alert
     __table_args__ = (Index("write_back_due", "state", "due"),)
 
 

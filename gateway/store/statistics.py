@@ -86,6 +86,12 @@ ALL_OBJECTIONS = Statement(
     "after",
     "most",
 )
+OPEN = Statement(
+    select(_objection.c.month, _objection.c.organization, _objection.c.made_at)
+    .where(_objection.c.state == "open")
+    .order_by(_objection.c.made_at, _objection.c.id)
+)
+"""(month, organisation, µs) of the objections nobody has answered, oldest first."""
 OBJECTION = Statement(select(*_OBJECTION).where(_objection.c.id == bindparam("id")), "id")
 ANSWER = Statement(
     update(_objection)

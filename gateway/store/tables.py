@@ -53,6 +53,10 @@ class Source(Base, table=True):
     received: int = Field(default=0, sa_type=BigInteger)
     last_at: int = Field(default=0, sa_type=BigInteger)
     created: int = Field(default=0, sa_type=BigInteger)
+    # When the certificate last shown ends; 0: none was.
+    certificate_ends: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )
 
 
 class Client(Base, table=True):
@@ -483,6 +487,8 @@ class Inbox(Base, table=True):
     release: str = ""
     arrived: int = Field(sa_type=BigInteger)
     settled: int = Field(default=0, sa_type=BigInteger)
+    # A word of `message_kinds`; empty: came before it was noted.
+    kind: str = Field(default="", sa_column_kwargs={"server_default": ""})
     __table_args__ = (
         Index("inbox_digest", "source", "digest", unique=True),
         Index("inbox_control", "source", "control"),

@@ -26,6 +26,7 @@ class MessageRow(NamedTuple):
     due: int
     error: str
     sealed: bytes
+    kind: str  # decision | revocation | alert
 
 
 def _names(table: Any) -> tuple[str, ...]:
@@ -82,17 +83,22 @@ END = Statement(
 COUNTS = Statement(
     select(_message.c.state, func.count()).group_by(_message.c.state).order_by(_message.c.state)
 )
-
+BY_KIND = Statement(
+    select(_message.c.organization, _message.c.kind, _message.c.state, func.count())
+    .group_by(_message.c.organization, _message.c.kind, _message.c.state)
+    .order_by(_message.c.organization, _message.c.kind, _message.c.state)
+)
+"""(organisation, kind, state, how many)."""
 
 FAILED = Statement(
-    select(_message.c.id, _message.c.at, _message.c.attempts, _message.c.error)
+    select(_message.c.id, _message.c.at, _message.c.attempts, _message.c.error, _message.c.kind)
     .where(_message.c.organization == bindparam("organization"), _message.c.state == "failed")
     .order_by(_message.c.at.desc())
     .limit(bindparam("most")),
     "organization",
     "most",
 )
-"""(id, at, attempts, kind of failure) of what was given up, newest first."""
+"""(id, at, attempts, kind of failure, kind) of what was given up, newest first."""
 SEND_AGAIN = Statement(
     update(_message)
     .where(

@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.auth import client_keys
 from gateway.errors import Kind, Problem
 from gateway.exchange import sources
 from gateway.intake import er7
 from gateway.intake.mllp import Patience
+from gateway.services.caller import Caller
 
 QUICK = Patience(within=0.3, frame=0.8, between=5, handshake=2, closing=3)
 
@@ -369,6 +371,13 @@ async def test_a_certificate_speaks_for_its_source_whatever_the_message_says(sec
         assert b"MSA|AA|M1" in await answer(reader)
     received = await secure.received()
     assert (received["tcm-his"].received, received["people-his"].received) == (1, 0)
+    here = Caller("portal", "tcm", "it", user="li")
+    ours, theirs = await client_keys.certificates(here, secure.services)
+    assert (ours.source, theirs.source, theirs.print) == ("", "tcm-his", fingerprint)
+    shown = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    assert theirs.ends == shown.timestamp() * 1_000_000
+    await sources.change("tcm-his", secure.services, here, certificate="00" * 32)
+    assert (await client_keys.certificates(here, secure.services))[1].ends == 0
 
 
 async def test_a_certificate_nobody_registered_is_refused_in_hl7(secure, authority):

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from gateway.auth import client_keys, systems
 from gateway.auth.client_keys import own
 from gateway.errors import Kind, Problem
-from gateway.services.caller import Caller
+from gateway.services.caller import OPERATOR, Caller
 from gateway.store import clients
 from tests.gateway.auth.conftest import EC, RSA
 
@@ -164,3 +164,28 @@ async def test_what_cannot_be_a_key_or_is_anothers_is_refused(services, hospital
     assert len(told) == 1
     assert hospital.id not in {one.id for one in await own(it("tcm"), services)}
     assert hospital.id in {one.id for one in await own(it("county"), services)}
+
+
+async def test_a_client_is_warned_of_when_all_its_keys_end_soon(services, hospital):
+    here, day = it("people"), 86_400 * SECOND
+    next_key = ECKey.generate_key("P-384", {"kid": "next"})
+    later = services.now() + 12 * day
+    assert await client_keys.ending(here, services) == 0
+    await client_keys.add_key(hospital.id, public(next_key, "next"), later, here, services)
+    assert await client_keys.ending(here, services) == 0, "the others go on"
+    [held] = [one for one in await own(here, services) if one.id == hospital.id]
+    for kid in {one.kid for one in held.keys} - {"next"}:
+        await client_keys.drop_key(hospital.id, kid, False, here, services)
+    assert await client_keys.ending(here, services) == 1
+    assert await client_keys.ending(it("tcm"), services) == 0
+
+
+async def test_the_operator_exchanges_keys_of_every_hospital_and_nobody_else_does(
+    services, hospital
+):
+    new = ECKey.generate_key("P-384", {"kid": "next"})
+    await client_keys.add_key(hospital.id, public(new, "next"), 0, OPERATOR, services)
+    [held] = await own(OPERATOR, services)
+    assert "next" in {one.kid for one in held.keys}
+    with pytest.raises(Problem):
+        await own(Caller("portal", "people", "clinician", user="wang"), services)

@@ -7,11 +7,20 @@ import json
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import alerts, ask, changes_told, proving, receive, write_back
+from gateway.exchange import (
+    alerts,
+    ask,
+    changes_told,
+    county_desk,
+    glance,
+    proving,
+    receive,
+    write_back,
+)
 from gateway.exchange.decide import decide_results
 from gateway.exchange.deciding import EVIDENCE
 from gateway.exchange.ledger import PORTAL
@@ -26,7 +35,7 @@ from gateway.store import recognition_tables as tables_of
 from gateway.store.statements import Statement
 from gateway.vault import ChartTier, Grant, RecordName, Tier
 from mappings.r4 import check
-from tests.gateway.exchange.portal_county import CHEN, LI, WANG, Town, every, town
+from tests.gateway.exchange.portal_county import CHEN, LI, OFFICE, WANG, Town, caller, every, town
 from tests.gateway.exchange.test_portal_clinician import _liver, correct
 from tests.gateway.exchange.test_proving import ACCEPT, ALT, alt, decided
 from tests.gateway.exchange.test_proving import alerts as rows_of
@@ -34,6 +43,8 @@ from tests.gateway.exchange.test_write_back import His, his, later
 from tests.shell import Told, call
 
 __all__ = ["his"]
+EVIDENCE_TABLE = tables_of.DecisionEvidence.__table__  # type: ignore[attr-defined]
+COMMISSION = caller("commission")
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 
 
@@ -186,15 +197,36 @@ async def test_what_is_settled_before_it_is_told_is_not_told(here: Town, his: Hi
 
 
 @ON_SQLITE
-async def test_an_alert_whose_evidence_was_altered_is_passed_over_aloud(here: Town) -> None:
+async def test_an_alert_whose_evidence_was_altered_is_passed_over_aloud_and_tried_again_when_asked(
+    here: Town, his: His
+) -> None:
     await decided(here)
     await correct(here)
-    table = tables_of.DecisionEvidence.__table__  # type: ignore[attr-defined]
-    spoil = Statement(update(table).values(sealed=b"x" * 80))
-    await here.services.db.do(lambda tx: tx.run(spoil))
+    services, office = here.services, replace(OFFICE, organization="tcm")
+    [evidence] = await services.db.read(Statement(select(EVIDENCE_TABLE.c.sealed)))
+    await services.db.do(lambda tx: tx.run(put_evidence(b"x" * 80)))
     assert await changes_told.file_due(here.services) == 0
     assert await changes_told.file_due(here.services) == 0
     assert len(await rows_of(here)) == 1, "its doctor still sees it"
+    [untold] = (await glance.glance(office, services)).untold
+    assert untold.trouble == "SealBroken"
+    assert (await county_desk.alert_counts(COMMISSION, services)).untold is None, "1 is withheld"
+    with pytest.raises(Problem):
+        await glance.tell_again(untold.id, OFFICE, services)
+
+    await services.db.do(lambda tx: tx.run(put_evidence(evidence[0])))
+    await glance.tell_again(untold.id, office, services)
+    assert await changes_told.file_due(services) == 1
+    seen = await glance.glance(office, services)
+    assert (seen.untold, [(one.kind, one.waiting) for one in seen.sent]) == (
+        (), [("alert", 1), ("decision", 1)],
+    )  # fmt: skip
+    with pytest.raises(Problem):
+        await glance.tell_again(untold.id, office, services)
+
+
+def put_evidence(sealed: bytes) -> Statement:
+    return Statement(update(EVIDENCE_TABLE).values(sealed=sealed))
 
 
 @ON_SQLITE

@@ -51,7 +51,19 @@ async def test_a_message_to_the_own_his_that_failed_is_sent_again_once(here: Off
     services = here.services
 
     def fail(tx: Tx) -> None:
-        row = ("a" * 32, "people", "c" * 32, "t", 1, "failed", 24, 1, "ConnectTimeout", b"x")
+        row = (
+            "a" * 32,
+            "people",
+            "c" * 32,
+            "t",
+            1,
+            "failed",
+            24,
+            1,
+            "ConnectTimeout",
+            b"x",
+            "alert",
+        )
         tx.run(write_backs.ADD, *row)
 
     await services.db.do(fail)

@@ -57,6 +57,10 @@ async def test_fifty_messages_wait_are_filed_and_are_found_where_they_are(here: 
     assert arrivals == sorted(arrivals, reverse=True)
     second = await messages.monitor(Asked(page=2), LI, here.services)
     assert {one.id for one in shown.messages + second.messages} == set(await ids(here))
+    visits = await messages.monitor(Asked(kind="ADT"), LI, here.services)
+    assert (visits.total, {one.kind for one in visits.messages}) == (50, {"ADT"})
+    [other] = (await messages.monitor(Asked(kind="HL7"), LI, here.services)).messages
+    assert other.state == "quarantined"
     repeated = await messages.monitor(Asked(state="repeated"), LI, here.services)
     assert [one.arrivals for one in repeated.messages] == [2]
     [held] = (await messages.monitor(Asked(state="quarantined"), LI, here.services)).messages

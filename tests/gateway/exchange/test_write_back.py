@@ -12,8 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from sqlalchemy import select
 
-from gateway.exchange import write_back
+from gateway.exchange import glance, write_back
 from gateway.exchange.decide import Verdict, decide_results
+from gateway.exchange.glance import Sent
 from gateway.exchange.ledger import Visit
 from gateway.exchange.revoking import revoke
 from gateway.recognition.decisions import Choice
@@ -24,7 +25,7 @@ from gateway.store import write_backs as rows
 from gateway.store.statements import Statement
 from gateway.store.write_backs import MessageRow
 from mappings.r4 import check
-from tests.gateway.exchange.portal_county import LI, Town, panel, town
+from tests.gateway.exchange.portal_county import LI, OFFICE, Town, panel, town
 from tests.gateway.exchange.test_rights import decided as allowed
 from tests.gateway.exchange.test_rights import right, stop
 
@@ -187,6 +188,9 @@ async def test_without_the_right_to_send_on_it_is_held_and_goes_when_the_right_i
     assert await write_back.counts(here.services) == {
         "waiting": 0, "held": 1, "delivered": 0, "failed": 0,
     }  # fmt: skip
+    assert (await glance.glance(replace(OFFICE, organization="tcm"), here.services)).sent == (
+        Sent("decision", 0, 1, 0, 0),
+    )
     assert (await here.events() - before)["refused"] == 1  # said once, however often it is asked
     found = await here.services.db.read(inbox.ALARMS, 1000)
     assert [row[2] for row in found if row[1] == "no-right"] == ["write-back/tcm"]

@@ -11,3 +11,6 @@ class FakeOperators:
 
     async def glance(self, caller: Caller) -> Glance:
         return Glance(2, (), 1, 3, 4, 1, 1, 2, ())
+
+    async def ending(self, caller: Caller) -> int:
+        return 1

@@ -371,7 +371,7 @@ class Walk:
         yield "county"
         for path in ("/county/systems", "/county/rights", "/county/resources", "/county/elements",
                      "/county/pipeline", "/county/inventory", "/county/line?kind=system",
-                     "/county/statistics", "/county/targets",
+                     "/county/statistics", "/county/targets", "/county/waiting", "/county/hospitals",
                      "/county/line?kind=element&id=YX007"):  # fmt: skip
             eyes.go(path)
             for fold in page.locator("main summary").all():

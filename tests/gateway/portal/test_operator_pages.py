@@ -42,7 +42,7 @@ def town(town: OwnTown) -> OwnTown:
 
     def fail(tx: Tx) -> None:
         for name, organization in (("aa" * 16, "people"), ("bb" * 16, "tcm")):
-            row = (name, organization, "c" * 32, "t", 1, "failed", 24, 1, HOSTILE, b"x")
+            row = (name, organization, "c" * 32, "t", 1, "failed", 24, 1, HOSTILE, b"x", "alert")
             tx.run(write_backs.ADD, *row)
 
     town.do(town.services.db.do(fail))

@@ -170,6 +170,7 @@ def upgrade() -> None:
         sa.Column("seen", sa.BigInteger(), nullable=False),
         sa.Column("settled", sa.BigInteger(), nullable=False),
         sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("trouble", sa.String(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_relied_alert_evidence", "relied_alert", ["evidence"], unique=False)
@@ -230,12 +231,24 @@ def upgrade() -> None:
         sa.Column("due", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("write_back_due", "write_back", ["state", "due"], unique=False)
 
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("kind", sa.String(), server_default="", nullable=False))
+    with op.batch_alter_table("source", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("certificate_ends", sa.BigInteger(), server_default="0", nullable=False)
+        )
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("source", schema=None) as batch_op:
+        batch_op.drop_column("certificate_ends")
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_column("kind")
     op.drop_table("write_back")
     op.drop_table("statistics_snapshot")
     op.drop_table("statistics_objection")
