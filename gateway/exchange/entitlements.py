@@ -6,6 +6,8 @@ Nothing is ever changed: a step is added, signed and chained to the one before i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.audit.chain import Entry
 from gateway.errors import Kind, Problem
 from gateway.exchange.catalogues import commission, noted, said
@@ -66,6 +68,35 @@ async def grant(
     before it begins; REQUIRED without basis, evidence or reason; CONFLICT when it stands already.
     """
     await services.catalogues.current()
+    _grantable(organization, terms, services)
+    return await _add(Act.GRANTED, 0, organization, terms, reason, by, services)
+
+
+async def join(organization: str, terms: Terms, reason: str, by: Caller, services: Services) -> int:
+    """Put an organisation into a scope; the number of the membership. Problems as `grant`."""
+    await services.catalogues.current()
+    _joinable(organization, terms, services)
+    return await _add(Act.JOINED, 0, organization, terms, reason, by, services)
+
+
+async def add_all(
+    found: Sequence[tuple[str, Terms]], reason: str, by: Caller, services: Services
+) -> tuple[int, ...]:
+    """Entitle and let join, each a step of its own, all in one transaction or none; their numbers.
+
+    Terms without item and group are memberships. Problems as `grant` and `join`; that two of them do
+    not overlap is for the caller to see to.
+    """
+    await services.catalogues.current()
+    beginnings = []
+    for organization, terms in found:
+        granted = bool(terms.item or terms.group)
+        (_grantable if granted else _joinable)(organization, terms, services)
+        beginnings.append((Act.GRANTED if granted else Act.JOINED, 0, organization, terms))
+    return await _add_all(beginnings, reason, by, services)
+
+
+def _grantable(organization: str, terms: Terms, services: Services) -> None:
     held = services.catalogue
     _place(organization, terms, services)
     if bool(terms.item) == bool(terms.group):
@@ -82,17 +113,13 @@ async def grant(
         )  # fmt: skip
         if same and one.status != "revoked" and _overlap(one, terms):
             raise Problem(Kind.CONFLICT, f"It stands already: number {one.number}.", "item")
-    return await _add(Act.GRANTED, 0, organization, terms, reason, by, services)
 
 
-async def join(organization: str, terms: Terms, reason: str, by: Caller, services: Services) -> int:
-    """Put an organisation into a scope; the number of the membership. Problems as `grant`."""
-    await services.catalogues.current()
+def _joinable(organization: str, terms: Terms, services: Services) -> None:
     _place(organization, terms, services)
     for one in services.catalogue.members:
         if (one.organization, one.scope) == (organization, terms.scope) and _overlap(one, terms):
             raise Problem(Kind.CONFLICT, f"It stands already: number {one.number}.", "scope")
-    return await _add(Act.JOINED, 0, organization, terms, reason, by, services)
 
 
 async def act(
@@ -151,29 +178,46 @@ async def _add(
     by: Caller,
     services: Services,
 ) -> int:
-    commission(by)
-    reason = said(reason, "reason")
-    before = services.catalogues.register_held.entries
-    number = len(before) + 1
-    step = Step(
-        number, begins or number, what, organization, terms, reason, by.user, services.now()
-    )
-    event = await noted(
-        "register", what.value, by, services,
-        step=str(number), entitlement=str(step.entitlement), organization=organization,
-        reason=reason,
-    )  # fmt: skip
-    note = await services.db.do(_step, step, before[-1] if before else None, event, services)
-    await services.catalogues.keep_head(number, note)
-    await services.catalogues.current()
+    [number] = await _add_all([(what, begins, organization, terms)], reason, by, services)
     return number
 
 
-def _step(tx: Tx, step: Step, before: Entry | None, event: Draft, services: Services) -> bytes:
+async def _add_all(
+    beginnings: Sequence[tuple[Act, int, str, Terms]], reason: str, by: Caller, services: Services
+) -> tuple[int, ...]:
+    """Sign and add steps (act, number of what it is about or 0, organisation, terms) in one transaction."""
+    commission(by)
+    if not beginnings:
+        return ()
+    reason = said(reason, "reason")
+    before = services.catalogues.register_held.entries
+    at = services.now()
+    steps = [
+        Step(number, begins or number, what, organization, terms, reason, by.user, at)
+        for number, (what, begins, organization, terms) in enumerate(beginnings, len(before) + 1)
+    ]
+    events = [
+        await noted(
+            "register", one.act.value, by, services,
+            step=str(one.number), entitlement=str(one.entitlement), organization=one.organization,
+            reason=reason,
+        )
+        for one in steps
+    ]  # fmt: skip
+    last = before[-1] if before else None
+    note = await services.db.do(_steps, steps, last, events, services)
+    await services.catalogues.keep_head(steps[-1].number, note)
+    await services.catalogues.current()
+    return tuple(one.number for one in steps)
+
+
+def _steps(
+    tx: Tx, steps: Sequence[Step], before: Entry | None, events: Sequence[Draft], services: Services
+) -> bytes:
     tx.run(rows.HOLD, ABOUT)
-    if tx.all(rows.STAMP)[0][1] != step.number - 1:
+    if tx.all(rows.STAMP)[0][1] != steps[0].number - 1:
         raise Problem(Kind.CONFLICT, "Somebody else changed the register just now; look again.")
-    ((_, note),) = services.catalogues.entries([step], before)
-    append(tx, services.log.filing_writer, [event], services.now)
-    add_steps(tx, [step], [note])
-    return note
+    notes = [note for _, note in services.catalogues.entries(steps, before)]
+    append(tx, services.log.filing_writer, events, services.now)
+    add_steps(tx, steps, notes)
+    return notes[-1]

@@ -7,10 +7,11 @@ decision about one entitlement, with its own reason.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from gateway.exchange import entitlements
+from gateway.exchange import catalogues, entitlements
 from gateway.exchange.catalogues import FileRefused
 from gateway.recognition.catalogue import Catalogue, Entitlement, Member, excel
 from gateway.recognition.catalogue.csvfile import Fault, Row
@@ -44,29 +45,53 @@ async def additions(body: bytes, services: Services) -> tuple[Addition, ...]:
     await services.catalogues.current()
     known = {one.id for one in services.register}
     return await asyncio.to_thread(
-        _additions, body, services.catalogue, known, services.settings.zone
-    )
+        _additions, body, services.catalogue, known, services.settings.zone,
+        catalogues.register_workbook(services),
+    )  # fmt: skip
 
 
-def _additions(body: bytes, held: Catalogue, known: set[str], zone: tzinfo) -> tuple[Addition, ...]:
+def _additions(
+    body: bytes, held: Catalogue, known: set[str], zone: tzinfo, standing: bytes
+) -> tuple[Addition, ...]:
     faults: list[Fault] = []
     reader = Reader(zone, faults)
+    # Told in days, stretches of one day look alike: what the register itself writes is never in question.
+    written = {(row.sheet, row.said) for row in excel.rows(standing, REGISTER, [])}
     for row in excel.rows(body, REGISTER, faults):
-        reader.keep(row)
+        if (row.sheet, row.said) not in written:
+            reader.keep(row)
     members, entitled = reader.register(held)
-    found = []
+    found: list[tuple[Row, Addition]] = []
     for row, member in members:
         if not _stands(member, held.members, row):
-            found.append(_addition(row, member, known))
+            found.append((row, _addition(row, member, known)))
     for row, one in entitled:
         if _stands(one, held.entitled, row):
             continue
         if one.status != "active":
             row.wrong("a file only grants", "文件只能新增资格；暂停与撤销请逐条办理", "status")
-        found.append(_addition(row, one, known))
+        found.append((row, _addition(row, one, known)))
+    _overlaps(found)
     if faults:
         raise FileRefused(tuple(faults))
-    return tuple(found)
+    return tuple(one for _, one in found)
+
+
+def _overlaps(found: Sequence[tuple[Row, Addition]]) -> None:
+    """Rows of the file that say two things of the same time are wrong."""
+    seen: dict[tuple[str, ...], list[Addition]] = {}
+    for row, one in found:
+        terms = one.terms
+        about = seen.setdefault((one.organization, terms.scope, terms.item, terms.group), [])
+        for other in about:
+            if other.terms.start < terms.end and terms.start < other.terms.end:
+                row.wrong(
+                    f"overlaps row {other.row} of this sheet",
+                    f"与本表第 {other.row} 行时间重叠",
+                    "valid_from",
+                )
+                break
+        about.append(one)
 
 
 def _stands(one: Member | Entitlement, held: tuple[Member | Entitlement, ...], row: Row) -> bool:
@@ -111,12 +136,8 @@ def _addition(row: Row, one: Member | Entitlement, known: set[str]) -> Addition:
 async def take_up(
     found: tuple[Addition, ...], reason: str, by: Caller, services: Services
 ) -> tuple[int, ...]:
-    """Add each as a step of its own, memberships first; their numbers. Problems as `grant`.
-
-    Steps added before a Problem stay: taking the same file up again adds only the rest.
-    """
-    numbers = []
-    for one in sorted(found, key=lambda one: not one.member):
-        add = entitlements.join if one.member else entitlements.grant
-        numbers.append(await add(one.organization, one.terms, reason, by, services))
-    return tuple(numbers)
+    """Add each as a step of its own, memberships first, all or none; their numbers. Problems as `grant`."""
+    ordered = sorted(found, key=lambda one: not one.member)
+    return await entitlements.add_all(
+        [(one.organization, one.terms) for one in ordered], reason, by, services
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from datetime import date
 
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from gateway.recognition.catalogue import Item
 from gateway.recognition.catalogue.excel import LARGEST, MEDIA_TYPE
 
 LIST, REGISTER = "/county/catalogue", "/county/entitlements"
+LARGEST_SHEET = 700_000  # bytes of a workbook of the register: it goes to the browser and back
 WORDS = 500  # characters of a word of why, at most
 MISTAKES = {Kind.UNPROCESSABLE, Kind.CONFLICT, Kind.REQUIRED, Kind.TOO_LARGE, Kind.REFUSED}
 ACTS = {"suspended", "restored", "revoked", "left"}
@@ -32,6 +34,7 @@ def pages(get: Adder, post: Adder) -> list[BaseRoute]:
         get(REGISTER + "/file", register_file, "commission"),
         get(REGISTER + "/{number:int}", line, "commission"),
         post(REGISTER, grant, "commission"),
+        post(REGISTER + "/import", take_register, "commission", upload=True),
         post(REGISTER + "/{number:int}", act, "commission"),
     ]
 
@@ -170,11 +173,19 @@ async def register(desk: Desk) -> Response:
     return await _register(desk)
 
 
-async def _register(desk: Desk, status: int = 200, wrong: str = "") -> Response:
+async def _register(desk: Desk, status: int = 200, wrong: str = "", **file: object) -> Response:
     view = await desk.portal.stories.entitlements(desk.who.caller)
-    scope = desk.request.query_params.get("scope", "")
     return await desk.page(
-        "entitlements.html", status, view=view, marks=catalogue_words, wrong=wrong, scope=scope
+        "entitlements.html",
+        status,
+        **{
+            "view": view,
+            "marks": catalogue_words,
+            "wrong": wrong,
+            "faults": (),
+            "adds": None,
+            **file,
+        },
     )
 
 
@@ -182,6 +193,35 @@ async def register_file(desk: Desk) -> Response:
     """The register as a workbook."""
     body = await desk.portal.stories.entitlements_file(desk.who.caller)
     return _workbook(body, "entitlements.xlsx")
+
+
+async def take_register(desk: Desk) -> Response:
+    """Show what a workbook adds, or each fault in it; then, and only exactly that, add it whole."""
+    stories, caller = desk.portal.stories, desk.who.caller
+    if desk.text("act", 12) == "take":
+        try:
+            body = b64decode(desk.text("sheet", 2 * LARGEST_SHEET), validate=True)
+        except ValueError:
+            raise Problem(Kind.MALFORMED, "The form cannot be read.") from None
+        seen = desk.text("seen", 64)
+        try:
+            await stories.take_entitlements(body, seen, desk.text("reason", WORDS), caller)
+        except Problem as problem:
+            if problem.kind not in MISTAKES:
+                raise
+            return await _sheet(desk, body, problem.kind.status, problem.text)
+        return await desk.go(REGISTER, "entitlements-added")
+    upload = desk.file("file")
+    if upload is None or upload.size is None or upload.size > LARGEST_SHEET:
+        return await _register(desk, 413 if upload else 400, "too large" if upload else "missing")
+    return await _sheet(desk, await upload.read())
+
+
+async def _sheet(desk: Desk, body: bytes, status: int = 200, wrong: str = "") -> Response:
+    found = await desk.portal.stories.read_entitlements(body, desk.who.caller)
+    status = 422 if found.faults else status
+    sheet = b64encode(body).decode()
+    return await _register(desk, status, wrong, faults=found.faults, adds=found, sheet=sheet)
 
 
 async def line(desk: Desk) -> Response:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from hashlib import sha256
+
+import msgspec
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import catalogues, entitlements, staff
+from gateway.exchange import catalogues, entitlements, register_files, staff
+from gateway.exchange.register_files import Addition
 from gateway.portal.catalogue_stories import (
     CatalogueVersionView,
     CatalogueView,
@@ -14,6 +18,7 @@ from gateway.portal.catalogue_stories import (
     ItemView,
     LineView,
     RegisterView,
+    SheetView,
     StepView,
 )
 from gateway.recognition.catalogue import FOREVER, Entitlement, Member, Span
@@ -180,6 +185,37 @@ class CatalogueCounty:
             ),
         )  # fmt: skip
 
+    async def read_entitlements(self, body: bytes, caller: Caller) -> SheetView:
+        catalogues.commission(caller)
+        try:
+            found = await register_files.additions(body, self._services)
+        except catalogues.FileRefused as refused:
+            return SheetView(refused.faults, (), "")
+        return SheetView((), tuple(map(self._added, found)), _named(found))
+
+    def _added(self, one: Addition) -> Holder:
+        terms = one.terms
+        begins, to = self._county_days(Span(terms.start, terms.end))
+        return Holder(
+            number=one.row,
+            organization=one.organization,
+            name=self._organization_called(one.organization),
+            what=terms.item or terms.group,
+            scope=terms.scope,
+            status="member" if one.member else "active",
+            begins=begins,
+            to=to,
+            basis=terms.basis,
+            evidence=terms.evidence,
+        )
+
+    async def take_entitlements(self, body: bytes, seen: str, reason: str, caller: Caller) -> int:
+        catalogues.commission(caller)
+        found = await register_files.additions(body, self._services)
+        if _named(found) != seen:
+            raise Problem(Kind.CONFLICT, "Somebody else changed the register just now; look again.")
+        return len(await register_files.take_up(found, reason, caller, self._services))
+
     async def grant_entitlement(
         self,
         organization: str,
@@ -265,3 +301,8 @@ class CatalogueCounty:
                 )
             )
         return tuple(found)
+
+
+def _named(found: Sequence[Addition]) -> str:
+    """A name of exactly these additions."""
+    return sha256(msgspec.json.encode(found, order="deterministic")).hexdigest()

@@ -87,6 +87,15 @@ class RegisterView:
 
 
 @dataclass(frozen=True, slots=True)
+class SheetView:
+    """What a workbook adds to the register, or what is wrong in it; `seen` names exactly that."""
+
+    faults: tuple[Fault, ...]
+    rows: tuple[Holder, ...]  # `number` is the row of the sheet
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepView:
     """One step of an entitlement."""
 
@@ -144,6 +153,12 @@ class CatalogueStories(Protocol):
 
     async def entitlements_file(self, caller: Caller) -> bytes:
         """The register as Excel."""
+
+    async def read_entitlements(self, body: bytes, caller: Caller) -> SheetView:
+        """What a workbook would add; nothing is kept."""
+
+    async def take_entitlements(self, body: bytes, seen: str, reason: str, caller: Caller) -> int:
+        """Add what it adds, all of it, when that is still what was `seen`; how many lines."""
 
     async def entitlement(self, number: int, caller: Caller) -> LineView:
         """One line of the register; Problem UNKNOWN without one."""

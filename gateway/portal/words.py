@@ -346,6 +346,7 @@ NOTICES = {
     "catalogue-publish": N_("已发布。"),
     "catalogue-refuse": N_("已退回，目录没有改变。"),
     "entitlement-changed": N_("已登记，立即生效。"),
+    "entitlements-added": N_("已全部登记，立即生效。"),
     "figures-frozen": N_("本月数字已冻结并签名，此后不再重新计算。"),
     "figures-not-verified": N_(
         "访问日志或统计台账未通过核验，因此没有冻结任何数字。请由审计员核验日志，查明缺了或改了什么。"

@@ -59,6 +59,11 @@ class Row:
         """The name of the sheet it belongs to."""
         return self.file.removesuffix(".csv")
 
+    @property
+    def said(self) -> frozenset[tuple[str, str]]:
+        """Every column and its cell."""
+        return frozenset(self._cells.items())
+
     def wrong(self, text: str, zh: str, column: str = "") -> None:
         """Refuse this line."""
         self._faults.append(Fault(self.file, self.line, text, zh, column))

@@ -388,7 +388,7 @@ async def test_two_steps_at_the_same_moment_follow_each_other_or_are_told(
         step = msgspec.structs.replace(held.steps[-1], number=len(held.steps) + 1)
         event = await catalogues.noted("register", "joined", XU, other)
         with pytest.raises(Problem) as caught:
-            await other.db.do(entitlements._step, step, held.entries[-1], event, other)
+            await other.db.do(entitlements._steps, [step], held.entries[-1], [event], other)
         assert caught.value.kind is Kind.CONFLICT
     finally:
         await other.close()
@@ -420,6 +420,39 @@ async def test_what_is_new_in_a_file_is_shown_and_then_granted_step_by_step(
     assert number == services.catalogues.event == before + 1
     assert of(services, "mch", "HR-L-0034")[0][0] == "active"
     assert await register_files.additions(body, services) == ()
+
+
+async def test_of_a_file_everything_is_taken_or_nothing(services: Services) -> None:
+    await services.catalogues.current()
+
+    def two(tab: Any) -> None:
+        tab.append(ROW)
+        tab.append([*ROW[:1], "HR-L-0035", *ROW[2:]])
+
+    both = await register_files.additions(sheet(services, two), services)
+    before, events = services.catalogues.event, services.catalogues.register_held.steps
+    await entitlements.grant("mch", both[1].terms, "先登记了一行", XU, services)
+    with pytest.raises(Problem) as caught:
+        await register_files.take_up(both, "批量登记", XU, services)
+    assert caught.value.kind is Kind.CONFLICT
+    assert services.catalogues.event == before + 1
+    assert services.catalogues.register_held.steps[:-1] == events
+
+    def twice(tab: Any) -> None:
+        tab.append(ROW)
+        tab.append([*ROW[:4], "2026-06-01", *ROW[5:]])
+
+    with pytest.raises(catalogues.FileRefused) as refused:
+        await register_files.additions(sheet(services, twice), services)
+    [fault] = refused.value.faults
+    assert "与本表第" in fault.zh
+
+    left = await register_files.additions(sheet(services, lambda tab: tab.append(ROW)), services)
+    more = [replace(left[0], terms=msgspec.structs.replace(left[0].terms, item=code))
+            for code in ("HR-L-0036", "HR-L-0037")]  # fmt: skip
+    numbers = await register_files.take_up(tuple(more), "批量登记", XU, services)
+    assert numbers == (before + 2, before + 3)
+    assert (await catalogues.verify(services)).findings == ()
 
 
 async def test_faults_of_a_file_are_told_by_row_and_column_and_nothing_is_added(

@@ -132,6 +132,60 @@ def test_an_entitlement_is_granted_suspended_and_restored(eyes: Eyes, town: Offi
     assert town.services.catalogues.event >= 4
 
 
+def send(eyes: Eyes, body: bytes) -> str:
+    """Upload a workbook of the register; what the page says."""
+    file = {"name": "r.xlsx", "mimeType": "application/octet-stream", "buffer": body}
+    eyes.page.set_input_files("#file", file)  # type: ignore[arg-type]
+    eyes.page.click("form:has(#file) button.primary")
+    eyes.page.wait_for_load_state()
+    return eyes.page.inner_text("main")
+
+
+def with_rows(body: bytes, *rows: list[str]) -> bytes:
+    opened = load_workbook(io.BytesIO(body))
+    for row in rows:
+        opened["互认资格"].append(row)
+    kept = io.BytesIO()
+    opened.save(kept)
+    return kept.getvalue()
+
+
+def test_a_file_adds_all_that_was_shown_or_nothing(eyes: Eyes, town: OfficeTown) -> None:
+    eyes.enter("commission")
+    eyes.go("/county/entitlements")
+    with eyes.page.expect_download() as download:
+        eyes.page.click("a[href$='/county/entitlements/file']")
+    body = Path(download.value.path()).read_bytes()
+    before = town.services.catalogues.event
+    good = [
+        "mch",
+        "HR-L-0034",
+        "",
+        "CN-ZJ",
+        "2026-01-01",
+        "",
+        "active",
+        "ZJ-EQA",
+        HOSTILE,
+        "县",
+        "",
+    ]
+
+    assert "没有新增" in send(eyes, body)
+    told = send(eyes, with_rows(body, good, [*good[:1], "HR-L-9999", *good[2:]]))
+    assert "没有这个项目" in told
+    assert eyes.page.locator("button[value=take]").count() == 0
+    assert "没有新增" not in send(eyes, b"not a workbook")
+    assert "文件将增加 1 行" in send(eyes, with_rows(body, good))
+    assert town.services.catalogues.event == before
+    eyes.page.fill("#sheet-reason", "批量登记")
+    eyes.page.click("button[value=take]")
+    eyes.page.wait_for_load_state()
+    assert "已全部登记" in eyes.page.inner_text("main")
+    assert town.services.catalogues.event == before + 1
+    assert "没有新增" in send(eyes, with_rows(body, good))
+
+
 def test_what_is_not_accepted_is_said_and_nothing_is_kept(eyes: Eyes, town: OfficeTown) -> None:
     eyes.enter("commission")
     eyes.go("/county/entitlements")
