@@ -140,6 +140,7 @@ class _AlertOnce(Statement):
 
 def _alert_once(engine: Any) -> Any:
     values: dict[str, Any] = {name: bindparam(name) for name in _ALERT_GIVEN}
+    values["trouble"] = ""
     added = engine.insert(_alert).values(**values)
     added = added.on_conflict_do_nothing(index_elements=["evidence", "version", "change"])
     return added.returning(*_ALERT)
