@@ -19,7 +19,7 @@ from sqlalchemy import select
 from gateway.demo import archive, pacs, story
 from gateway.demo.browser import Browser, Page
 from gateway.exchange import receive
-from gateway.portal import desk
+from gateway.portal import desk, handles
 from gateway.services import even
 from gateway.services.archives import Archives
 from gateway.services.register import load
@@ -150,8 +150,7 @@ async def test_a_hidden_study_and_an_absent_one_are_one_answer(
     uid = f"{pacs.ROOT}.20260226.902"
     assert uid in str(hidden.plain)
     keys: list[str] = []
-    named = desk.handle
-    monkeypatch.setattr(desk, "handle", lambda key, id: keys.append(key) or named(key, id))
+    monkeypatch.setattr(desk, "handles", lambda key: keys.append(key) or handles.handles(key))
     waited: list[int] = []
 
     async def note(began: float, step: int) -> None:
@@ -160,7 +159,7 @@ async def test_a_hidden_study_and_an_absent_one_are_one_answer(
     browser, _ = await entered(county)
     await browser.go("/portal/images")
     monkeypatch.setattr(even, "even", note)
-    handles = [named(keys[-1], id) for id in (hidden.id, "0" * 32)]
+    names = [handles.handle(keys[-1], id) for id in (hidden.id, "0" * 32)]
     places = [
         "images/{}", "images/{}/0/0", "images/{}/0/0.jpg", "images/{}/9/9",
         "dicomweb/{}/studies?StudyInstanceUID=" + uid, "dicomweb/{}/studies/" + uid + "/metadata",
@@ -168,8 +167,7 @@ async def test_a_hidden_study_and_an_absent_one_are_one_answer(
     ]  # fmt: skip
     for place in places:
         one, other = [
-            told(await browser._http.get(f"/portal/{place.format(handle)}"), handle)
-            for handle in handles
+            told(await browser._http.get(f"/portal/{place.format(name)}"), name) for name in names
         ]
         assert one[0] == 404, place
         assert one == other, place
