@@ -365,7 +365,7 @@ def write_plan(tx: Tx, plan: Plan, services: Services) -> int:
         relabelled += 1
     if relabelled:
         rows.take(tx, chart, 0, 1)
-    write_person(tx, plan, sealed_facts, known_better="Patient" in passed_over)
+    write_person(tx, plan, sealed_facts, services, known_better="Patient" in passed_over)
     return versions
 
 

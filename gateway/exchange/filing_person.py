@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.exchange import joining
+from gateway.exchange import correcting, joining
+from gateway.exchange.correcting import compared
 from gateway.exchange.planning import Plan
 from gateway.identity import matching
 from gateway.records import facts as facts_
@@ -34,11 +35,13 @@ def join(tx: Tx, plan: Plan, sealed_facts: bytes, services: Services) -> bool:
     return came.stands
 
 
-def write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool) -> None:
+def write_person(
+    tx: Tx, plan: Plan, sealed_facts: bytes, services: Services, *, known_better: bool
+) -> None:
     """Who the chart is about: facts, identifiers, and whom it is linked with.
 
     `known_better`: the Patient that came is older than the one that stands, and so are its facts.
-    Raises Again when keys of a chart that may be the same person's were not prepared.
+    Raises Again when what is needed of a chart that may be the same person's was not prepared.
     """
     chart = plan.chart
     key = plan.shelves[ChartTier(chart, Tier.GENERAL)]
@@ -52,6 +55,19 @@ def write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool)
         if facts != before:
             tx.run(rows.SET_FACTS, chart, key.seal(facts_.pack(facts), about))
             rows.take(tx, chart, 0, 1)
+    if facts is not None and facts.number and facts.number != (before.number if before else ""):
+        came = correcting.recheck(tx, chart, facts, before, plan.partings, plan.shelves, plan.at, services)
+        if came is None:
+            plan.corrects = True
+            raise Again
+        plan.issues.extend(came.issues)
+        if came.events:
+            append(tx, services.log.filing_writer, came.events, services.now)
+        if before is not None and before.number:
+            tx.run(rows.FORGET, chart)  # the cards that came with the other number go with it
+    told = plan.facts.number if plan.facts is not None else ""
+    if facts is not None and facts.number and told not in ("", facts.number):
+        return  # an older word, or another system's: its cards are those of another number
     for digest, linking in plan.identifiers:
         if linking:
             # Two charts of one person filed at the same moment must not miss each other.
@@ -59,7 +75,7 @@ def write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool)
         tx.run(rows.INDEX, digest, chart, int(linking))
     if facts is None:
         return
-    linked = set()
+    linked, possible = set(), set()
     for digest, linking in plan.identifiers:
         if not linking:
             continue
@@ -72,12 +88,15 @@ def write_person(tx: Tx, plan: Plan, sealed_facts: bytes, *, known_better: bool)
                     raise Again
                 continue  # its keys were destroyed
             theirs = facts_.unpack(other_key.open(other_facts, f"facts/{other}".encode()))
-            result = matching.match(_known(facts), _known(theirs))
+            result = matching.match(compared(facts), compared(theirs))
             if result.tier is matching.Tier.SAME:
                 linked.add(other)
             elif result.tier is matching.Tier.POSSIBLE:
-                plan.issues.append(Issue("note", "possible-same-person", ""))
+                possible.add(other)
     links.join_same(tx, chart, linked, plan.at)
+    for other in sorted(possible):
+        plan.issues.append(Issue("note", "possible-same-person", ""))
+        links.ask(tx, (chart, other), plan.at)
 
 
 def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:
@@ -91,14 +110,4 @@ def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:
         new.death or before.death,
         new.number or before.number,
         before.sealed or new.sealed,
-    )
-
-
-def _known(facts: facts_.Facts) -> matching.Known:
-    birth = facts_.days(facts.birth) if facts.birth else None
-    return matching.Known(
-        name=facts.name,
-        number=facts.number,
-        birth=birth[0] if birth and birth[0] == birth[1] else None,
-        sex="male" if facts.sex == "male" else "female" if facts.sex == "female" else None,
     )

@@ -156,7 +156,8 @@ def _write(
         raise Problem(Trouble.CONFLICT, "Somebody has just decided this.")
     tx.run(links.CONFIRM if said == "one" else links.REVOKE, id, at, by)
     links.regroup(tx, pair)
-    relied.parted(tx, pair, at, services)
+    if said == "two":
+        relied.parted(tx, pair, at, services, at if link.contradicted else link.at)
     append(tx, services.log.filing_writer, [draft], services.now)
 
 

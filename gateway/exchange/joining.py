@@ -32,7 +32,7 @@ from mappings.engine import Issue, Message
 RULE = "source-merge"
 BY_SOURCE = "source"
 """`link.revoked_by` of a pair that the hospital itself parted."""
-_UNPARTED = frozenset({BY_SOURCE, links.CONTRADICTED})
+_UNPARTED = links.UNJUDGED | {BY_SOURCE, links.CONTRADICTED, links.GATEWAY}
 TWO_PERSONS = Issue("hold", "merge-two-persons", "")
 
 
@@ -126,7 +126,8 @@ def join(
         if _say(tx, pair, one, said, at):
             links.regroup(tx, pair)
             if one.undone:
-                relied.parted(tx, pair, at, services)
+                joined = [link.at for link in said if not link.revoked]
+                relied.parted(tx, pair, at, services, min(joined, default=at))
             events.append(one.draft)
     return Joined(True, tuple(issues), tuple(events))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import orjson
 
-from gateway.exchange import labelling
+from gateway.exchange import correcting, labelling
 from gateway.exchange.aside import aside
 from gateway.exchange.joining import Join, joins_of, keys_of
 from gateway.exchange.person import ALL_TIERS, manifests
@@ -20,6 +20,7 @@ from gateway.records.entry import Links, Nature
 from gateway.records.instant import moment
 from gateway.records.redact import is_redacted
 from gateway.services import Services
+from gateway.services.log import Draft
 from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, Tier
 from mappings.engine import Issue, Mapped, Message
@@ -63,6 +64,8 @@ class Plan:
     telling: frozenset[str] = frozenset()  # Provenance of it, written when something else is
     fresh: set[str] = field(default_factory=set)  # ids this filing wrote, shared by its plans
     written: list[str] = field(default_factory=list)  # types of the versions that writing made
+    corrects: bool = False  # writing found the folder's number to be another than before
+    partings: Mapping[str, Draft] = field(default_factory=dict)  # what is logged then, by chart
     named: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # registers it tells of
 
 
@@ -236,6 +239,11 @@ async def meet_neighbours(plan: Plan, services: Services) -> None:
         plan.shelves |= await services.vault.manifests(grant, wants)
         plan.bodies |= await services.vault.records(grant, wants)
         plan.lacking.clear()
+    if plan.corrects:
+        plan.partings, keys = await correcting.prepared(
+            plan.chart, plan.organization, plan.inbox, grant, services
+        )
+        plan.shelves |= keys
     known = {
         row[0]
         for digest, linked in plan.identifiers

@@ -97,15 +97,37 @@ def disputed(tx: Tx, id: str, at: int, services: Services) -> int:
     return sum(_alert(tx, one, one.version, "identity", at, services) for one in found)
 
 
-def parted(tx: Tx, charts: Collection[str], at: int, services: Services) -> int:
-    """These charts are not one person's any more: decisions made across them are to be looked at."""
+def folder(tx: Tx, chart: str, at: int, services: Services) -> int:
+    """This chart carried another person's number: whoever relied on what is in it is told."""
+    found = [EvidenceRow(*row) for row in tx.all(rows.RELIED_ACROSS, [chart], [])]
+    return sum(_alert(tx, one, one.version, "identity", at, services) for one in found)
+
+
+def parted(
+    tx: Tx, charts: Collection[str], at: int, services: Services, since: int | None = None
+) -> int:
+    """These charts are not one person's any more: decisions made across them are to be looked at.
+
+    So are those made `since` (µs UTC, when they were joined) by who has no folder of their own for
+    the person, which lie beside the result: for which of the two is not known. So are all, while
+    the charts still hang together by way of others.
+    """
     persons: Mapping[str, str] = dict(tx.all(links.PERSONS, list(charts)))
+    together = len({persons.get(chart) for chart in charts}) == 1
     count = 0
     for row in tx.all(rows.RELIED_ACROSS, list(persons), list(persons)):
         evidence = EvidenceRow(*row)
-        if persons.get(evidence.source) != persons.get(evidence.chart):
+        apart = persons.get(evidence.source) != persons.get(evidence.chart)
+        doubtful = since is not None and evidence.at >= since
+        if apart or (doubtful and (together or _beside(tx, evidence))):
             count += _alert(tx, evidence, evidence.version, "identity", at, services)
     return count
+
+
+def _beside(tx: Tx, evidence: EvidenceRow) -> bool:
+    """Whether a decision lies in a folder that was opened here for the result's person."""
+    said = [links.Link(*row) for row in tx.all(links.OF, [evidence.chart])]
+    return any(link.rule == links.RECOGNITION for link in said)
 
 
 def _alert(

@@ -613,6 +613,7 @@ def standing(tx: Tx, ids: Sequence[str]) -> dict[str, RecordRow]:
 INDEX = Statement(
     insert_or_leave(_index).values(**binds(_index)), *(c.name for c in _index.columns)
 )
+FORGET = Statement(delete(_index).where(_index.c.chart == bindparam("chart")), "chart")
 FIND = Statement(
     select(_index.c.chart, _index.c.linking, _chart.c.organization, _chart.c.person, _chart.c.facts)
     .join(_chart, _chart.c.id == _index.c.chart)

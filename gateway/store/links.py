@@ -32,7 +32,13 @@ PROVEN = frozenset({BY_NUMBER, RECOGNITION})
 GATEWAY = "gateway"
 """`made_by` of the county's matching rule."""
 CONTRADICTED = "contradicted"
-"""`revoked_by` of a merge that never stood: the folders carry different persons' numbers."""
+"""`revoked_by` of a merge that the folders speak against: they carry different persons' numbers."""
+POSSIBLE = "possible"
+"""`rule`, and `revoked_by` while nobody has answered, of two folders that may be one person's."""
+CORRECTED = "corrected"
+"""`revoked_by` of what the county's rule had found by a number that was corrected since."""
+UNJUDGED = frozenset({POSSIBLE, CORRECTED})
+"""`revoked_by` of pairs that neither a person nor the hospital has parted."""
 
 
 class Link(NamedTuple):
@@ -47,6 +53,10 @@ class Link(NamedTuple):
     revoked_by: str
     clock: int
     confirmed: int
+
+    def other(self, chart: str) -> str:
+        """The chart this one is said to belong together with."""
+        return self.right if self.left == chart else self.left
 
     @property
     def contradicted(self) -> bool:
@@ -104,6 +114,9 @@ REVOKE = Statement(
     "id_",
     "at_",
     "by_",
+)
+STAND = Statement(
+    update(_link).where(_link.c.id == bindparam("id_")).values(revoked=0, revoked_by=""), "id_"
 )
 CONFIRM = Statement(
     update(_link)
@@ -173,18 +186,27 @@ def add(
     tx.run(ADD, *sorted(pair), rule, by, at, revoked, never_stood, clock, *confirmed)
 
 
+def ask(tx: Tx, pair: Sequence[str], at: int) -> None:
+    """Keep two charts to be compared by a person, unless something was ever said of them."""
+    if not between(tx, pair):
+        add(tx, pair, POSSIBLE, GATEWAY, at, never_stood=POSSIBLE)
+
+
 def join_same(tx: Tx, chart: str, others: Iterable[str], at: int) -> None:
     """Link a chart with those that the county's matching rule says are the same person's.
 
-    A pair that was parted is never joined again by a rule.
+    A pair that somebody parted is never joined again by a rule.
     """
+    said = [Link(*row) for row in tx.all(EVER, [chart])]
     settled = {
-        end
-        for row in tx.all(EVER, [chart])
-        if (link := Link(*row)).revoked or link.rule == BY_NUMBER
-        for end in (link.left, link.right)
+        link.other(chart)
+        for link in said
+        if link.revoked_by not in UNJUDGED and (link.revoked or link.rule == BY_NUMBER)
     }
     new = set(others) - settled
+    for link in said:
+        if link.revoked_by == POSSIBLE and link.other(chart) in new:
+            tx.run(REVOKE, link.id, at, GATEWAY)  # what was asked is answered
     for other in sorted(new):
         add(tx, (chart, other), BY_NUMBER, GATEWAY, at)
     if new:
@@ -208,20 +230,20 @@ def regroup(tx: Tx, charts: Iterable[str]) -> None:
     For every chart reachable from these. A group is named by its least chart id. The epoch of each
     chart moves for whose person, or whose parts of it, are others than before.
     """
-    left, seen, disputed = set(charts), set[str](), set[str]()
-    standing: dict[int, Link] = {}
+    left, seen = set(charts), set[str]()
+    said: dict[int, Link] = {}
     while left - seen:
         new = sorted(left - seen)
         seen |= left
-        for row in tx.all(OF, new):
+        for row in tx.all(EVER, new):
             link = Link(*row)
-            if link.contradicted:
-                disputed |= {link.left, link.right}
-            else:
-                standing[link.id] = link
+            said[link.id] = link
+            if not link.revoked:
                 left |= {link.left, link.right}
-    persons = _groups(seen, standing.values())
-    identities = _groups(seen, (link for link in standing.values() if link.confirmed))
+    standing = [link for link in said.values() if not link.revoked]
+    persons = _groups(seen, standing)
+    identities = _groups(seen, (link for link in standing if link.confirmed))
+    disputed = _disputed(said.values(), persons)
     known = {row[0]: tuple(row[1:]) for row in tx.all(_GROUPS, sorted(seen))}
     before = _views({chart: row[0] for chart, row in known.items()}, known)
     should = {chart: (persons[chart], identities[chart], int(chart in disputed)) for chart in known}
@@ -229,6 +251,24 @@ def regroup(tx: Tx, charts: Iterable[str]) -> None:
     for chart in sorted(known):
         if before[chart] != after[chart]:
             tx.run(_SET_GROUP, chart, *should[chart])
+
+
+def _disputed(said: Iterable[Link], persons: Mapping[str, str]) -> set[str]:
+    """Charts in dispute: what was said of a pair contradicts the charts, or a pair that somebody
+    parted is still one person's by way of others, so that one of the two carries a wrong number."""
+    found, joined, parted = set[str](), set[tuple[str, str]](), set[tuple[str, str]]()
+    for link in said:
+        pair = link.left, link.right
+        if link.contradicted:
+            found |= {*pair}
+        elif not link.revoked:
+            joined.add(pair)
+        elif link.revoked_by not in UNJUDGED | {GATEWAY}:
+            parted.add(pair)
+    for left, right in parted - joined:
+        if left in persons and persons[left] == persons.get(right):
+            found |= {left, right}
+    return found
 
 
 def _views(

@@ -302,6 +302,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "可能与另一份档案是同一个人,请人工核对",
         "possibly the same person as in another chart; somebody should compare them",
     ),
+    "number-corrected": (
+        "身份证号已更正,这份档案改归新号码本人,原来的关联已断开",
+        "the resident ID was corrected; the folder belongs to the new number, old links are parted",
+    ),
     "gateway-fault": (
         "网关处理出错,原文已保留,请联系网关运维后重放",
         "this gateway failed on it; the message is kept, tell the operators and replay it",
