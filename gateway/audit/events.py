@@ -87,6 +87,7 @@ class Kind(StrEnum):
     MANDATE = "mandate"
     LINK = "link"
     UNLINK = "unlink"
+    IDENTITY_REVIEW = "identity-review"
     LOGIN = "login"
     LOGIN_FAILED = "login-failed"
     LOGOUT = "logout"
@@ -161,6 +162,7 @@ PATTERNS: dict[Kind, Pattern] = {
     Kind.MANDATE: _dicom("110113", "110136", "U"),
     Kind.LINK: Pattern(Code(_REST, "rest"), Code(_LIFECYCLE, "link"), "U"),
     Kind.UNLINK: Pattern(Code(_REST, "rest"), Code(_LIFECYCLE, "unlink"), "U"),
+    Kind.IDENTITY_REVIEW: _rest("read", "R"),
     Kind.LOGIN: _dicom("110114", "110122"),
     Kind.LOGIN_FAILED: _dicom("110114", "110122"),
     Kind.LOGOUT: _dicom("110114", "110123"),

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.exchange import relied
 from gateway.exchange.person import manifests
@@ -83,7 +85,7 @@ def recheck(
             continue
         theirs = facts_.unpack(key.open(known[other], f"facts/{other}".encode()))
         two = bool(theirs.number) and theirs.number != facts.number
-        tier = matching.match(compared(facts), compared(theirs)).tier
+        tier = match_of(facts, theirs, link.rule).tier
         if link.contradicted and not two:
             tx.run(links.STAND, link.id)
         elif link.revoked_by == links.POSSIBLE and tier is not matching.Tier.POSSIBLE:
@@ -110,6 +112,17 @@ def recheck(
         relied.folder(tx, chart, at, services)
         issues.append(Issue("note", "number-corrected", ""))
     return Came(tuple(told), tuple(issues))
+
+
+def match_of(one: Facts, other: Facts, rule: str) -> matching.Match:
+    """What the matching rule says of two folders, with the second sign that a link's rule names."""
+    pair = compared(one), compared(other)
+    sign = rule.removeprefix(f"{links.POSSIBLE}/")
+    if sign == matching.Ground.SAME_PHONE:
+        pair = tuple(msgspec.structs.replace(known, phones=frozenset("=")) for known in pair)
+    elif sign == matching.Ground.SAME_INSURANCE:
+        pair = tuple(msgspec.structs.replace(known, insurance="=") for known in pair)
+    return matching.match(*pair)
 
 
 def compared(facts: Facts) -> matching.Known:

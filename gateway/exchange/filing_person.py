@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from gateway.exchange import correcting, joining
-from gateway.exchange.correcting import compared
+from gateway.exchange.correcting import match_of
 from gateway.exchange.planning import Plan
-from gateway.identity import matching
+from gateway.identity.matching import Tier as Likely
 from gateway.records import facts as facts_
 from gateway.services import Services
 from gateway.services.log import append
@@ -75,28 +75,52 @@ def write_person(
         tx.run(rows.INDEX, digest, chart, int(linking))
     if facts is None:
         return
-    linked, possible = set(), set()
+    linked = set()
     for digest, linking in plan.identifiers:
         if not linking:
             continue
         for other, evidence, _, _, other_facts in tx.all(rows.FIND, digest):
             if other == chart or not evidence or other in linked or not other_facts:
                 continue
-            other_key = plan.shelves.get(ChartTier(other, Tier.GENERAL))
-            if other_key is None:
-                if other not in plan.neighbours:
-                    raise Again
-                continue  # its keys were destroyed
-            theirs = facts_.unpack(other_key.open(other_facts, f"facts/{other}".encode()))
-            result = matching.match(compared(facts), compared(theirs))
-            if result.tier is matching.Tier.SAME:
+            theirs = _theirs(plan, other, other_facts)
+            if theirs and match_of(facts, theirs, "").tier is Likely.SAME:
                 linked.add(other)
-            elif result.tier is matching.Tier.POSSIBLE:
-                possible.add(other)
     links.join_same(tx, chart, linked, plan.at)
-    for other in sorted(possible):
+    if plan.called and plan.facts_mode != "reference":
+        _ask(tx, plan, facts, linked)
+
+
+def _theirs(plan: Plan, other: str, sealed: bytes) -> facts_.Facts | None:
+    """Another chart's facts; None when its keys were destroyed. Raises Again for lack of its key."""
+    key = plan.shelves.get(ChartTier(other, Tier.GENERAL))
+    if key is not None:
+        return facts_.unpack(key.open(sealed, f"facts/{other}".encode()))
+    if other not in plan.neighbours:
+        plan.compares = True
+        raise Again
+    return None
+
+
+def _ask(tx: Tx, plan: Plan, facts: facts_.Facts, linked: set[str]) -> None:
+    """Keep charts of the same name and birth with a telephone or card in common for a person to
+    compare: no rule joins them."""
+    found = tx.all(rows.FIND, plan.called)
+    others = {row[0]: row[4] for row in found if row[4]}
+    others = {
+        other: sealed for other, sealed in others.items() if other not in {plan.chart, *linked}
+    }
+    asked = False
+    for digest, sign in plan.seconds.items() if others else ():
+        for other, *_ in tx.all(rows.FIND, digest):
+            if other not in others:
+                continue
+            theirs = _theirs(plan, other, others[other])
+            rule = f"{links.POSSIBLE}/{sign}"
+            if theirs and match_of(facts, theirs, rule).tier is Likely.POSSIBLE:
+                asked = True
+                links.ask(tx, (plan.chart, other), sign, plan.at)
+    if asked:
         plan.issues.append(Issue("note", "possible-same-person", ""))
-        links.ask(tx, (chart, other), plan.at)
 
 
 def _told(new: facts_.Facts, before: facts_.Facts | None) -> facts_.Facts:

@@ -61,7 +61,7 @@ class Pending:
 async def waiting(organization: str, services: Services) -> tuple[Pending, ...]:
     """Every pair that waits, of one organisation or ("") of all, without what is on the folders."""
     found = [Link(*row) for row in await services.db.read(links.UNDECIDED)]
-    told = await _houses([end for one in found for end in (one.left, one.right)], services)
+    told = await houses([end for one in found for end in (one.left, one.right)], services)
     return tuple(
         Pending(
             one.id,
@@ -82,18 +82,18 @@ async def pending(
 
     Problem REFUSED for who records no consents. Part of a desk's look-up, which is logged as one.
     """
-    _at_desk(caller)
+    at_desk(caller)
     known = await _charts(system, value, services)
     found = await services.db.read(links.OF, list(known))
     open_ = [link for row in found if (link := Link(*row)).undecided]
-    told = await _houses([end for one in open_ for end in (one.left, one.right)], services)
+    told = await houses([end for one in open_ for end in (one.left, one.right)], services)
     mine = [
         one
         for one in open_
-        if all(_may_know(told[end], caller, services) for end in (one.left, one.right))
+        if all(may_know(told[end], caller, services) for end in (one.left, one.right))
         and (one.contradicted or known[one.left] != known[one.right])
     ]
-    facts = await _facts({end for one in mine for end in (one.left, one.right)}, services)
+    facts = await facts_of({end for one in mine for end in (one.left, one.right)}, services)
     return tuple(
         Pending(
             one.id,
@@ -161,12 +161,12 @@ def _write(
     append(tx, services.log.filing_writer, [draft], services.now)
 
 
-def _at_desk(caller: Caller) -> None:
+def at_desk(caller: Caller) -> None:
     if caller.role not in RECORDERS:
         raise Problem(Trouble.REFUSED, "Folders are compared at the registration desk.")
 
 
-def _may_know(organization: str, caller: Caller, services: Services) -> bool:
+def may_know(organization: str, caller: Caller, services: Services) -> bool:
     chain = services.register.chain
     return (
         caller.organization in services.policy.controllers
@@ -185,11 +185,11 @@ async def _charts(system: str, value: str, services: Services) -> dict[str, str]
     }
 
 
-async def _houses(charts: Sequence[str], services: Services) -> dict[str, str]:
+async def houses(charts: Sequence[str], services: Services) -> dict[str, str]:
     return {row[0]: row[1] for row in await services.db.read(links.ON_CHARTS, sorted(set(charts)))}
 
 
-async def _facts(charts: set[str], services: Services) -> dict[str, facts_.Facts]:
+async def facts_of(charts: set[str], services: Services) -> dict[str, facts_.Facts]:
     wants = [ChartTier(chart, Tier.GENERAL) for chart in sorted(charts)]
     keys = await manifests(services, Grant("job", "desk", ALL_TIERS), wants)
     found = dict.fromkeys(charts, facts_.Facts())

@@ -169,8 +169,9 @@ def _say(tx: Tx, pair: Sequence[str], one: Join, said: Sequence[links.Link], at:
     """Keep what was said; True when it changes what stands."""
     standing = [link for link in said if not link.revoked]
     disputed = [link for link in said if link.contradicted]
-    for link in disputed:
-        tx.run(links.REVOKE, link.id, at, BY_SOURCE)
+    for link in said:
+        if link.contradicted or link.revoked_by == links.POSSIBLE:
+            tx.run(links.REVOKE, link.id, at, BY_SOURCE)
     ours = next((link for link in standing if link.rule == RULE), None)
     if not one.undone:
         if ours is not None:

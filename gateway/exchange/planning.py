@@ -10,10 +10,12 @@ import orjson
 
 from gateway.exchange import correcting, labelling
 from gateway.exchange.aside import aside
+from gateway.exchange.issued import listed
 from gateway.exchange.joining import Join, joins_of, keys_of
 from gateway.exchange.person import ALL_TIERS, manifests
+from gateway.identity.matching import Ground
 from gateway.identity.names import spelled
-from gateway.identity.systems import NAME_AND_BIRTH, RESIDENT_ID, canonical_system
+from gateway.identity.systems import INSURANCE_CARD, NAME_AND_BIRTH, RESIDENT_ID, canonical_system
 from gateway.records import extract
 from gateway.records import facts as facts_
 from gateway.records.entry import Links, Nature
@@ -64,6 +66,9 @@ class Plan:
     telling: frozenset[str] = frozenset()  # Provenance of it, written when something else is
     fresh: set[str] = field(default_factory=set)  # ids this filing wrote, shared by its plans
     written: list[str] = field(default_factory=list)  # types of the versions that writing made
+    called: bytes = b""  # the index of the Patient's name with the birth date
+    seconds: Mapping[bytes, Ground] = field(default_factory=dict)  # the telephone's and cards'
+    compares: bool = False  # writing found charts of that name and birth to compare with
     corrects: bool = False  # writing found the folder's number to be another than before
     partings: Mapping[str, Draft] = field(default_factory=dict)  # what is logged then, by chart
     named: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # registers it tells of
@@ -100,12 +105,19 @@ async def plan(
     patient = next((one for one in planned if one.mapped.type == "Patient"), None)
     linking = {(i.system, i.value) for i in message.identifiers}
     facts, mode, identifiers = None, "", _indexed(None, linking, services)
+    called, seconds = b"", dict[bytes, Ground]()
     if patient is not None:
         resource = orjson.loads(patient.mapped.text())
         number = next((v for s, v in sorted(linking) if s == RESIDENT_ID), "")
         facts = msgspec.structs.replace(facts_.of_patient(resource), number=number)
         mode = patient.mapped.mode
         identifiers = _indexed(resource, linking, services)
+        called = services.vault.blind(NAME_AND_BIRTH, spelled(facts.name, facts.birth))
+        seconds = _seconds(resource, services)
+        identifiers = (
+            *identifiers,
+            *((one, False) for one in seconds if one not in dict(identifiers)),
+        )
     grant = Grant("filing", inbox_id, ALL_TIERS)
     joins = await joins_of(message, chart, organization, inbox_id, services)
     shelves = await services.vault.manifests(grant, wants)
@@ -124,6 +136,8 @@ async def plan(
         neighbours=frozenset(),
         joins=joins,
         named=named,
+        called=called,
+        seconds=seconds,
     )
     await meet_neighbours(planned_chart, services)
     return planned_chart, issues
@@ -230,6 +244,23 @@ def _indexed(
     )
 
 
+def _seconds(patient: Mapping[str, object], services: Services) -> dict[bytes, Ground]:
+    """Indexes of a Patient's telephones and insurance cards: second signs of being one person.
+
+    A telephone's is of a space of its own, in which nobody can be looked up.
+    """
+    found = {}
+    for one in listed(patient.get("telecom")):
+        if one.get("system") == "phone" and one.get("value"):
+            digest = services.vault.digest("second/phone", str(one["value"]).encode())
+            found[digest] = Ground.SAME_PHONE
+    for one in listed(patient.get("identifier")):
+        if canonical_system(str(one.get("system", ""))) == INSURANCE_CARD and one.get("value"):
+            digest = services.vault.blind(INSURANCE_CARD, str(one["value"]))
+            found[digest] = Ground.SAME_INSURANCE
+    return found
+
+
 async def meet_neighbours(plan: Plan, services: Services) -> None:
     """Prepare what writing compares with: charts of the same identifiers, keys it turned out to need."""
     grant = Grant("filing", plan.inbox or "none", ALL_TIERS)
@@ -247,9 +278,9 @@ async def meet_neighbours(plan: Plan, services: Services) -> None:
     known = {
         row[0]
         for digest, linked in plan.identifiers
-        if linked
+        if linked or (plan.compares and digest == plan.called)
         for row in await services.db.read(rows.FIND, digest)
-        if row[1]
+        if row[1] or not linked
     } - {plan.chart}
     wants = [ChartTier(one, Tier.GENERAL) for one in sorted(known - plan.neighbours)]
     plan.shelves |= await manifests(services, grant, wants)

@@ -21,6 +21,7 @@ from gateway.portal import (
     display_page,
     emergency,
     explain,
+    folders,
     images,
     mine,
     office,
@@ -59,6 +60,7 @@ AREAS: tuple[Callable[[Adder, Adder], list[BaseRoute]], ...] = (
     paper.pages,
     operators.pages,
     county_desk.pages,
+    folders.pages,
 )
 """Areas that list their own addresses: each gives the pages it adds with `get` and `post`."""
 

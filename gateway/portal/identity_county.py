@@ -1,10 +1,11 @@
-"""The folders of a resident over the real county, told as the desk page needs it."""
+"""Folders over the real county, told as the desk's pages need it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from gateway.exchange import identities
+from gateway.exchange import identities, pairing
+from gateway.exchange.pairing import Answer, Pair, Worklist
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.identity_stories import FolderPair, FolderSays
@@ -42,6 +43,17 @@ class IdentityCounty:
     ) -> None:
         system = _SYSTEMS[identifier.kind]
         await identities.answer(id, answer, system, identifier.number, caller, self._services)
+
+    async def worklist(self, page: int, caller: Caller) -> Worklist:
+        return await pairing.worklist(page, caller, self._services)
+
+    async def folder_pair(self, id: int, caller: Caller) -> Pair:
+        return await pairing.pair(id, caller, self._services)
+
+    async def answer_pair(
+        self, id: int, answer: Answer, mark: str, why: str, note: str, caller: Caller
+    ) -> int:
+        return await pairing.answer(id, answer, mark, why, note, caller, self._services)
 
 
 def _says(folder: identities.Folder) -> FolderSays:

@@ -1,4 +1,4 @@
-"""What the desk page needs of folders that a hospital said are one person's: the pairs, the answer."""
+"""What desk pages need of folders that may be one person's: the resident's own, and the worklist."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from gateway.exchange.pairing import Answer, Pair, Worklist
 from gateway.services.caller import Caller
 
 if TYPE_CHECKING:
@@ -45,3 +46,14 @@ class IdentityStories(Protocol):
         self, id: int, answer: Literal["one", "two"], identifier: Identifier, caller: Caller
     ) -> None:
         """Write down that both are the resident's, or two persons'; Problem UNKNOWN for any other."""
+
+    async def worklist(self, page: int, caller: Caller) -> Worklist:
+        """Pairs of folders of the caller's house that nobody has settled; pages count from 1."""
+
+    async def folder_pair(self, id: int, caller: Caller) -> Pair:
+        """One pair, side by side; Problem UNKNOWN when it is not the caller's to see."""
+
+    async def answer_pair(
+        self, id: int, answer: Answer, mark: str, why: str, note: str, caller: Caller
+    ) -> int:
+        """Write down what was found of the pair as `mark` saw it; the next that waits, 0 for none."""

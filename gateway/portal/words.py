@@ -210,6 +210,7 @@ ACCESS_KINDS = {
     "mandate": N_("代办权"),
     "link": N_("身份合并"),
     "unlink": N_("身份拆分"),
+    "identity-review": N_("身份核对"),
     "login": N_("登录"),
     "login-failed": N_("登录失败"),
     "logout": N_("退出"),
@@ -341,6 +342,10 @@ SOURCE_STATES = {
 
 # What just happened, said once on the next page.
 NOTICES = {
+    "folders-said-one": N_("已记录：同一人。下面是下一对。"),
+    "folders-said-two": N_("已记录：不是同一人。下面是下一对。"),
+    "folders-said-later": N_("已记录：稍后再看。下面是下一对。"),
+    "folders-said-undone": N_("已收回，这一对恢复为回答以前的样子。"),
     "catalogue-drafted": N_("草稿已保存。请另一人阅读改变并批准。"),
     "catalogue-approve": N_("已批准，尚未发布。"),
     "catalogue-publish": N_("已发布。"),

@@ -34,7 +34,8 @@ GATEWAY = "gateway"
 CONTRADICTED = "contradicted"
 """`revoked_by` of a merge that the folders speak against: they carry different persons' numbers."""
 POSSIBLE = "possible"
-"""`rule`, and `revoked_by` while nobody has answered, of two folders that may be one person's."""
+"""`revoked_by` while nobody has answered whether two folders are one person's; what makes them
+look so (a `Ground`) follows it in `rule`."""
 CORRECTED = "corrected"
 """`revoked_by` of what the county's rule had found by a number that was corrected since."""
 UNJUDGED = frozenset({POSSIBLE, CORRECTED})
@@ -186,10 +187,10 @@ def add(
     tx.run(ADD, *sorted(pair), rule, by, at, revoked, never_stood, clock, *confirmed)
 
 
-def ask(tx: Tx, pair: Sequence[str], at: int) -> None:
-    """Keep two charts to be compared by a person, unless something was ever said of them."""
-    if not between(tx, pair):
-        add(tx, pair, POSSIBLE, GATEWAY, at, never_stood=POSSIBLE)
+def ask(tx: Tx, pair: Sequence[str], sign: str, at: int) -> None:
+    """Keep two charts to be compared by a person, unless something else was ever said of them."""
+    if all(link.revoked_by == CORRECTED for link in between(tx, pair)):
+        add(tx, pair, f"{POSSIBLE}/{sign}", GATEWAY, at, never_stood=POSSIBLE)
 
 
 def join_same(tx: Tx, chart: str, others: Iterable[str], at: int) -> None:

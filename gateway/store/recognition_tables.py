@@ -243,3 +243,17 @@ class ImageProbe(Base, table=True):
     __tablename__ = "image_probe"
     study: str = Field(primary_key=True)  # id of the ImagingStudy
     found: bytes = Field(sa_type=LargeBinary)
+
+
+class IdentityReview(Base, table=True):
+    """What somebody answered about two folders that may be one person's; rows are only added."""
+
+    __tablename__ = "identity_review"
+    id: int | None = Field(default=None, primary_key=True)
+    link: int = Field(index=True)
+    answer: str  # one | two | later | undone
+    before: str  # what was open: possible | merge | contradicted
+    organization: str
+    login: str
+    at: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)  # why, and a note

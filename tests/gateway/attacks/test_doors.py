@@ -39,6 +39,7 @@ OWNER = {
     "/privacy": "privacy",
     "/mine": "patient",
     "/consents": "registrar",
+    "/folders": "registrar",
     "/audit": "auditor",
     "/look-up": "clinician",
     "/claim": "clinician",

@@ -30,6 +30,7 @@ from tests.gateway.portal.fake_clinician import FakeClinician
 from tests.gateway.portal.fake_decisions import FakeDecisions
 from tests.gateway.portal.fake_desk import FakeDesk
 from tests.gateway.portal.fake_explaining import FakeExplaining
+from tests.gateway.portal.fake_folders import FakeFolders
 from tests.gateway.portal.fake_office import FakeOffice
 from tests.gateway.portal.fake_operators import FakeOperators
 from tests.gateway.portal.fake_printing import FakePrinting
@@ -115,6 +116,7 @@ class FakeStories(
     FakeDecisions,
     FakeDesk,
     FakeExplaining,
+    FakeFolders,
     FakeOffice,
     FakeOperators,
     FakePrinting,

@@ -106,6 +106,8 @@ class OwnTown:
                 house.adt(who, mrn, visit="V" + mrn),
                 house.oru(who, mrn, ("ALT", "62.40", "F"), report="R" + mrn, visit="V" + mrn),
             )
+        # Once she came without her card: nobody knows yet whether that folder is hers.
+        await house.send(house.adt(replace(MOTHER, number=""), "0000000003", visit="V3"))
         await house.work()
         await self._account(MOTHER)
         await self._account(AUNT)

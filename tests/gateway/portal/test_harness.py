@@ -98,6 +98,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "/decisions/{handle}": ("read", "recognition-evidence"),
     "/figures": ("statistics",),
     "/figures/file": ("statistics-export",),
+    "/folders": ("identity-review",),
+    "/folders/{number:int}": ("identity-review",),
     "/images": ("everything",),
     "/mine/consents": ("read",),
     "/mine/consents/new": ("read",),

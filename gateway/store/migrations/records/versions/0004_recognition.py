@@ -80,6 +80,20 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "identity_review",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("link", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.String(), nullable=False),
+        sa.Column("before", sa.String(), nullable=False),
+        sa.Column("organization", sa.String(), nullable=False),
+        sa.Column("login", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_identity_review_link"), "identity_review", ["link"], unique=False)
+
+    op.create_table(
         "image_probe",
         sa.Column("study", sa.String(), nullable=False),
         sa.Column("found", sa.LargeBinary(), nullable=False),
@@ -259,6 +273,7 @@ def downgrade() -> None:
     op.drop_table("recognition_card")
     op.drop_table("launch_ticket")
     op.drop_table("image_probe")
+    op.drop_table("identity_review")
     op.drop_table("entitlement_event")
     op.drop_table("decline_use")
     op.drop_table("decision_evidence")

@@ -1,0 +1,341 @@
+"""The worklist of folders that may be one person's: compared on paper, by who has both in their own house.
+
+Only a registrar of the folders' own organisation, or of the county's desk, sees a pair, as at the
+desk (exchange/identities.py). What the papers say joins two folders as a hospital's word does:
+refusals of either bind both, but nothing that opens reaches across before the resident has said at
+a desk that both are theirs. Every answer can be taken back, which leaves the links, and with them
+records, consents and decisions, exactly as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from gateway.audit.events import Body, Kind, Outcome
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange import identities, relied, rights
+from gateway.exchange.correcting import match_of
+from gateway.identity import matching
+from gateway.recognition.rights import DataClass, Use
+from gateway.records.facts import Facts
+from gateway.services import Services
+from gateway.services.caller import Caller
+from gateway.services.log import Draft, append
+from gateway.store import charts as rows
+from gateway.store import links, reviews
+from gateway.store.engine import Tx
+from gateway.store.links import Link
+from gateway.store.reviews import ReviewRow
+
+Answer = Literal["one", "two", "later", "undone"]
+State = Literal["possible", "merge", "contradicted", "joined", "parted"]
+"""Open: the county's rule cannot tell; a hospital said so; it said so of two persons' numbers.
+Settled: somebody found them one person's, or two."""
+OPEN: frozenset[str] = frozenset({"possible", "merge", "contradicted"})
+WHY = ("resident", "papers", "hospital", "other")
+"""Why a pair is put off: until the resident comes, the papers are here, the hospital answers; else."""
+LONGEST = 200
+PAGE = 20
+LATELY = 30 * 86_400_000_000
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """The sealed part of an answer."""
+
+    name: str
+    why: str
+    note: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Said).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer with who gave it, at µs UTC."""
+
+    answer: Answer
+    said: Said
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One folder of a pair: whose, since when, how much is in it (times µs UTC, 0: nothing)."""
+
+    organization: str
+    facts: Facts
+    opened: int
+    records: int
+    newest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two folders, why they are compared, what was answered, newest first.
+
+    `undoable`: the newest answer settled it, and nothing else was said since. `mark` names the state
+    that was seen.
+    """
+
+    id: int
+    state: State
+    since: int
+    sides: tuple[Side, Side]
+    match: matching.Match
+    answers: tuple[Answered, ...]
+    undoable: bool
+    mark: str
+
+    @property
+    def open(self) -> bool:
+        """Whether it waits for an answer; one that was put off does."""
+        told = self.answers[0].answer if self.answers else ""
+        return self.state in OPEN and told not in ("one", "two")
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """A page of pairs that wait, those put off last, and those answered within thirty days."""
+
+    pairs: tuple[Pair, ...]
+    lately: tuple[Pair, ...]
+    total: int
+    put_off: int
+    page: int
+
+    @property
+    def more(self) -> bool:
+        """Whether there is a next page."""
+        return self.page * PAGE < self.total
+
+
+async def worklist(page: int, caller: Caller, services: Services) -> Worklist:
+    """What waits at the caller's house; one event that names the charts whose facts were opened.
+
+    Problem REFUSED for another role, or without the right to match.
+    """
+    await _may(caller, services)
+    newest = {row[1]: ReviewRow(*row) for row in await services.db.read(reviews.NEWEST)}
+    waiting: list[Link] = []
+    off: list[Link] = []
+    found = [Link(*row) for row in await services.db.read(reviews.OPEN)]
+    since = services.now() - LATELY
+    recent = [
+        one.link for one in newest.values() if one.at > since and one.answer in ("one", "two")
+    ]
+    known = {link.id: link for link in found}
+    for id in recent[:PAGE]:
+        row = await services.db.read(reviews.PAIR, id)
+        known[id] = Link(*row[0])
+    mine = await _mine(list(known.values()), caller, services)
+    for link in found:
+        told = newest[link.id].answer if link.id in newest else ""
+        if link.id in mine and told not in ("one", "two"):
+            (off if told == "later" else waiting).append(link)
+    lately = [known[id] for id in recent[:PAGE] if id in mine]
+    queue = [*waiting, *off]
+    page = max(1, min(page, (len(queue) + PAGE - 1) // PAGE))
+    shown = [*queue[(page - 1) * PAGE : page * PAGE], *lately]
+    pairs = {one.id: one for one in await _pairs(shown, services)}
+    await _note(shown, "list", caller, services)
+    return Worklist(
+        tuple(pairs[one.id] for one in queue[(page - 1) * PAGE : page * PAGE]),
+        tuple(pairs[one.id] for one in lately),
+        len(queue), len(off), page,
+    )  # fmt: skip
+
+
+async def pair(id: int, caller: Caller, services: Services) -> Pair:
+    """One pair, whole; Problem UNKNOWN when it is not the caller's to see. One event."""
+    await _may(caller, services)
+    found = await _one(id, caller, services)
+    await _note([found], "pair", caller, services)
+    return (await _pairs([found], services))[0]
+
+
+async def answer(
+    id: int, said: Answer, mark: str, why: str, note: str, caller: Caller, services: Services
+) -> int:
+    """Write an answer down, with its event; the id of the pair that waits next, 0 for none.
+
+    `mark` is what the pair's page showed. Problem CONFLICT when it has changed since, UNPROCESSABLE
+    for "one" of two persons' numbers, for "later" without a reason, or with nothing to take back.
+    """
+    await _may(caller, services)
+    link = await _one(id, caller, services)
+    [now] = await _pairs([link], services)
+    if now.mark != mark:
+        raise Problem(Trouble.CONFLICT, "Somebody has just answered this.", "pair")
+    _sensible(now, said, why)
+    at = services.now()
+    charts = tuple(sorted((link.left, link.right)))
+    words = Said(caller.name, why if said == "later" else "", note.strip()[:LONGEST])
+    given = await _answers(link.id, services)
+    before = given[0].before if said == "undone" else str(now.state)
+    place = _place(link.id, said, caller.user, at)
+    row = ReviewRow(
+        0, link.id, said, before, caller.organization, caller.user, at,
+        services.vault.seal_field("identity-review", place, _encode(words)),
+    )  # fmt: skip
+    joins = said == "one" or (said == "undone" and now.answers[0].answer == "two")
+    kind = Kind.IDENTITY_REVIEW if said == "later" else Kind.LINK if joins else Kind.UNLINK
+    details = {"rule": "papers", "answer": said, "link": str(id), "why": words.why}
+    draft = await services.log.draft(
+        kind, Outcome.PERMIT, caller, at, _body(caller, at, details, words.note), charts
+    )
+    await services.db.do(_write, link, row, mark, draft, services)
+    waits = (await _next(caller, services)) if said != "undone" else [id]
+    return next((one for one in waits if one != id or said == "undone"), 0)
+
+
+def _sensible(now: Pair, said: Answer, why: str) -> None:
+    settles = said in ("one", "two", "later")
+    if said == "one" and now.state == "contradicted":
+        raise Problem(Trouble.UNPROCESSABLE, "The folders carry two numbers.", "answer")
+    if (said == "undone" and not now.undoable) or (settles and not now.open):
+        raise Problem(Trouble.CONFLICT, "Somebody has just answered this.", "pair")
+    if said == "later" and why not in WHY:
+        raise Problem(Trouble.UNPROCESSABLE, "Say why it is put off.", "why")
+
+
+def _write(tx: Tx, seen: Link, row: ReviewRow, mark: str, draft: Draft, services: Services) -> None:
+    charts = sorted((seen.left, seen.right))
+    for chart in charts:
+        rows.take(tx, chart, 0)  # one answer after the other, and none beside a filing
+    link = Link(*(tx.one(reviews.PAIR, seen.id) or ()))
+    given = [ReviewRow(*one) for one in tx.all(reviews.OF, seen.id)]
+    if _mark(link, given) != mark:
+        raise Problem(Trouble.CONFLICT, "Somebody has just answered this.", "pair")
+    if row.answer == "two":
+        tx.run(links.REVOKE, link.id, row.at, row.login)
+    elif (row.answer, row.before) in (("one", "possible"), ("undone", "merge")):
+        tx.run(links.STAND, link.id)
+    elif row.answer == "undone":
+        by = links.POSSIBLE if row.before == "possible" else links.CONTRADICTED
+        tx.run(links.REVOKE, link.id, link.at, by)
+    links.regroup(tx, charts)
+    if row.answer in ("two", "undone") and not link.revoked:
+        joined = given[0].at if given and row.before == "possible" else link.at
+        relied.parted(tx, charts, row.at, joined)
+    tx.run(reviews.ADD, *row[1:])
+    append(tx, services.log.filing_writer, [draft], services.now)
+
+
+def _state(link: Link, given: Sequence[ReviewRow]) -> State:
+    if link.contradicted:
+        return "contradicted"
+    if link.revoked:
+        return "possible" if link.revoked_by == links.POSSIBLE else "parted"
+    told = given[0].answer if given else ""
+    return "joined" if link.confirmed or told == "one" else "merge"
+
+
+def _undoable(link: Link, given: Sequence[ReviewRow]) -> bool:
+    last = given[0] if given else None
+    if last is None or last.answer not in ("one", "two") or link.confirmed:
+        return False
+    if last.answer == "two":
+        return (link.revoked, link.revoked_by) == (last.at, last.login)
+    return not link.revoked
+
+
+def _mark(link: Link, given: Sequence[ReviewRow]) -> str:
+    """Names everything an answer stands on: the link as it is, and the newest answer."""
+    last = given[0].id if given else 0
+    return f"{link.id}.{link.revoked}.{link.revoked_by}.{link.confirmed}.{last}"
+
+
+async def _may(caller: Caller, services: Services) -> None:
+    identities.at_desk(caller)
+    await rights.demand(caller, DataClass.IDENTITY, Use.MATCH, services)
+
+
+async def _mine(found: Sequence[Link], caller: Caller, services: Services) -> set[int]:
+    told = await identities.houses(
+        [end for one in found for end in (one.left, one.right)], services
+    )
+    return {
+        one.id
+        for one in found
+        if all(identities.may_know(told[end], caller, services) for end in (one.left, one.right))
+        and one.rule not in links.PROVEN
+    }
+
+
+async def _one(id: int, caller: Caller, services: Services) -> Link:
+    found = [Link(*row) for row in await services.db.read(reviews.PAIR, id)]
+    if not found or not await _mine(found, caller, services):
+        raise Problem(Trouble.UNKNOWN, "No such pair of folders.")
+    return found[0]
+
+
+async def _next(caller: Caller, services: Services) -> list[int]:
+    newest = {row[1]: row[2] for row in await services.db.read(reviews.NEWEST)}
+    found = [Link(*row) for row in await services.db.read(reviews.OPEN)]
+    mine = await _mine(found, caller, services)
+    return [one.id for one in found if one.id in mine and newest.get(one.id, "undone") == "undone"]
+
+
+async def _answers(link: int, services: Services) -> list[ReviewRow]:
+    return [ReviewRow(*row) for row in await services.db.read(reviews.OF, link)]
+
+
+async def _pairs(found: Sequence[Link], services: Services) -> list[Pair]:
+    charts = {end for one in found for end in (one.left, one.right)}
+    facts = await identities.facts_of(charts, services)
+    houses = await identities.houses(list(charts), services)
+    held = {row[0]: row[1:] for row in await services.db.read(reviews.HELD, sorted(charts))}
+    made = []
+    for link in found:
+        given = await _answers(link.id, services)
+        one, other = facts[link.left], facts[link.right]
+        sides = [
+            Side(houses[end], facts[end], held[end][0], held[end][1], held[end][2] or 0)
+            for end in (link.left, link.right)
+        ]
+        made.append(
+            Pair(
+                link.id, _state(link, given), link.at, (sides[0], sides[1]),
+                match_of(one, other, link.rule),
+                tuple(_answered(row, services) for row in given), _undoable(link, given),
+                _mark(link, given),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _answered(row: ReviewRow, services: Services) -> Answered:
+    place = _place(row.link, row.answer, row.login, row.at)
+    said = _decode(services.vault.open_field("identity-review", place, row.sealed))
+    return Answered(row.answer, said, row.at)  # type: ignore[arg-type]
+
+
+def _place(link: int, answer: str, login: str, at: int) -> str:
+    return f"{link}/{answer}/{login}/{at}"
+
+
+async def _note(found: Sequence[Link], page: str, caller: Caller, services: Services) -> None:
+    at = services.now()
+    charts = tuple(sorted({end for one in found for end in (one.left, one.right)}))
+    body = _body(caller, at, {"page": page})
+    await services.log.note(Kind.IDENTITY_REVIEW, Outcome.PERMIT, caller, at, body, charts)
+
+
+def _body(caller: Caller, at: int, details: dict[str, str], reason: str = "") -> Body:
+    return Body(
+        request=f"identity-review.{at}",
+        human=caller.name,
+        role=caller.role,
+        strength=str(caller.strength),
+        token=caller.session,
+        address=caller.address,
+        reason=reason,
+        details=details,
+    )
