@@ -116,13 +116,13 @@ def recheck(
 
 def match_of(one: Facts, other: Facts, rule: str) -> matching.Match:
     """What the matching rule says of two folders, with the second sign that a link's rule names."""
-    pair = compared(one), compared(other)
-    sign = rule.removeprefix(f"{links.POSSIBLE}/")
-    if sign == matching.Ground.SAME_PHONE:
-        pair = tuple(msgspec.structs.replace(known, phones=frozenset("=")) for known in pair)
-    elif sign == matching.Ground.SAME_INSURANCE:
-        pair = tuple(msgspec.structs.replace(known, insurance="=") for known in pair)
-    return matching.match(*pair)
+    signs: dict[str, object] = {}
+    if rule == f"{links.POSSIBLE}/{matching.Ground.SAME_PHONE}":
+        signs = {"phones": frozenset("=")}
+    elif rule == f"{links.POSSIBLE}/{matching.Ground.SAME_INSURANCE}":
+        signs = {"insurance": "="}
+    left, right = (msgspec.structs.replace(compared(each), **signs) for each in (one, other))
+    return matching.match(left, right)
 
 
 def compared(facts: Facts) -> matching.Known:

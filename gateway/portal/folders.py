@@ -67,8 +67,8 @@ def _verdict(one: str, other: str) -> str:
 
 
 def masked(name: str) -> str:
-    """A name on a list of many: its first character, a star for each other."""
-    return name[:1] + "*" * (len(name) - 1)
+    """A name on a list of many: its first character, then stars."""
+    return name[:1] + "*" * min(len(name) - 1, 3)
 
 
 def _known(desk: Desk) -> dict[str, Any]:

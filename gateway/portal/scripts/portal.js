@@ -84,10 +84,11 @@
     if (!said("keys") || inField(event.target)) return;
     const number = /^[1-9]$/.test(event.key) && Number(event.key);
     const pages = document.querySelectorAll("#page header nav a");
-    const found = number ? pages[number - 1] : go[event.key] && go[event.key]();
+    const own = () => document.querySelector(`main button[data-key="${CSS.escape(event.key)}"]`);
+    const found = number ? pages[number - 1] : (go[event.key] || own)();
     if (!found) return;
     event.preventDefault();
-    if (found.matches("a")) found.click();
+    if (found.matches("a, [data-key]")) found.click();
     else found.focus();
   });
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
 
 from gateway.portal.folders import lines, masked
 from gateway.records.facts import Facts
@@ -33,14 +32,12 @@ def test_a_pair_is_answered_by_keyboard_and_leads_on(eyes: Eyes, county: County)
     page.locator("a[href$='/folders/7']").focus()
     with page.expect_navigation():
         page.keyboard.press("Enter")
-    rows = page.locator("table.pair tbody tr")
+    rows = page.locator("table.two-folders tbody tr")
     assert HOSTILE in rows.nth(0).inner_text(), "as it is written, and no markup"
     assert "不同" in page.locator("tr.other").inner_text(), "said in words, not by colour alone"
     assert NUMBER not in page.content()
-    expect(page.locator("button[value=one]")).to_be_focused()
-    page.keyboard.press("Tab")
     with page.expect_navigation():
-        page.keyboard.press("Enter")
+        page.keyboard.press("d")
     assert county.stories.said == [(7, "two", "", "")]
     assert page.url.endswith("/folders")
     assert "不是同一人" in page.locator(".notice").inner_text()
