@@ -56,7 +56,9 @@ def write_person(
             tx.run(rows.SET_FACTS, chart, key.seal(facts_.pack(facts), about))
             rows.take(tx, chart, 0, 1)
     if facts is not None and facts.number and facts.number != (before.number if before else ""):
-        came = correcting.recheck(tx, chart, facts, before, plan.partings, plan.shelves, plan.at, services)
+        came = correcting.recheck(
+            tx, chart, facts, before, plan.partings, plan.shelves, plan.at, services
+        )
         if came is None:
             plan.corrects = True
             raise Again

@@ -223,7 +223,7 @@ def _write(tx: Tx, seen: Link, row: ReviewRow, mark: str, draft: Draft, services
     links.regroup(tx, charts)
     if row.answer in ("two", "undone") and not link.revoked:
         joined = given[0].at if given and row.before == "possible" else link.at
-        relied.parted(tx, charts, row.at, joined)
+        relied.parted(tx, charts, row.at, services, joined)
     tx.run(reviews.ADD, *row[1:])
     append(tx, services.log.filing_writer, [draft], services.now)
 
