@@ -41,6 +41,7 @@ LONGEST: Final = 64_000
 LONG: Final = 1_000_000  # of a call with draft orders, and with a prefetch nobody asked for
 DEPTH: Final = 16
 DEEP: Final = 40
+MOST_BEHIND: Final = 64  # late calls that are counted behind their answers at once
 MOST: Final = 20  # names of unheard members that are noted
 _INSTANCE = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -216,17 +217,20 @@ async def answered(service: Service, call: Call, began: float) -> Cards:
             async with asyncio.timeout(left):
                 answer = await service.answer(call)
         except TimeoutError:
-            return _too_late(service, call)
+            return await _too_late(service, call)
         spent = (even.now() - began) * 1000
-        return answer if spent <= call.services.settings.cds_cutoff_ms else _too_late(service, call)
+        if spent <= call.services.settings.cds_cutoff_ms:
+            return answer
+        return await _too_late(service, call)
     except Problem as problem:
         if problem.kind is Kind.REFUSED:
             await _noted(service, call, problem)
         raise
 
 
-def _too_late(service: Service, call: Call) -> Cards:
-    """Nothing is said, nobody is held up, and it is counted behind the answer."""
+async def _too_late(service: Service, call: Call) -> Cards:
+    """Nothing is said, nobody is held up, and it is counted behind the answer. Where too many are
+    being counted already, the answer waits for its own: none is lost, and no more gather."""
     call.services.counts["cds_unanswered"] += 1
 
     async def count() -> None:
@@ -237,9 +241,12 @@ def _too_late(service: Service, call: Call) -> Cards:
         except Exception as fault:
             log.error("unanswered, and not counted", kind=type(fault).__name__)
 
-    task = asyncio.create_task(count())
-    _behind.add(task)
-    task.add_done_callback(_behind.discard)
+    if len(_behind) >= MOST_BEHIND:
+        await count()
+    else:
+        task = asyncio.create_task(count())
+        _behind.add(task)
+        task.add_done_callback(_behind.discard)
     return {"cards": []}
 
 
