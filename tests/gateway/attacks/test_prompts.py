@@ -11,6 +11,8 @@ from sqlalchemy import update
 from gateway.auth import people
 from gateway.errors import Kind, Problem
 from gateway.exchange import launching, prompting
+from gateway.exchange.decide import Verdict
+from gateway.recognition.decisions import Choice, Declined
 from gateway.recognition.ledger import Happened
 from gateway.services.caller import OPERATOR, Caller
 from gateway.store import recognition_tables as tables
@@ -33,6 +35,7 @@ __all__ = ["ward"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TICKET = tables.LaunchTicket.__table__  # type: ignore[attr-defined]
+EVIDENCE = tables.DecisionEvidence.__table__  # type: ignore[attr-defined]
 CARD = tables.RecognitionCard.__table__  # type: ignore[attr-defined]
 
 
@@ -170,3 +173,40 @@ async def test_nothing_of_what_was_asked_or_answered_stands_in_clear(ward: Door)
         for place, data in dump.items()
         if spelling in data
     ] == []
+
+
+async def test_two_clicks_on_the_page_at_once_leave_one_decision(ward: Door) -> None:
+    services = ward.house.services
+    card = (await card_of(ward, "V161"))["uuid"]
+    kept = await prompting.shown_to(card, doctor("dr-li"), services)
+    pins = [(one.result, one.version) for one in kept.targets]
+    clicks = [Verdict(Choice.ACCEPT), Verdict(Choice.DECLINE, Declined.FAST)] * 3
+    answers = await asyncio.gather(
+        *(prompting.decide(card, pins, one, doctor("dr-li"), services) for one in clicks),
+        return_exceptions=True,
+    )
+    refused = [one for one in answers if one is not None]
+    assert all(isinstance(one, Problem) and one.kind is Kind.CONFLICT for one in refused)
+    assert len(refused) < len(clicks)
+    rows = await services.db.read(
+        Statement(EVIDENCE.select().with_only_columns(EVIDENCE.c.id).where(
+            EVIDENCE.c.target == pins[0][0], EVIDENCE.c.standing == 1
+        ))
+    )  # fmt: skip
+    assert len(rows) == 1
+
+
+async def test_a_card_answered_late_is_of_its_visit_and_of_nobody_who_treats_no_more(
+    ward: Door,
+) -> None:
+    first, second = [await card_of(ward, visit) for visit in ("V171", "V172")]
+    *_, asked, _ = await events(ward, Happened.PROMPT)
+    ward.house.clock.forward(6 * 3_600)
+    assert (await feed_back(ward, SELECT, overridden(first, "01"))).status_code == 200
+    said = (await events(ward, Happened.DECISION))[-1]
+    assert said.question == asked.question
+
+    ward.house.clock.forward(2 * 86_400)  # the declared relationship is over
+    before = len(await events(ward))
+    assert (await feed_back(ward, SELECT, overridden(second, "01"))).status_code == 404
+    assert len(await events(ward)) == before
