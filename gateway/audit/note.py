@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 ED25519 = b"\x01"
 MAX_NOTE_BYTES = 100_000
 MAX_SIGNATURES = 32
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")  # all but the line feed
 
 Sign = Callable[[bytes], bytes]
 """Signs bytes with Ed25519: 64 bytes of signature. The key stays with whoever gives this."""
@@ -102,7 +104,7 @@ def read(note: bytes, keys: Sequence[Key]) -> str:
 
 
 def _check_text(text: str) -> None:
-    if not text.endswith("\n") or any(c < " " and c != "\n" for c in text):
+    if not text.endswith("\n") or _CONTROL.search(text):
         raise NoteFault("malformed")
 
 

@@ -8,7 +8,6 @@ older content comes back only as a new version. What was decided under a version
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -19,9 +18,8 @@ from pathlib import Path
 import msgspec
 
 from gateway.audit.charter import Charter
-from gateway.audit.events import Body, Outcome
-from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
+from gateway.exchange.changing import noted, said
 from gateway.recognition.catalogue import Catalogue, excel
 from gateway.recognition.catalogue.content import cells_of, register_cells
 from gateway.recognition.catalogue.csvfile import CatalogueFault, Fault
@@ -351,13 +349,6 @@ def commission(by: Caller) -> None:
         raise Problem(Kind.REFUSED, "Another role's work.")
 
 
-def said(text: str, place: str) -> str:
-    """Words of why, trimmed; Problem REQUIRED without any."""
-    if not text.strip():
-        raise Problem(Kind.REQUIRED, "Say why, in a few words.", place)
-    return text.strip()
-
-
 # Checking.
 
 
@@ -408,18 +399,3 @@ def _recover(tx: Tx, line: Line, event: Draft, services: Services) -> None:
                 told.approved_by, 0, "", told.since, note, text,
             )  # fmt: skip
     append(tx, services.log.filing_writer, [event], services.now)
-
-
-async def noted(about: str, what: str, by: Caller, services: Services, **details: str) -> Draft:
-    """The audit event of a change of the catalogue or the register."""
-    at = services.now()
-    body = Body(
-        request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        strength=str(by.strength),
-        token=by.session,
-        address=by.address,
-        details={about: what, **details},
-    )
-    return await services.log.draft(Noted.CONFIG, Outcome.PERMIT, by, at, body)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from gateway.audit.chain import Entry
 from gateway.errors import Kind, Problem
-from gateway.exchange.catalogues import commission, noted, said
+from gateway.exchange.catalogues import commission
+from gateway.exchange.changing import noted, said
 from gateway.recognition.catalogue import FOREVER, Entitlement, Member, Span
 from gateway.recognition.catalogue.register import Act, Step, Terms
 from gateway.services import Services

@@ -8,7 +8,6 @@ by the operator's command that founds it, and says so.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -18,9 +17,9 @@ from consent import policy as policy_files
 from consent.difference import Sentence, difference
 from consent.policy import PolicyFault, PolicySet
 from gateway.audit.charter import Charter
-from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
+from gateway.exchange.changing import noted, said
 from gateway.exchange.event_bodies import bodies
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -102,11 +101,11 @@ async def propose(text: bytes, note: str, by: Caller, services: Services) -> int
     it is in force or proposed already.
     """
     _privacy(by)
-    note = _words(note, "note")
+    note = said(note, "note")
     changed = await compare(text, services)
     base = services.policies.number
     digest = sha256(text).hexdigest()
-    draft = await _event("proposed", by, services, hash=digest, base=str(base), note=note)
+    draft = await noted("policy", "proposed", by, services, hash=digest, base=str(base), note=note)
     report = msgspec.json.encode(changed).decode()
     return await services.db.do(_propose, text, digest, base, note, report, by, draft, services)
 
@@ -159,7 +158,7 @@ async def approve(number: int, reason: str, by: Caller, services: Services, *, s
     or it is not what was proposed or read.
     """
     _privacy(by)
-    reason = _words(reason, "reason")
+    reason = said(reason, "reason")
     row = await named(number, services)
     _second_person(row, by, services)
     if row.hash != seen:
@@ -168,7 +167,8 @@ async def approve(number: int, reason: str, by: Caller, services: Services, *, s
     line = await services.policies.line()
     if line.findings:
         raise Problem(Kind.CONFLICT, line.findings[0], "version")
-    draft = await _event(
+    draft = await noted(
+        "policy",
         "approved", by, services,
         version=str(number), hash=row.hash, proposer=row.proposed_by, reason=reason,
     )  # fmt: skip
@@ -214,9 +214,11 @@ def _approve(
 async def refuse(number: int, reason: str, by: Caller, services: Services) -> None:
     """Turn a proposal down, or take one's own back; Problem CONFLICT when it is none any more."""
     _privacy(by)
-    reason = _words(reason, "reason")
+    reason = said(reason, "reason")
     row = await named(number, services)
-    draft = await _event("refused", by, services, version=str(number), hash=row.hash, reason=reason)
+    draft = await noted(
+        "policy", "refused", by, services, version=str(number), hash=row.hash, reason=reason
+    )
     await services.db.do(_refuse, number, reason, by, draft, services)
 
 
@@ -258,12 +260,6 @@ def _second_person(row: VersionRow, by: Caller, services: Services) -> None:
 def _privacy(by: Caller) -> None:
     if by.role != "privacy" or not by.user:
         raise Problem(Kind.REFUSED, "Another role's work.")
-
-
-def _words(text: str, place: str) -> str:
-    if not text.strip():
-        raise Problem(Kind.REQUIRED, "Say why, in a few words.", place)
-    return text.strip()
 
 
 # Checking.
@@ -310,7 +306,7 @@ async def recover(by: Caller, services: Services) -> tuple[int, ...]:
         )
     await services.policies.mend(line)
     numbers = " ".join(map(str, sorted(line.charters)))
-    draft = await _event("recovered", by, services, versions=numbers)
+    draft = await noted("policy", "recovered", by, services, versions=numbers)
     await services.db.do(_recover, line, draft, services)
     return tuple(sorted(line.charters))
 
@@ -351,17 +347,3 @@ async def _logged(services: Services) -> dict[int, str]:
                 found[int(said["version"])] = said["hash"]
         first += PAGE
     return found
-
-
-async def _event(what: str, by: Caller, services: Services, **details: str) -> Draft:
-    at = services.now()
-    body = Body(
-        request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        strength=str(by.strength),
-        token=by.session,
-        address=by.address,
-        details={"policy": what, **details},
-    )
-    return await services.log.draft(Noted.CONFIG, Outcome.PERMIT, by, at, body)

@@ -7,14 +7,12 @@ again. What once was proposed stays for ever and can be run again.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gateway.audit.events import Body, Outcome
-from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
 from gateway.exchange import comparing
+from gateway.exchange.changing import noted
 from gateway.exchange.oversight import sees_all
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -57,7 +55,7 @@ async def adopt(site: str, by: Caller, services: Services) -> int:
     else:
         made, note = _draft(site, services), FIRST
     at = services.now()
-    draft = await _event("adopted", by, at, services, site=site, hash=made.release, note=note)
+    draft = await noted("map", "adopted", by, services, site=site, hash=made.release, note=note)
     return await services.db.do(_adopt, site, made, note, by.user, at, draft, services)
 
 
@@ -154,7 +152,7 @@ async def _keep(
     running = await services.maps.in_force(site)
     report = comparing.encode(comparing.of_files(running, made, failing))
     at = services.now()
-    draft = await _event("proposed", by, at, services, site=site, hash=made.release, note=note)
+    draft = await noted("map", "proposed", by, services, site=site, hash=made.release, note=note)
     return await services.db.do(
         _propose, site, made, note.strip(), by.user, at, report, draft, services
     )
@@ -241,8 +239,8 @@ async def approve(number: int, by: Caller, services: Services, *, over: int = 0)
             Kind.CONFLICT, "Another version of the program proposed it; propose it again.", "files"
         )
     at = services.now()
-    draft = await _event(
-        "approved", by, at, services, site=row.site, release=str(number), was=row.state
+    draft = await noted(
+        "map", "approved", by, services, site=row.site, release=str(number), was=row.state
     )
     await services.db.do(_approve, number, over, by, at, draft, services)
 
@@ -281,7 +279,7 @@ async def refuse(number: int, by: Caller, services: Services) -> None:
     row = await named(number, services)
     await must_look_after(row.site, by, services)
     at = services.now()
-    draft = await _event("refused", by, at, services, site=row.site, release=str(number))
+    draft = await noted("map", "refused", by, services, site=row.site, release=str(number))
     await services.db.do(_refuse, number, by.user, at, draft, services)
 
 
@@ -381,16 +379,3 @@ def _found(count: int, site: str) -> Problem:
 
 def _about(site: str) -> bytes:
     return f"map {site}".encode()
-
-
-async def _event(what: str, by: Caller, at: int, services: Services, **details: str) -> Draft:
-    body = Body(
-        request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        strength=str(by.strength),
-        token=by.session,
-        address=by.address,
-        details={"map": what, **details},
-    )
-    return await services.log.draft(Noted.CONFIG, Outcome.PERMIT, by, at, body)
