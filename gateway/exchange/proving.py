@@ -7,13 +7,14 @@ else learns at most that it is there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange.ask import Gathering, Match, gather, nothing
+from gateway.exchange import issued
+from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
 from gateway.exchange.deciding import EVIDENCE
 from gateway.exchange.person import ALL_TIERS
 from gateway.exchange.recognise import decision_records
@@ -30,13 +31,29 @@ from gateway.store.decisions import EvidenceRow
 from gateway.vault import ChartTier, Grant, RecordName, SealBroken, Tier
 
 
+class Now(NamedTuple):
+    """What stands today where a decision was made, field by field as it was issued; `changed` is
+    whether that is another version than was decided on, filed at `at` (µs UTC)."""
+
+    changed: bool
+    at: int
+    status: str
+    value: str
+    unit: str
+    range: str
+    flag: str
+    conclusion: str
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The evidence of one decision; `fingerprint` is the SHA-256 of it as it is kept."""
+    """The evidence of one decision; `fingerprint` is the SHA-256 of it as it is kept. `now` is None
+    where the result is not there any more, or may not be seen."""
 
     bundle: Bundle
     fingerprint: str
     standing: bool
+    now: Now | None = None
 
 
 class Proofs(NamedTuple):
@@ -52,17 +69,21 @@ async def proofs(task: str, caller: Caller, services: Services) -> Proofs:
     Problem UNKNOWN when absent, hidden or another organisation's.
     """
     current = await charts.current(services.db, task)
+    found = [EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task])]
+    results = {row.target for row in found}
 
     def choose(permitted: Sequence[Match]) -> list[Match]:
         mine = [one for one in decision_records(permitted, caller) if one.pair[1].hex == task]
-        return [*mine, *patients_of(permitted, services)] if mine else []
+        if not mine:
+            return []
+        today = [one for one in permitted if one.pair[1].hex in results]
+        return [*mine, *today, *patients_of(permitted, services)]
 
     seen = await gather(
         current.chart if current else "", caller, services, choose, kind=Kind.READ, named=False
     )
     if not any(one.id == task for one in seen.records):
         raise nothing()
-    found = [EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task])]
     at = services.now()
     body = Body(
         request=f"evidence.{at}",
@@ -77,8 +98,26 @@ async def proofs(task: str, caller: Caller, services: Services) -> Proofs:
     await services.log.note(
         Kind.RECOGNITION_EVIDENCE, Outcome.PERMIT, caller, at, body, seen.person.chart_ids
     )
-    opened = await _opened(found, _grant(seen), services)
-    return Proofs(in_hand(seen, caller, services), tuple(opened))
+    today = {one.id: one for one in seen.records}
+    told = tuple(
+        replace(proof, now=_now(proof.bundle, today[row.target])) if row.target in today else proof
+        for row, proof in zip(found, await _opened(found, _grant(seen), services), strict=True)
+    )
+    return Proofs(in_hand(seen, caller, services), told)
+
+
+def _now(bundle: Bundle, opened: Opened) -> Now:
+    text = issued.parsed(opened.text)
+    return Now(
+        changed=bundle.target != f"{opened.type}/{opened.id}/_history/{opened.version}",
+        at=opened.filed,
+        status=str(text.get("status", "")),
+        value=issued.value(text),
+        unit=issued.unit(text),
+        range=issued.reference_range(text),
+        flag=issued.flag(text)[1],
+        conclusion=str(text.get("conclusion") or ""),
+    )
 
 
 def _grant(seen: Gathering) -> Grant:

@@ -6,7 +6,13 @@ from typing import Literal, cast
 
 from gateway.exchange import alerts, proving, reasons, revoking
 from gateway.identity import resident_id
-from gateway.portal.decisions_stories import DecisionFile, DeclineReason, Evidence, ReliedAlert
+from gateway.portal.decisions_stories import (
+    DecisionFile,
+    DeclineReason,
+    Evidence,
+    ReliedAlert,
+    Today,
+)
 from gateway.portal.shown import Shown
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -48,6 +54,7 @@ class DecisionCounty:
             viewed=self._shown.at(times.viewed or None),
             received=self._shown.at(bundle.received or None),
             reason=_reason(said) if said else None,
+            now=Today(**(one.now._asdict() | {"at": moment(one.now.at)})) if one.now else None,
         )
 
     async def revoke_decision(self, task: str, words: str, caller: Caller) -> None:

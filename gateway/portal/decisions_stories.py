@@ -25,6 +25,20 @@ class DeclineReason:
 
 
 @dataclass(frozen=True, slots=True)
+class Today:
+    """What stands where the decision was made; `changed`: since `at`, in another version."""
+
+    changed: bool
+    at: datetime
+    status: str
+    value: str
+    unit: str
+    range: str
+    flag: str
+    conclusion: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The evidence of one decision with the names it needs; times are zoned by the page."""
 
@@ -38,6 +52,7 @@ class Evidence:
     viewed: datetime | None
     received: datetime | None
     reason: DeclineReason | None
+    now: Today | None = None  # None: not there any more, or not to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,11 @@ class DecisionFile:
     def stands(self) -> bool:
         """Whether there is a decision that can be taken back."""
         return any(one.standing for one in self.found)
+
+    @property
+    def moved(self) -> tuple[Evidence, ...]:
+        """Those standing whose result is not what was decided on any more."""
+        return tuple(one for one in self.found if one.standing and (not one.now or one.now.changed))
 
 
 @dataclass(frozen=True, slots=True)

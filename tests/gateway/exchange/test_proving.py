@@ -190,8 +190,16 @@ async def test_a_correction_alerts_who_relied_on_it_in_the_filing_transaction(he
     task = await decided(here)
     assert await alerts(here) == []
 
+    [before] = (await proving.proofs(task, LI, here.services)).found
+    assert before.now is not None
+    assert (before.now.changed, before.now.value) == (False, before.bundle.shown.value)
+
     await correct(here)
 
+    [proof] = (await proving.proofs(task, LI, here.services)).found
+    assert proof.now is not None
+    assert (proof.now.changed, proof.now.status) == (True, "corrected")
+    assert proof.now.value != proof.bundle.shown.value == before.now.value
     [alert] = await alerts(here)
     assert (alert.target, alert.change, alert.seen, alert.login) == (id, "corrected", 0, "dr-li")
     await correct(here)

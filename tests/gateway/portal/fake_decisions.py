@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.errors import Kind, Problem
-from gateway.portal.decisions_stories import DecisionFile, DeclineReason, Evidence, ReliedAlert
+from gateway.portal.decisions_stories import (
+    DecisionFile,
+    DeclineReason,
+    Evidence,
+    ReliedAlert,
+    Today,
+)
 from gateway.recognition.bundle import Bundle, Doctor, Said, Shown, Times, Where
 from gateway.recognition.reasons import Declined
 from gateway.services.caller import Caller
@@ -49,7 +55,17 @@ class FakeDecisions:
     async def decision_file(self, task: str, caller: Caller) -> DecisionFile:
         self.told.append(("decision_file", task))
         one = Evidence(
-            BUNDLE, "ab" * 32, True, "云溪县人民医院", "云溪县中医医院", AT, AT, AT, AT, HERBS
+            BUNDLE,
+            "ab" * 32,
+            True,
+            "云溪县人民医院",
+            "云溪县中医医院",
+            AT,
+            AT,
+            AT,
+            AT,
+            HERBS,
+            Today(True, AT, "corrected", "88.8", "U/L", "9--50", "↑↑", ""),
         )
         old = Evidence(
             BUNDLE, "cd" * 32, False, "云溪县人民医院", "云溪县中医医院", AT, None, None, None, None

@@ -36,6 +36,9 @@ def test_a_change_is_told_at_sign_in_and_leads_to_the_evidence(eyes: Eyes, count
     ):
         expect(shown).to_contain_text(words)
     expect(shown).to_contain_text("<script>alert(1)</script>")
+    then, now = page.locator(".then-now tr").all_inner_texts()
+    assert "62.4 U/L" in then
+    assert "88.8 U/L" in now
     expect(page.locator("article.card")).to_have_count(2)
     assert TASK not in page.url
 
