@@ -97,6 +97,21 @@ def _fields(bundle: object) -> dict[str, object]:
 
 
 @ON_SQLITE
+async def test_where_consent_has_ended_the_decision_stays_and_the_result_does_not(
+    services: Services,
+) -> None:
+    here = await town(services, "shen")
+    consent = await here.sign("shen")
+    task = await decided(here)
+
+    await here.portal.withdraw_consent(consent, "周立", REGISTRAR)
+
+    [proof] = (await proving.proofs(task, LI, here.services)).found
+    assert proof.standing
+    assert proof.now is None
+
+
+@ON_SQLITE
 async def test_another_hospital_and_a_stranger_learn_nothing(here: Town) -> None:
     task = await decided(here)
     for who in (WANG, REGISTRAR, replace(LI, organization="mch")):
