@@ -158,6 +158,7 @@ def made(
         suggestions={one["uuid"]: covered for one in suggestions},
         rules=dict(best[0].judged.judgement.rules) if best[0].judged.judgement else {},
         reports=tuple(dict.fromkeys(one.report for one in best)),
+        number=checked.visit.number,
     )
     return told, Card(id, kept)
 

@@ -66,10 +66,11 @@ def asked_of(call: Call, hook: str) -> Asked:
     encounter = context.get("encounterId", "")
     if not isinstance(encounter, str) or (encounter and not _ID.fullmatch(encounter)):
         raise Problem(Kind.MALFORMED, "An id without its type.", "context.encounterId")
+    number = ""
     if encounter and not _PLAIN_ID.fullmatch(encounter):
-        ids = call.services.ids(caller.organization)
+        ids, number = call.services.ids(caller.organization), encounter
         encounter = ids("visit", "Encounter", [encounter])
-    return Asked(subject, Visit(encounter=encounter, hook=hook))
+    return Asked(subject, Visit(encounter=encounter, hook=hook, number=number))
 
 
 def written_in(call: Call) -> tuple[Written, ...]:

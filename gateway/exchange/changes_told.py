@@ -87,7 +87,7 @@ async def _file(alert: AlertRow, found: Bundle, services: Services) -> int:
         "".join(filed.change_text(alert.change, found)), (one.mapped.text().decode(),),
     )  # fmt: skip
     key = plans[0].bodies[ChartTier(chart, Tier.GENERAL)]
-    letters = write_back.message(letter, found.task, key, services)
+    letters = await write_back.message(letter, found.task, key, services)
     at = services.now()
     details = {"task": found.task, "target": pinned, "change": alert.change, "communication": id}
     draft = await services.log.draft(

@@ -170,7 +170,7 @@ async def _decide(
         events = ledger.prepared([one.event for one in work], services)
         epochs = looked.seen.person.epochs
         evidence = sealed(work, plans)
-        letters = messages(work, written, plans, act, services)
+        letters = await messages(work, written, plans, act, services)
         await filing.with_neighbours(
             plans, services, _write, work, plans, evidence, letters, events, epochs, act, services
         )

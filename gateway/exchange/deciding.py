@@ -377,7 +377,7 @@ def sealed(work: Iterable[Work], plans: Sequence[Plan]) -> list[EvidenceRow]:
     return rows
 
 
-def messages(
+async def messages(
     work: Sequence[Work],
     written: Sequence[tuple[str, Planned]],
     plans: Sequence[Plan],
@@ -395,9 +395,10 @@ def messages(
             "decision", act.at, organization, plan.chart, act.visit.encounter, act.visit.order,
             act.doctor.login, bundles.as_text([one.bundle for one in mine], hospital, when),
             tuple(one.mapped.text().decode() for chart, one in written if chart == plan.chart),
+            visit=act.visit.number,
         )  # fmt: skip
         key = plan.bodies[ChartTier(plan.chart, Tier.GENERAL)]
-        found += write_back.message(letter, mine[0].made.task, key, services)
+        found += await write_back.message(letter, mine[0].made.task, key, services)
     return found
 
 

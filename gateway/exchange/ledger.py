@@ -27,7 +27,7 @@ class Visit:
     """How and where something was asked or decided; what a caller does not know stays empty.
 
     `hook` is a word of `Event.hook`, `order` a reference to the receiver's own ServiceRequest, `card`
-    what a card said, word for word. An empty `patient_class` is that of the receiver's open visit.
+    what a card said, word for word, `number` the receiver's own number of the visit. An empty `patient_class` is that of the receiver's open visit.
     """
 
     encounter: str = ""
@@ -36,6 +36,7 @@ class Visit:
     hook: str = "portal"
     order: str = ""
     card: str = ""
+    number: str = ""
 
 
 PORTAL = Visit()

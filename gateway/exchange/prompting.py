@@ -64,6 +64,7 @@ class Kept(msgspec.Struct, frozen=True):
     suggestions: dict[str, tuple[str, ...]]
     rules: dict[str, str]
     reports: tuple[str, ...] = ()  # ids of the reports that show the results
+    number: str = ""  # the hospital's own of the visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +330,9 @@ def _asked(kept: Kept, one: Target, caller: Caller) -> Asked:
 
 def _visit(kept: Kept) -> Visit:
     return Visit(
-        kept.encounter, kept.department, kept.patient_class, kept.hook, kept.order, kept.said
-    )
+        kept.encounter, kept.department, kept.patient_class, kept.hook, kept.order, kept.said,
+        kept.number,
+    )  # fmt: skip
 
 
 async def _dismiss(card: str, kept: Kept, words: str, caller: Caller, services: Services) -> None:

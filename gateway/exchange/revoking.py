@@ -132,7 +132,7 @@ async def _attempt(
     letter = write_back.Letter(
         "revocation", at, caller.organization, chart, visit.encounter, visit.order, caller.user,
         f"互认决定{why.zh}\n原因：{words or why.zh}\n",
-        tuple(one.mapped.text().decode() for one in planned),
+        tuple(one.mapped.text().decode() for one in planned), visit=visit.number,
     )  # fmt: skip
     key = plans[0].bodies[ChartTier(chart, Tier.GENERAL)]
     work = _Revocation(
@@ -143,7 +143,7 @@ async def _attempt(
         ledger.prepared(events, services),
         seen.person.epochs,
         at,
-        write_back.message(letter, task, key, services),
+        await write_back.message(letter, task, key, services),
     )
     await filing.with_neighbours(work.plans, services, _write, work, services)
 

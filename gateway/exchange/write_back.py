@@ -19,7 +19,8 @@ import msgspec
 import structlog
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import mllp_client, rights
+from gateway.exchange import mllp_client, own_numbers, rights
+from gateway.exchange.own_numbers import Number
 from gateway.exchange.person import ALL_TIERS
 from gateway.recognition.rights import DataClass, Use
 from gateway.records.instant import moment
@@ -68,12 +69,24 @@ class Letter(msgspec.Struct, frozen=True):
     doctor: str
     text: str
     resources: tuple[str, ...]
+    numbers: tuple[Number, ...] = ()  # what the hospital itself calls the patient
+    visit: str = ""  # and the visit
 
 
-def message(letter: Letter, task: str, key: RecordKey, services: Services) -> list[MessageRow]:
-    """The row to be written with the decision, none where the hospital takes no messages."""
+async def message(
+    letter: Letter, task: str, key: RecordKey, services: Services
+) -> list[MessageRow]:
+    """The row to be written with the decision, none where the hospital takes no messages.
+
+    The numbers by which its system knows patient and visit are put in; a hospital that never sent this
+    person is told our own id of the folder alone.
+    """
     if services.register.get(letter.organization).write_back is None:
         return []
+    known = await own_numbers.known(letter.patient, letter.encounter, letter.organization, services)
+    letter = msgspec.structs.replace(
+        letter, numbers=known.patient, visit=letter.visit or known.visit
+    )
     ids = services.ids(letter.organization)
     id = ids("recognition", TYPE, (task, letter.kind, str(letter.at)))
     plain = msgspec.json.encode(letter)
@@ -221,7 +234,8 @@ async def _beginning(answer: httpx.Response) -> bytes:
 
 
 def as_fhir(letter: Letter, id: str, services: Services) -> bytes:
-    """A FHIR R4 message Bundle: MessageHeader, then what was filed; the same letter gives the same bytes."""
+    """A FHIR R4 message Bundle: MessageHeader, then what was filed, then the Patient these name, with the
+    hospital's own identifiers where it has any; the same letter gives the same bytes."""
     base, zone = services.settings.canonical, services.settings.zone
     found = [msgspec.json.decode(text) for text in letter.resources]
     entries = [{"fullUrl": _urn(one["id"]), "resource": one} for one in found]
@@ -242,9 +256,17 @@ def as_fhir(letter: Letter, id: str, services: Services) -> bytes:
             "id": str(uuid.UUID(id)),
             "type": "message",
             "timestamp": moment(letter.at, zone).isoformat(timespec="milliseconds"),
-            "entry": [{"fullUrl": _urn(id), "resource": header}, *entries],
+            "entry": [{"fullUrl": _urn(id), "resource": header}, *entries, *_patient(letter)],
         }
     )
+
+
+def _patient(letter: Letter) -> list[dict[str, object]]:
+    said = [{"system": one.system, "value": one.value} for one in letter.numbers]
+    if not said:
+        return []
+    patient = {"resourceType": "Patient", "id": letter.patient, "identifier": said}
+    return [{"fullUrl": _urn(letter.patient), "resource": patient}]
 
 
 def _urn(id: str) -> str:
@@ -260,11 +282,12 @@ def as_hl7(letter: Letter, id: str, services: Services) -> bytes:
     """An HL7 v2.4 MDM^T02 in GB18030: the document for the record, one OBX for each line."""
     stamp = f"{moment(letter.at, services.settings.zone):%Y%m%d%H%M%S}"
     status = "CA" if letter.kind == "revocation" else "AV"  # HL7 table 0273
+    own = [_cx(one, letter.organization) for one in letter.numbers]
     lines = [
         f"MSH|^~\\&|GATEWAY|COUNTY|HIS|{_said(letter.organization)}|{stamp}||MDM^T02|{control_id(id)}|P|2.4|||||CHN|GB18030",
         f"EVN|T02|{stamp}",
-        f"PID|1||{letter.patient}^^^GATEWAY",
-        f"PV1|1|U|||||||||||||||||{_said(letter.encounter)}",
+        f"PID|1||{'~'.join([*own, f'{letter.patient}^^^GATEWAY'])}",
+        f"PV1|1|U|||||||||||||||||{_said(letter.visit)}",
         f"TXA|1|RECOGNITION|TX|{stamp}|{_said(letter.doctor)}|||||||{id}||{_said(letter.order)}|||LA||{status}",
     ]
     lines += [
@@ -272,6 +295,17 @@ def as_hl7(letter: Letter, id: str, services: Services) -> bytes:
         for number, line in enumerate(letter.text.splitlines(), 1)
     ]
     return ("\r".join(lines) + "\r").encode("gb18030", "replace")
+
+
+def _cx(one: Number, organization: str) -> str:
+    """A number of the hospital's own as HL7 v2.4 CX, 2.9.12, with who assigned it as it was sent.
+
+    Where it was not sent by HL7 v2: the OID or URI of its system, else the organisation.
+    """
+    system = one.system.removeprefix("urn:oid:")
+    universal = f"&{_said(system)}&{'URI' if system == one.system else 'ISO'}"
+    made = f"{_said(organization)}{universal}"
+    return f"{_said(one.value)}^^^{one.authority or made}^{one.type or 'PI'}"
 
 
 _ESCAPED: Mapping[int, str] = str.maketrans(

@@ -169,7 +169,7 @@ async def test_the_hospitals_own_system_is_told_once_and_reads_it_at_the_door(
 
     text = his.got[-1][1]
     assert check.text(text, "Bundle") == []
-    header, told = [one["resource"] for one in json.loads(text)["entry"]]
+    header, told, _ = [one["resource"] for one in json.loads(text)["entry"]]
     assert header["eventCoding"]["code"] == "recognition-alert"
     assert told["resourceType"] == "Communication"
     assert told["about"][0] == {"reference": f"Task/{task}"}

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from gateway.exchange import write_back
+from gateway.exchange.own_numbers import Number
 from gateway.recognition import bundle as bundles
 from gateway.recognition import filed
 from gateway.recognition.bundle import Bundle, Doctor, Said, Shown, Times, Where
@@ -71,10 +72,11 @@ def made() -> dict[str, bytes]:
     letter = write_back.Letter(
         "decision", AT, "tcm", "b" * 32, "V9", "O|1", "dr-li", text,
         tuple(one.decode() for one in (task, issue, copy)),
+        (Number("urn:oid:1.2.156.9", "T|77"), Number("https://h/08", "08", "A&H", "MR")), "V9",
     )  # fmt: skip
     alert = msgspec.structs.replace(
         letter, kind="alert", at=over, text="".join(filed.change_text("corrected", EVIDENCE)),
-        resources=(changed.decode(),),
+        resources=(changed.decode(),), numbers=(),  # it never sent this person
     )  # fmt: skip
     reread = msgspec.structs.replace(
         DECISION, choice=Choice.ACCEPT_REREAD, reason=None, note="", informed=False
@@ -117,5 +119,8 @@ def test_a_document_of_hl7_stays_one_field_a_line() -> None:
     assert [one[1] for one in lines] == [str(n) for n in range(1, len(lines) + 1)]
     assert {len(one) for one in lines} == {12}
     assert any("标本运输时间过长 \\F\\ 复查" in one[5] for one in lines)
+    pid = segments[2].split("|")[3].split("~")
+    assert pid == ["T\\F\\77^^^tcm&1.2.156.9&ISO^PI", "08^^^A&H^MR", f"{'b' * 32}^^^GATEWAY"]
+    assert made()["MDM-alert.hl7"].split(b"|PV1")[0].count(b"~") == 1  # MSH-2 alone
     txa = next(one for one in segments if one.startswith("TXA")).split("|")
     assert (txa[17], txa[19]) == ("LA", "AV")

@@ -12,12 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from sqlalchemy import select
 
-from gateway.exchange import glance, write_back
+from gateway.exchange import ask, glance, write_back
 from gateway.exchange.decide import Verdict, decide_results
 from gateway.exchange.glance import Sent
+from gateway.exchange.issued import parsed
 from gateway.exchange.ledger import Visit
 from gateway.exchange.revoking import revoke
 from gateway.recognition.decisions import Choice
+from gateway.records.query import Query
 from gateway.services import Services
 from gateway.services.register import Endpoint, Register
 from gateway.store import inbox, recognition_tables
@@ -25,7 +27,7 @@ from gateway.store import write_backs as rows
 from gateway.store.statements import Statement
 from gateway.store.write_backs import MessageRow
 from mappings.r4 import check
-from tests.gateway.exchange.portal_county import LI, OFFICE, Town, panel, town
+from tests.gateway.exchange.portal_county import LI, OFFICE, WANG, Town, every, panel, town
 from tests.gateway.exchange.test_rights import decided as allowed
 from tests.gateway.exchange.test_rights import right, stop
 
@@ -129,7 +131,11 @@ async def test_it_is_tried_until_it_is_taken_under_the_same_name(
     bundle = json.loads(his.got[0][1])
     assert check.text(his.got[0][1], "Bundle") == []
     kinds = [one["resource"]["resourceType"] for one in bundle["entry"]]
-    assert kinds == ["MessageHeader", "Task", "DetectedIssue", "DocumentReference"]
+    assert kinds == ["MessageHeader", "Task", "DetectedIssue", "DocumentReference", "Patient"]
+    patient = bundle["entry"][4]["resource"]
+    assert bundle["entry"][1]["resource"]["for"]["reference"] == f"Patient/{patient['id']}"
+    base = here.services.settings.canonical
+    assert patient["identifier"] == [{"system": f"{base}/sid/tcm/mrn", "value": "T1056285"}]
     assert bundle["entry"][1]["resource"]["id"] == task
     assert await write_back.send_due(later(here.services, 9_999)) == 0
     assert await write_back.counts(here.services) == {
@@ -200,3 +206,36 @@ async def test_without_the_right_to_send_on_it_is_held_and_goes_when_the_right_i
     assert len(his.got) == 1
     (attempts,) = (await here.services.db.read(ATTEMPTS))[0]
     assert attempts == 1
+
+
+async def test_a_his_finds_its_patient_and_its_visit_by_its_own_numbers(
+    services: Services, his: His
+) -> None:
+    endpoint = Endpoint(his.url, "hl7v2")
+    known = [replace(o, write_back=endpoint) if o.id == "people" else o for o in services.register]
+    here = await town(replace(services, register=Register({o.id: o for o in known})), "shen")
+    await here.sign("shen")
+    shown = await here.results("shen", WANG)
+    one = next(one for one in every(shown) if one.recognition.state == "eligible")
+    theirs = await ask.search(
+        Query("Encounter", patient=shown.resident.chart, count=50), WANG, here.services
+    )
+    visits = [parsed(one.text) for one in theirs.records]
+    visit = next(one for one in visits if "sid/people/" in str(one["identifier"]))
+    await decide_results(
+        shown.resident.chart,
+        [(one.id, one.version)],
+        Verdict(Choice.ACCEPT),
+        WANG,
+        here.services,
+        replace(VISIT, encounter=visit["id"]),
+    )
+    await write_back.send_due(here.services)
+    text = his.got[0][1].decode("gb18030")
+    pid, pv1 = (next(s for s in text.split("\r") if s.startswith(n)) for n in ("PID", "PV1"))
+    folder = here.services.ids("people")("mrn", "Patient", ["0000812345"])
+    # As the hospital sent it; its resident ID (PID-19) and the other hospital's number are not told.
+    assert pid.split("|")[3] == f"0000812345^^^330421A&HIS^PI~{folder}^^^GATEWAY"
+    assert pv1.split("|")[19] == visit["identifier"][0]["value"]
+    assert here.resident("shen").number not in text
+    assert "T1056285" not in text
