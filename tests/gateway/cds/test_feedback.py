@@ -11,6 +11,8 @@ import pytest
 from gateway.exchange import prompting
 from gateway.exchange.ask import nothing
 from gateway.recognition.ledger import Happened
+from gateway.store import cards
+from gateway.store.cards import CardRow
 from tests.gateway.cds.ordering import (
     ALT,
     AST,
@@ -45,6 +47,9 @@ async def tasks(door: Door) -> list[dict[str, Any]]:
 async def test_accepting_is_a_decision_on_each_result_that_was_shown(ward: Door) -> None:
     begun = ward.house.services.now()
     (card,) = await hook(ward, SELECT, order("a", ALT, AST), encounterId="A1")
+    services = ward.house.services
+    kept = CardRow(*(await services.db.read(cards.STANDING, [card["uuid"]]))[0])
+    assert prompting._kept(kept, services).number == "A1"  # the HIS is told so again
 
     answer = await feed_back(ward, SELECT, accepted(card))
 

@@ -216,20 +216,17 @@ async def test_a_his_finds_its_patient_and_its_visit_by_its_own_numbers(
     here = await town(replace(services, register=Register({o.id: o for o in known})), "shen")
     await here.sign("shen")
     shown = await here.results("shen", WANG)
-    one = next(one for one in every(shown) if one.recognition.state == "eligible")
+    one, two = [one for one in every(shown) if one.recognition.state == "eligible"][:2]
     theirs = await ask.search(
         Query("Encounter", patient=shown.resident.chart, count=50), WANG, here.services
     )
     visits = [parsed(one.text) for one in theirs.records]
     visit = next(one for one in visits if "sid/people/" in str(one["identifier"]))
-    await decide_results(
-        shown.resident.chart,
-        [(one.id, one.version)],
-        Verdict(Choice.ACCEPT),
-        WANG,
-        here.services,
-        replace(VISIT, encounter=visit["id"]),
-    )
+    told = (replace(VISIT, encounter=visit["id"]), replace(VISIT, encounter="f" * 32, number="M7"))
+    for result, where in zip((one, two), told, strict=True):
+        pin = [(result.id, result.version)]
+        chart, accept = shown.resident.chart, Verdict(Choice.ACCEPT)
+        await decide_results(chart, pin, accept, WANG, here.services, where)
     await write_back.send_due(here.services)
     text = his.got[0][1].decode("gb18030")
     pid, pv1 = (next(s for s in text.split("\r") if s.startswith(n)) for n in ("PID", "PV1"))
@@ -237,5 +234,6 @@ async def test_a_his_finds_its_patient_and_its_visit_by_its_own_numbers(
     # As the hospital sent it; its resident ID (PID-19) and the other hospital's number are not told.
     assert pid.split("|")[3] == f"0000812345^^^330421A&HIS^PI~{folder}^^^GATEWAY"
     assert pv1.split("|")[19] == visit["identifier"][0]["value"]
+    assert b"|M7\rTXA" in his.got[1][1]  # as its order said
     assert here.resident("shen").number not in text
     assert "T1056285" not in text
