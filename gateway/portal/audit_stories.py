@@ -83,7 +83,8 @@ class LogCheck:
     checked_at: datetime
     pending: int = 0  # written, not yet in the tree
     first_failure: int | None = None
-    failure: Said | None = None
+    failures: tuple[Said, ...] = ()  # the first of them
+    unlisted: int = 0  # how many more there are
 
 
 class AuditStories(Protocol):

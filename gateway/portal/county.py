@@ -83,6 +83,7 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store.maps import ReleaseRow
 
+_FINDINGS = 20  # listed on the page of the log's verification
 _SYSTEMS = {"resident-id": RESIDENT_ID, "health-card": HEALTH_CARD}
 
 
@@ -263,7 +264,7 @@ class _County(
     async def verify(self, caller: Caller) -> LogCheck:
         report, at = await oversight.verify(caller, self._services)
         newest = report.newest
-        bad = next((one for one in report.findings if not one.warning), None)
+        bad = [one for one in report.findings if not one.warning]
         return LogCheck(
             sound=report.ok,
             size=report.entries,
@@ -273,8 +274,9 @@ class _County(
             signature=newest is not None,
             checked_at=moment(at),
             pending=report.unsigned,
-            first_failure=bad.entry if bad else None,
-            failure=Said(bad.zh, bad.en) if bad else None,
+            first_failure=bad[0].entry if bad else None,
+            failures=tuple(Said(one.zh, one.en) for one in bad[:_FINDINGS]),
+            unlisted=max(0, len(bad) - _FINDINGS),
         )
 
     # The IT office

@@ -62,4 +62,5 @@ class FakeAudit:
         if self.sound:
             return check
         said = Said("叶子与正文的散列不符", "the leaf does not match the body")
-        return replace(check, sound=False, first_failure=9121, failure=said)
+        gone = Said("互认统计事件有 1 条已不在库中", "1 events of the figures' ledger are gone")
+        return replace(check, sound=False, first_failure=9121, failures=(said, gone))

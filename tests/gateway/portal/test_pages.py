@@ -339,6 +339,7 @@ def test_a_log_that_does_not_verify_names_the_first_failure(eyes: Eyes, county: 
     assert "日志核验未通过" in verdict
     assert "第 9121 条" in verdict
     assert "叶子与正文的散列不符" in verdict
+    assert "互认统计事件有 1 条已不在库中" in verdict
 
 
 def test_a_proposal_is_approved_by_another_and_what_changed_meanwhile_is_not(
