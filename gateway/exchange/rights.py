@@ -107,9 +107,12 @@ async def storable(
         {
             "|".join(sorted(classes))
             for classes in {classes_of(type, categories) for type, categories in said}
-            # What may be of several classes may be stored with a right to any of them.
+            # What may be of two classes may be stored with a right to either; what may be of any
+            # needs them all.
             if classes
-            and not any(permits(standing.matrix, who, one, Use.STORE, at) for one in classes)
+            and not (all if len(classes) == len(DataClass) else any)(
+                permits(standing.matrix, who, one, Use.STORE, at) for one in classes
+            )
         }
     )
     for one in lacking:

@@ -161,14 +161,55 @@ _CLASSES = {
     "EpisodeOfCare": DataClass.VISITS,
     "CareTeam": DataClass.VISITS,
     "Condition": DataClass.DIAGNOSES,
-    "AllergyIntolerance": DataClass.DIAGNOSES,
+    **dict.fromkeys(
+        (
+            "Account",
+            "AppointmentResponse",
+            "CarePlan",
+            "Coverage",
+            "DeviceRequest",
+            "DeviceUseStatement",
+            "Flag",
+            "Goal",
+            "Immunization",
+            "ImmunizationRecommendation",
+            "Medication",
+            "MedicationAdministration",
+            "MedicationDispense",
+            "MedicationRequest",
+            "MedicationStatement",
+            "NutritionOrder",
+            "Procedure",
+            "RequestGroup",
+            "VisionPrescription",
+        ),
+        DataClass.VISITS,
+    ),
+    **dict.fromkeys(
+        (
+            "AdverseEvent",
+            "AllergyIntolerance",
+            "ClinicalImpression",
+            "FamilyMemberHistory",
+            "RiskAssessment",
+        ),
+        DataClass.DIAGNOSES,
+    ),
     "Specimen": DataClass.LABORATORY,
+    "MolecularSequence": DataClass.LABORATORY,
+    "BodyStructure": DataClass.IMAGING,
     "ImagingStudy": DataClass.IMAGING,
     "DocumentReference": DataClass.DOCUMENTS,
     "Binary": DataClass.DOCUMENTS,
-    "Composition": DataClass.DOCUMENTS,
+    **dict.fromkeys(
+        ("Composition", "DocumentManifest", "List", "QuestionnaireResponse"), DataClass.DOCUMENTS
+    ),
     "MeasureReport": DataClass.STATISTICS,
 }
+# What only accompanies others, and tells nothing of a person by itself.
+_BESIDE = frozenset(
+    {"Device", "Location", "Organization", "Practitioner", "PractitionerRole", "Provenance"}
+)
 _TESTED = frozenset({"Observation", "DiagnosticReport", "ServiceRequest", "Media"})
 # HL7 table 0074 and observation-category, as maps write them.
 _IMAGED = frozenset(
@@ -181,7 +222,8 @@ def classes_of(type: str, categories: Iterable[str] = ()) -> frozenset[DataClass
     """The classes of a record of a FHIR type with categories (`system|code`); to be seen it needs all of them.
 
     A result or an order that says nothing of its kind may be either, laboratory or imaging. What only
-    accompanies others (Provenance, Organization, Practitioner …) is of no class.
+    accompanies others (Provenance, Organization, Practitioner …) is of no class; a type nobody has
+    thought of is of every class.
     """
     if type in _TESTED:
         codes = {one.rpartition("|")[2] for one in categories}
@@ -192,5 +234,7 @@ def classes_of(type: str, categories: Iterable[str] = ()) -> frozenset[DataClass
         if codes:
             return frozenset({DataClass.LABORATORY})
         return frozenset({DataClass.LABORATORY, DataClass.IMAGING})
+    if type in _BESIDE:
+        return frozenset()
     found = _CLASSES.get(type)
-    return frozenset({found}) if found else frozenset()
+    return frozenset({found} if found else DataClass)

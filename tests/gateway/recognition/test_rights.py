@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.exchange.planning import REGISTERS
+from gateway.exchange.rights import Entitled
 from gateway.recognition.rights import (
     Cell,
     DataClass,
@@ -18,8 +23,14 @@ from gateway.recognition.rights import (
     matrix,
     permits,
 )
+from gateway.records.query import PARAMETERS
+from mappings.r4 import definitions
 
 AT = 1_000
+MAPS = Path("mappings")
+SENT = frozenset({"AllergyIntolerance", "Immunization", "MedicationRequest", "Procedure"})
+"""No map makes these; hospitals that speak FHIR send them."""
+WHO_LIS = Who("lis", ("people",), Level.INSTITUTION)
 SYSTEMS, HOUSES = ("lis", "pacs", ""), ("people", "tcm")
 HOLDERS = [
     *(f"level:{level}" for level in Level),
@@ -119,3 +130,25 @@ def test_records_are_of_the_class_that_they_say() -> None:
     assert classes_of("Observation") == {DataClass.LABORATORY, DataClass.IMAGING}
     assert classes_of("Binary") == classes_of("DocumentReference") == {DataClass.DOCUMENTS}
     assert classes_of("Provenance") == frozenset()
+
+
+def test_every_type_that_is_served_or_made_by_a_map_is_of_a_class() -> None:
+    """A new map or search of a type nobody gave a class fails here; until then it is closed."""
+    maps = [*MAPS.glob("base/*.toml"), *MAPS.glob("sites/**/*.toml")]
+    made = {name for one in maps for name in re.findall(r"^\[+([A-Z]\w+)", one.read_text(), re.M)}
+    told = (set(PARAMETERS) | REGISTERS | made | SENT) & definitions.resources()
+    every = frozenset(DataClass)
+    assert {"Observation", "Procedure", "Provenance", "ImagingStudy"} <= told
+    assert [one for one in sorted(told) if classes_of(one) == every] == []
+    beside = {one for one in definitions.resources() if not classes_of(one)}
+    assert beside == REGISTERS | {"Device", "Provenance"}
+
+
+def test_a_row_for_one_class_opens_nothing_that_nobody_thought_of() -> None:
+    cells = [Cell("system:lis", DataClass.LABORATORY, use, "a law") for use in Use]
+    lis = Entitled(Matrix(tuple(cells), frozenset({"system:lis"})), WHO_LIS, AT)
+    assert lis.sees("Observation", ["category|LAB"])
+    for other in sorted(definitions.resources() - REGISTERS - {"Device", "Provenance"}):
+        if classes_of(other) != {DataClass.LABORATORY}:
+            assert not lis.sees(other), other
+    assert not lis.sees("NewInTheNextRelease")
