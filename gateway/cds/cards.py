@@ -42,6 +42,12 @@ class Shown:
     item: Item
     best: Measured
 
+    @property
+    def about(self) -> tuple[str, str]:
+        """Its item, and its side where the item has sides."""
+        judgement = self.best.judged.judgement
+        return self.item.code, judgement.side if judgement else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -62,8 +68,8 @@ class Group:
 
     @property
     def shown(self) -> tuple[Shown, ...]:
-        """Each item once."""
-        found = {one.item.code: one for part in self.parts for one in part.shown}
+        """Each item and side once."""
+        found = {one.about: one for part in self.parts for one in part.shown}
         return tuple(found.values())
 
 
@@ -73,12 +79,12 @@ def groups(written: Sequence[Written], checked: Checked) -> tuple[Group, ...]:
     An item that has been asked and settled in this visit is asked no more, nor one twice in a call.
     """
     gathered: dict[tuple[str, bool], list[Part]] = {}
-    asked: dict[str, tuple[str, bool]] = {}
+    asked: dict[tuple[str, str], tuple[str, bool]] = {}
     for number, (one, order) in enumerate(zip(written, checked.orders, strict=True)):
         for counted in (True, False):
             name = (_group(one, order, number), counted)
             part = _part(one, order, checked, counted)
-            fresh = tuple(s for s in part.shown if asked.setdefault(s.item.code, name) == name)
+            fresh = tuple(s for s in part.shown if asked.setdefault(s.about, name) == name)
             if fresh:
                 gathered.setdefault(name, []).append(
                     Part(one, fresh, part.left, part.beyond or len(fresh) < len(part.shown))
@@ -96,8 +102,6 @@ def _group(one: Written, order: Compared[Measured], number: int) -> str:
 def _part(one: Written, order: Compared[Measured], checked: Checked, counted: bool) -> Part:
     shown, left = [], []
     for line in order.lines:
-        question = checked.questions.get(line.item.code)
-        settled = question is not None and question.settled
         if counted:
             best = line.best.result if line.best else None
         else:
@@ -105,9 +109,12 @@ def _part(one: Written, order: Compared[Measured], checked: Checked, counted: bo
                 c.result for c in line.informational if c.judgement.reason is Why.EMERGENCY
             )
             best = None if line.best else next(emergency, None)
+        questions = checked.of_order(order.order, line.item)
+        questions += (checked.question(best),) if best is not None else ()
+        settled = any(question.settled for question in questions)
         if best is not None and not settled:
             shown.append(Shown(line.item, best))
-        elif not (question is not None and question.accepted):
+        elif not any(question.accepted for question in questions):
             left.append(line.item)
     return Part(one, tuple(shown), tuple(left), bool(order.order.beyond))
 
@@ -185,7 +192,9 @@ def reason_system(reason: Reason, services: Services) -> str:
 
 
 def _target(one: Shown) -> Target:
-    return Target(one.item.code, one.best.opened.id, one.best.opened.version, one.best.organization)
+    item, side = one.about
+    opened = one.best.opened
+    return Target(item, opened.id, opened.version, one.best.organization, side)
 
 
 def _topic(services: Services, english: bool) -> dict[str, str]:
@@ -391,7 +400,7 @@ def _machine(group: Group, checked: Checked) -> dict[str, Any]:
             "result": f"{opened.type}/{opened.id}/_history/{opened.version}",
             "issuer": one.best.organization,
             "judgement": found.outcome.value if found else "none",
-            "question": checked.questions[one.item.code].id,
+            "question": checked.question(one.best).id,
         }
         if one.best.judged.until is not None:
             told["until"] = one.best.judged.until.isoformat()

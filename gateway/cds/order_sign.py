@@ -24,9 +24,10 @@ async def answer(call: Call) -> Cards:
     checked = await ordering.check(asked, written, call)
     await unmapped_orders.meet(checked.unmapped, call.caller, call.services, signed=True)
     orders = {
-        item.code: one.draft.key
+        question.id: one.draft.key
         for one, order in zip(written, checked.orders, strict=True)
         for item in order.spared
+        for question in checked.of_order(order.order, item)
     }
     await signed_after_all(checked, orders, call.caller, call.services)
     return await ordering.prompt(written, checked, call, ID, "warning")

@@ -39,6 +39,7 @@ ENVELOPES: Final = {
     "http://schemas.xmlsoap.org/soap/envelope/": "text/xml",
     "http://www.w3.org/2003/05/soap-envelope": "application/soap+xml",
 }
+_OLDER: Final = next(iter(ENVELOPES))  # SOAP 1.1
 WSSE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 LIMITS: Final = Limits(bytes=512_000, elements=20_000)
 SERVICES: Final = {
@@ -63,7 +64,8 @@ def routes(services: Services) -> list[Route]:
 
     async def call(request: Request) -> Response:
         began = even.now()
-        envelope = next(iter(ENVELOPES))
+        kind = _media_type(request)
+        envelope = next((one for one, name in ENVELOPES.items() if name == kind), _OLDER)
         try:
             root = await _read(request)
             envelope = etree.QName(root).namespace
@@ -88,10 +90,13 @@ def routes(services: Services) -> list[Route]:
 # Reading
 
 
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def _read(request: Request) -> Element:
     """The envelope: hardened, of a bounded size, in UTF-8 or as its declaration says."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ENVELOPES.values():
+    if _media_type(request) not in ENVELOPES.values():
         raise Problem(Kind.MEDIA_TYPE, "Send text/xml or application/soap+xml.")
     body = bytearray()
     async for chunk in request.stream():
@@ -313,7 +318,11 @@ def _answered(envelope: str, inside: Element, status: int) -> Response:
 
 
 def _fault(envelope: str, problem: Problem) -> Response:
-    """A fault in the caller's own terms: the element it is about, in Chinese and in English."""
+    """A fault in the caller's own terms: the element it is about, in Chinese and in English.
+
+    As HTTP: what a proxy or browser would say of the door itself keeps its status; else SOAP 1.2 part 2,
+    7.5.2.2 (a sender's fault is 400), and 500 in SOAP 1.1.
+    """
     place = _place(problem.place)
     text = said_of(problem, place)
     detail = _element("Problem")
@@ -321,7 +330,7 @@ def _fault(envelope: str, problem: Problem) -> Response:
         _added(detail, name, said)
     ours = problem.kind.status >= 500
     fault = etree.Element(f"{{{envelope}}}Fault", nsmap={"s": envelope})
-    if ENVELOPES[envelope] == "text/xml":
+    if envelope == _OLDER:
         prefix = "Server" if ours else "Client"
         etree.SubElement(fault, "faultcode").text = f"s:{prefix}"
         etree.SubElement(fault, "faultstring").text = text
@@ -335,7 +344,9 @@ def _fault(envelope: str, problem: Problem) -> Response:
         words.text = text
         words.set("{http://www.w3.org/XML/1998/namespace}lang", "zh")
         etree.SubElement(fault, f"{{{envelope}}}Detail").append(detail)
-    status = problem.kind.status if problem.kind.status in (401, 403, 413, 415, 503) else 500
+    status = problem.kind.status
+    if status not in (401, 403, 413, 415):
+        status = 500 if ours or envelope == _OLDER else 400
     return _answered(envelope, fault, status)
 
 

@@ -131,7 +131,7 @@ class Act:
             raise Problem(Trouble.UNPROCESSABLE, "This may not be decided here.", "choice")
         asked = ledger.Asked(
             caller, person_of(self.seen, caller), opened.id, nature.source, judgement.item,
-            judgement.rules, self.visit,
+            judgement.rules, self.visit, side=judgement.side,
         )  # fmt: skip
         event = ledger.event(
             Happened.DECISION, asked, at, services,

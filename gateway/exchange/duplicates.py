@@ -21,10 +21,15 @@ from gateway.exchange.consulting import Subject
 from gateway.exchange.image_probes import named, states
 from gateway.exchange.issued import Resource, collected, parsed
 from gateway.exchange.ledger import Asked, Visit
-from gateway.exchange.page_records import studies_for, studies_of
+from gateway.exchange.page_records import (
+    platform_items,
+    platforms_told,
+    studies_for,
+    studies_of,
+)
 from gateway.exchange.patients import matched
 from gateway.exchange.person import Person
-from gateway.exchange.recognise import Judged, judged, receiver_of, visit_of
+from gateway.exchange.recognise import Judged, judged, platforms_of, receiver_of, visit_of
 from gateway.exchange.same_finding import said
 from gateway.exchange.succeeding import replaced_among
 from gateway.recognition.catalogue import LOINC, Catalogue, Item
@@ -84,7 +89,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One item of one person in one visit. `task` is the decision that stands on it, `accepted` when
+    """One item (and side) of one person in one visit. `task` is the decision that stands on it, `accepted` when
     that says yes; `dismissed` when this clinician has closed a prompt without a reason."""
 
     id: str
@@ -102,17 +107,31 @@ class Question:
 class Checked:
     """What was found for each draft, in the order given; `chart` is empty when nothing may be shown.
 
-    `questions` are by item code; `unmapped` are the drafts nobody knows the meaning of.
+    `questions` are by item code and the judgement's side; `unmapped` are the drafts nobody knows the meaning of.
     """
 
     chart: str
     drafts: tuple[Draft, ...]
     orders: tuple[Compared[Measured], ...]
-    questions: Mapping[str, Question]
+    questions: Mapping[tuple[str, str], Question]
     unmapped: tuple[Draft, ...]
     visit: Visit
     at: int
     person: Person | None = None
+
+    def question(self, measured: Measured) -> Question:
+        """The question whether this result may be recognised here."""
+        judgement = measured.judged.judgement
+        assert judgement is not None, "only what was judged is asked about"
+        return self.questions[judgement.item, judgement.side]
+
+    def of_order(self, order: Order, item: Item) -> tuple[Question, ...]:
+        """The questions whose answer spares what the order would measure, those on its own side."""
+        return tuple(
+            question
+            for (code, side), question in self.questions.items()
+            if code == item.code and order.fits(item, side)
+        )
 
     def asked(self, measured: Measured, caller: Caller) -> Asked:
         """What the ledger is told of one result."""
@@ -128,6 +147,7 @@ class Checked:
             rules=judgement.rules,
             visit=self.visit,
             said=said(measured.resource),
+            side=judgement.side,
         )
 
 
@@ -212,6 +232,8 @@ async def survey(subject: Subject, visit: Visit, caller: Caller, services: Servi
 def _meant(draft: Draft, caller: Caller, catalogue: Catalogue, at: int) -> Order:
     """What a draft means; an item that is not measured in the stated specimen is not meant."""
     order = meant(catalogue, draft.key, caller.organization, draft.codings, draft.name, at)
+    if draft.side and draft.side != order.side:  # its site says what its name does not
+        order = replace(order, side="" if order.side else draft.side)
     other = [item for item in order.items if not _measured_in(item, draft.specimen)]
     if not other:
         return order
@@ -262,7 +284,8 @@ async def _look(
     texts: dict[str, Resource] = {one.id: orjson.loads(one.text) for one in seen.records}
     own = [texts[one.id] for one in seen.records if _own_visit(one.match.pair[0], caller)]
     here = [one for one in own if one.get("id") == visit.encounter] or own
-    receiver = receiver_of(caller, here)
+    measured = [texts[one.id] for one in seen.records if _own_result(one.match.pair[0], caller)]
+    receiver = receiver_of(caller, here, platforms=platforms_of(measured, services, at))
     if here:
         known = visit_of(caller, here)
         visit = replace(
@@ -274,7 +297,12 @@ async def _look(
     await services.copied_times.current(services.now())
     studies = (named(one, texts[one.id]) for one in seen.records if one.type == "ImagingStudy")
     images = await states(studies, services)
-    found = _judged(seen, texts, images, receiver, services, at)
+    found = [
+        one
+        for one in _judged(seen, texts, images, receiver, services, at)
+        if one.issuer
+        != caller.organization  # what it measured itself says on what, and is not offered
+    ]
     return _Looked(seen, chart, visit, at, tuple(found))
 
 
@@ -302,7 +330,7 @@ async def _checked(
     ids = ledger.questions(
         caller,
         ledger.person_name(person, caller),
-        {one.judgement.item for one in looked.candidates},
+        {(one.judgement.item, one.judgement.side) for one in looked.candidates},
         looked.visit,
         looked.at,
         services,
@@ -310,7 +338,7 @@ async def _checked(
     events: dict[str, list[Event]] = {}
     for event in await ledger.of_questions(sorted(set(ids.values())), services):
         events.setdefault(event.question, []).append(event)
-    questions = {item: _question(id, events.get(id, ()), caller) for item, id in ids.items()}
+    questions = {about: _question(id, events.get(id, ()), caller) for about, id in ids.items()}
     return replace(shown, questions=questions)
 
 
@@ -337,6 +365,10 @@ def _own_visit(nature: Nature, caller: Caller) -> bool:
     )
 
 
+def _own_result(nature: Nature, caller: Caller) -> bool:
+    return (nature.type, nature.source) == ("Observation", caller.organization)
+
+
 class _Pick:
     """Takes from the columns what could be recognised, and what judging it needs."""
 
@@ -344,6 +376,7 @@ class _Pick:
         self, items: Iterable[Item], caller: Caller, services: Services, at: int, newest: int
     ) -> None:
         self.caller, self.catalogue, self.at, self.newest = caller, services.catalogue, at, newest
+        self.services = services
         self.items = {item.code: item for item in items}
         self.reach = self.catalogue.scopes_of(caller.organization, at)
         self.known: dict[Nature, Item | None] = {}
@@ -400,7 +433,8 @@ class _Pick:
         return self.at - (days + 1) * DAY
 
     def _about(self, shown: Sequence[Shown], results: Sequence[Match]) -> list[Match]:
-        """Reports on the results, their specimens and visits, and the caller's own open visits.
+        """Reports on the results, their specimens and visits, the caller's own open visits, and on what
+        it measures what is comparable on one platform only.
 
         A report is not looked for among those that are a month older than the oldest result.
         """
@@ -414,13 +448,19 @@ class _Pick:
             for said, to in match.pair[1].links
             if said in {"specimen", "encounter"}
         }
+        asked = {item.code for match in results if (item := self._item(match.pair[0]))}
         found: list[Match] = []
+        measured: list[Match] = []
         for one in shown:
             segment, starts = one.segment, one.segment.starts
             places = set(one.among(named))
             for n, nature in enumerate(segment.natures):
                 if _own_visit(nature, self.caller):
                     places.update(one.of_nature(n))
+                elif asked.intersection(
+                    platform_items(nature, self.caller, self.services, self.at)
+                ):
+                    measured += [one.match(place) for place in one.of_nature(n)]
                 elif nature.type == _REPORT:
                     places.update(
                         place
@@ -429,6 +469,7 @@ class _Pick:
                         and any(to in ids for said, to in segment.links(place) if said == "result")
                     )
             found += [one.match(place) for place in sorted(places)]
+        found += platforms_told(measured, self.caller, self.services)
         others = [match for match in found if match.pair[1].id not in ids]
         if any(match.pair[0].type == _REPORT for match in results):  # else no examination is meant
             others += studies_for(_studies(shown), results)

@@ -47,7 +47,7 @@ class Asked(NamedTuple):
     """What a question is about: may this earlier `result` be recognised for this person here?
 
     `person` is the name `person_name` gives them, `result` the id of the record, `item`
-    a code of the catalogue, `rules` the versions that a judgement names.
+    a code of the catalogue, `side` the judgement's, `rules` the versions that it names.
     """
 
     caller: Caller
@@ -58,6 +58,7 @@ class Asked(NamedTuple):
     rules: Mapping[str, str]
     visit: Visit
     said: Said = Said()  # what of the result a repetition is compared with
+    side: str = ""
 
 
 def person_name(person: Person, caller: Caller) -> str:
@@ -89,7 +90,7 @@ def event(
     return Event(
         kind=kind,
         question=question_of(
-            organization, patient, asked.item, _when(visit, at, services), services
+            organization, patient, asked.item, _when(visit, at, services), services, asked.side
         ),
         at=at,
         organization=organization,
@@ -108,16 +109,25 @@ def event(
         price=item.price(level) if item else "",
         catalogue=asked.rules.get("catalogue", ""),
         rules=asked.rules.get("rules", ""),
+        side=asked.side,
         finding=keyed(asked.said, patient, asked.item, services) if told else "",
     )
 
 
 def questions(
-    caller: Caller, person: str, items: Iterable[str], visit: Visit, at: int, services: Services
-) -> dict[str, str]:
-    """The names of one visit's questions about a person (as `person_name` gives it), by item."""
+    caller: Caller,
+    person: str,
+    about: Iterable[tuple[str, str]],
+    visit: Visit,
+    at: int,
+    services: Services,
+) -> dict[tuple[str, str], str]:
+    """The names of one visit's questions about a person (as `person_name` gives it), by item and side."""
     patient, when = pseudonym("patient", person, services), _when(visit, at, services)
-    return {item: question_of(caller.organization, patient, item, when, services) for item in items}
+    return {
+        (item, side): question_of(caller.organization, patient, item, when, services, side)
+        for item, side in about
+    }
 
 
 def _when(visit: Visit, at: int, services: Services) -> str:
@@ -129,10 +139,13 @@ def pseudonym(about: str, name: str, services: Services) -> str:
     return services.vault.digest(f"ledger-{about}", name.encode())[:16].hex()
 
 
-def question_of(organization: str, patient: str, item: str, visit: str, services: Services) -> str:
-    """The name of one question. `visit` is the encounter's id, or the county day when there is none."""
-    parts = "\n".join((organization, patient, item, visit))
-    return services.vault.digest("ledger-question", parts.encode())[:16].hex()
+def question_of(
+    organization: str, patient: str, item: str, visit: str, services: Services, side: str = ""
+) -> str:
+    """The name of one question. `visit` is the encounter's id, or the county day when there is none;
+    `side` the judgement's, where the item has sides: one knee is not the other."""
+    parts = (organization, patient, item, visit, *([side] if side else []))
+    return services.vault.digest("ledger-question", "\n".join(parts).encode())[:16].hex()
 
 
 class Prepared(NamedTuple):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from gateway.exchange.ask import Match, Opened
 from gateway.exchange.recognise import decision_records
 from gateway.exchange.residents import patients_of
 from gateway.recognition.facts import LOINC
+from gateway.records.entry import Nature
 from gateway.services import Services
 from gateway.services.caller import Caller
 
 AMENDED: Final = frozenset({"Observation", "DiagnosticReport"})
 STUDY: Final = "imaging-study"  # the link of a report to its images, named as FHIR searches for it
 ORDER: Final = "based-on"
+NEWEST: Final = 3  # of an item, that say on what it is measured now
 _ABOUT: Final = frozenset({"specimen", "encounter"})
 
 
@@ -103,8 +106,7 @@ def with_grounds(
             "in-progress",
         ):
             chosen[entry.id] = match
-        if _tells_platform(match, caller, services):
-            chosen[entry.id] = match
+    chosen |= {match.pair[1].id: match for match in platforms_told(permitted, caller, services)}
     chosen |= {match.pair[1].id: match for match in patients_of(permitted, services)}
     focused = {m.pair[1].id for m in main}
     for match in decision_records(permitted, caller):
@@ -138,21 +140,35 @@ def studies_for(permitted: Sequence[Match], main: Sequence[Match]) -> list[Match
     ]
 
 
-def _tells_platform(match: Match, caller: Caller, services: Services) -> bool:
-    """Is it the receiver's own result of an item that is comparable on one platform only?"""
-    nature = match.pair[0]
-    return (nature.type, nature.source) == ("Observation", caller.organization) and any(
-        item.platform_only
-        for item in services.catalogue.items_for(
-            (
-                code
-                for said in nature.codes
-                for system, _, code in [said.partition("|")]
-                if system == LOINC
-            ),
-            services.now(),
-        )
-    )
+def platforms_told(
+    permitted: Iterable[Match], caller: Caller, services: Services
+) -> Iterator[Match]:
+    """The receiver's own newest results of items that are comparable on one platform only: what it
+    measures them on now. Pages, prompts and decisions all ask here."""
+    at, taken = services.now(), Counter[str]()
+    items: dict[Nature, list[str]] = {}
+    found = []
+    for one in permitted:
+        nature = one.pair[0]
+        if nature not in items:
+            items[nature] = platform_items(nature, caller, services, at)
+        if items[nature]:
+            found.append(one)
+    for one in sorted(found, key=lambda one: (-(one.pair[1].start or 0), one.pair[1].hex)):
+        codes = items[one.pair[0]]
+        if any(taken[code] < NEWEST for code in codes):
+            yield one
+        taken.update(codes)
+
+
+def platform_items(nature: Nature, caller: Caller, services: Services, at: int) -> list[str]:
+    """Of the items that such a record of the receiver's own measures, those that are comparable on one
+    platform only."""
+    if (nature.type, nature.source) != ("Observation", caller.organization):
+        return []
+    said = (code.partition("|") for code in nature.codes)
+    codes = (code for system, _, code in said if system == LOINC)
+    return [item.code for item in services.catalogue.items_for(codes, at) if item.platform_only]
 
 
 def to_decide(

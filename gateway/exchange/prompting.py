@@ -46,6 +46,7 @@ class Target(msgspec.Struct, frozen=True):
     result: str
     version: str
     issuer: str
+    side: str = ""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -80,9 +81,7 @@ def card_id(
 ) -> str:
     """The name (a UUID) of the card that asks this clinician about these results in this visit."""
     about = sorted(
-        f"{checked.questions[one.judged.judgement.item].id}/{one.opened.id}/{one.opened.version}"
-        for one in results
-        if one.judged.judgement is not None
+        f"{checked.question(one).id}/{one.opened.id}/{one.opened.version}" for one in results
     )
     parts = (service, caller.client, caller.organization, caller.user, *about)
     return uuid_of("recognition-card", "\n".join(parts), services)
@@ -325,7 +324,10 @@ async def _decide(
 
 
 def _asked(kept: Kept, one: Target, caller: Caller) -> Asked:
-    return Asked(caller, kept.person, one.result, one.issuer, one.item, kept.rules, _visit(kept))
+    return Asked(
+        caller, kept.person, one.result, one.issuer, one.item, kept.rules, _visit(kept),
+        side=one.side,
+    )  # fmt: skip
 
 
 def _visit(kept: Kept) -> Visit:
@@ -373,13 +375,13 @@ async def signed_after_all(
 ) -> int:
     """Decisions that do not stand, because the order they spared is being signed; how many.
 
-    `orders` names the sender's order by item code. One that may not be seen any more, or that somebody
+    `orders` names the sender's order by the question that its signing answers. One that may not be seen any more, or that somebody
     else changes now, stays: signing waits for nothing.
     """
     undone = 0
-    for item, order in orders.items():
-        question = checked.questions.get(item)
-        if question is not None and question.accepted:
+    for question in checked.questions.values():
+        order = orders.get(question.id)
+        if order is not None and question.accepted:
             visit = replace(checked.visit, order=order)
             try:
                 await repeal(question.task, caller, services, visit)

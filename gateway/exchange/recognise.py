@@ -286,6 +286,7 @@ class RestedOn(NamedTuple):
     issuer: str
     item: str
     rules: dict[str, str]
+    side: str
 
 
 def rested_on(task: Resource) -> RestedOn:
@@ -297,4 +298,4 @@ def rested_on(task: Resource) -> RestedOn:
     rules = {
         name: text for name, text in said.items() if name in {"catalogue", "register", "rules"}
     }
-    return RestedOn(said.get("issuer", ""), said.get("item", ""), rules)
+    return RestedOn(said.get("issuer", ""), said.get("item", ""), rules, said.get("side", ""))

@@ -3,7 +3,8 @@
 In the transaction that files the report, so that filing twice counts once. The county does this for
 its own statistics: nothing is shown to anybody, no other hospital's record is opened, and consent is neither asked nor
 touched. The event `repeated` says which question it belongs to and whether the finding is the one that
-was prompted (`same_finding`), never what was found.
+was prompted (`same_finding`), never what was found. Of an item with sides only its own side counts; what
+is dated by the day alone may be of any time of it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from gateway.exchange.issued import parsed
 from gateway.exchange.planning import Plan
 from gateway.exchange.same_finding import compared, keyed, said
 from gateway.recognition.catalogue import Item
-from gateway.recognition.facts import LOINC
+from gateway.recognition.facts import LOINC, facts_of
 from gateway.recognition.ledger import Event, Happened
 from gateway.services import Services
 from gateway.store import links
 from gateway.store.engine import Tx
 from mappings.engine import Mapped
 
-DAY = 86_400_000_000
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
 LONGEST = 366
 """Days. No window of a catalogue is longer; older prompts are not looked at."""
 _DONE = frozenset({"final", "amended", "corrected", "preliminary", "registered"})
@@ -31,10 +33,12 @@ _MEASURED = frozenset({"Observation", "DiagnosticReport", "ImagingStudy"})
 
 
 class _Measured(NamedTuple):
-    """An item as measured here: when, and the record that says so."""
+    """An item as measured here: when (`start`, or by the day alone until `latest`), and the record that
+    says so."""
 
     item: Item
     start: int
+    latest: int
     record: Mapped
 
 
@@ -49,15 +53,17 @@ def note(tx: Tx, plans: Sequence[Plan], services: Services) -> int:
 
 
 def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
-    measured: dict[str, _Measured] = {}  # by item, the first of each
+    measured: dict[tuple[str, str], _Measured] = {}  # by item and side, the first of each
     for one in plan.resources:
         if one.said.type not in _MEASURED or one.said.start is None or one.said.status not in _DONE:
             continue
         codes = [code.partition("|")[2] for code in one.said.codes if code.startswith(LOINC + "|")]
         for item in services.catalogue.items_for(codes, one.said.start):
-            before = measured.get(item.code)
+            side = _side(one.mapped, services) if item.laterality_required else ""
+            before = measured.get((item.code, side))
             if before is None or one.said.start < before.start:
-                measured[item.code] = _Measured(item, one.said.start, one.mapped)
+                latest = _latest(one.said.start, one.said.end)
+                measured[item.code, side] = _Measured(item, one.said.start, latest, one.mapped)
     if not measured:
         return []
     # A person is named by the oldest of their charts, which may have been another when it was asked.
@@ -74,22 +80,47 @@ def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
     ]
 
 
+def _latest(start: int, end: int | None) -> int:
+    """What is dated by one day may be of its last moment; anything else is of its beginning."""
+    return end if end is not None and DAY - SECOND <= end - start <= DAY else start
+
+
+def _side(record: Mapped, services: Services) -> str:
+    said = facts_of(
+        parsed(record.text()), version="", content="", organization="", identity_tier=0,
+        zone=services.settings.zone,
+    )  # fmt: skip
+    return said.laterality
+
+
+def _same_side(asked: str, measured: str) -> bool:
+    """Is what was measured the side that was asked about, or a part of it?"""
+    return asked == measured or (bool(asked and measured) and "both" in (asked, measured))
+
+
 def _repeated(
     events: Sequence[Event],
-    measured: dict[str, _Measured],
+    measured: dict[tuple[str, str], _Measured],
     at: int,
     services: Services,
 ) -> Event | None:
     """What is added to a question that was asked before the item was measured, within its window."""
     asked = next((one for one in events if one.kind is Happened.PROMPT), None)
     known = any(one.kind is Happened.REPEATED for one in events)
-    if asked is None or known or asked.item not in measured:
+    if asked is None or known:
         return None
-    item, start, record = measured[asked.item]
+    fitting = [
+        one
+        for (item, side), one in measured.items()
+        if item == asked.item and _same_side(asked.side, side)
+    ]
+    if not fitting:
+        return None
+    item, start, latest, record = min(fitting, key=lambda one: one.start)
     told = [one.finding for one in events if one.kind is Happened.PROMPT]
     now = keyed(said(parsed(record.text())), asked.patient, asked.item, services)
     days = max(item.window(asked.patient_class, asked.department).days, 1)
-    if not asked.at < start <= asked.at + days * DAY:
+    if latest <= asked.at or start > asked.at + days * DAY:
         return None
     return Event(
         kind=Happened.REPEATED,
@@ -106,4 +137,5 @@ def _repeated(
         counted=asked.counted,
         catalogue=services.catalogue.version,
         comparison=compared(told, now),
+        side=asked.side,
     )

@@ -581,6 +581,7 @@ async def note_looks(
                 found.item,
                 found.rules,
                 visit,
+                side=found.side,
             ),
             at,
             services,

@@ -112,8 +112,9 @@ async def _attempt(
         Kind.RECOGNITION_REVOCATION, Outcome.PERMIT, caller, at, body, (found.match.chart,)
     )
     asked = ledger.Asked(
-        caller, person_of(seen, caller), decided.target, rest.issuer, rest.item, rest.rules, visit
-    )
+        caller, person_of(seen, caller), decided.target, rest.issuer, rest.item, rest.rules, visit,
+        side=rest.side,
+    )  # fmt: skip
     kinds = [Happened.REVOCATION] + [Happened.ORDERED] * (why is Revoked.ORDERED)
     events = [
         ledger.event(

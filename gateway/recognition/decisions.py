@@ -172,6 +172,8 @@ def _inputs(decision: Decision, judgement: Judgement, base: str) -> list[dict[st
         inputs.append(part("issuer", "出具机构", "String", decision.issuer, base))
     if judgement.item:
         inputs.append(part("item", "互认项目", "Code", judgement.item, base))
+    if judgement.side:
+        inputs.append(part("side", "侧别", "Code", judgement.side, base))
     inputs += [
         part(name, zh, "String", judgement.rules[name], base)
         for name, zh in _RESTED_ON

@@ -39,7 +39,8 @@ SAME = frozenset({Comparison.SAME_VALUE, Comparison.SAME_FLAG})
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One event. `question` is the same for all events on one item of one patient in one visit.
+    """One event. `question` is the same for all events on one item (and side, where the item has
+    sides) of one patient in one visit.
 
     `patient` and `result` are keyed hashes: the same person and the same result can be recognised as
     the same, and by nobody without the county's keys. `at` is µs UTC. `choice` is a word of
@@ -67,6 +68,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     catalogue: str = ""  # version
     rules: str = ""  # version
     comparison: str = ""  # of a repetition with the earlier result: a word of Comparison
+    side: str = ""  # left, right, both; empty where sides do not matter
     finding: str = ""  # of what was prompted: a keyed hash, see `exchange.same_finding`
 
 

@@ -16,6 +16,8 @@ from zeep.exceptions import Fault
 from zeep.transports import Transport
 
 from gateway.auth import people
+from gateway.cds import soap
+from gateway.errors import Kind, Problem
 from gateway.recognition.ledger import Happened
 from gateway.services.caller import OPERATOR
 from tests.gateway.cds.ordering import ALP, ALT, AST, LOINC, events
@@ -148,7 +150,8 @@ async def open_account(ward: Door, login: str, organization: str) -> None:
         (b"{}", "application/json", 415),
         (b"x" * 600_000, "text/xml", 413),
         (b"<s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body/></s:Envelope>",
-         "application/soap+xml", 500),
+         "application/soap+xml", 400),
+        (b"<not-soap/>", "application/soap+xml", 400),
     ],
 )  # fmt: skip
 async def test_what_is_not_a_call_is_refused_as_a_fault(
@@ -157,6 +160,15 @@ async def test_what_is_not_a_call_is_refused_as_a_fault(
     answer = await ward.web.post("/cds-soap", content=body, headers={"content-type": kind})
     assert answer.status_code == status
     assert "Fault" in answer.text
+    if status == 400:  # SOAP 1.2 part 2, 7.5.2.2
+        assert "s:Sender" in answer.text
+        assert answer.headers["content-type"].startswith(kind)
+
+
+def test_a_fault_of_ours_is_500_in_either_envelope() -> None:
+    for envelope in soap.ENVELOPES:
+        broken = soap._fault(envelope, Problem(Kind.BUSY, "Something broke here."))
+        assert broken.status_code == 500
 
 
 async def test_without_a_token_nothing_is_said(ward: Door) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from sqlalchemy import select, update
 from gateway.demo import recognised
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import frozen, ledger, statistics, statistics_files
+from gateway.exchange import frozen, ledger, repeats, statistics, statistics_files
 from gateway.exchange.same_finding import Said, keyed, said
 from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.publication import encode
@@ -268,6 +269,39 @@ async def test_what_was_measured_again_is_noticed_once(house: House) -> None:
     }
     assert kinds["m"] == [Happened.PROMPT, Happened.REPEATED]
     assert kinds["n"] == kinds["o"] == [Happened.PROMPT]
+
+
+async def test_what_is_dated_by_the_day_alone_may_follow_a_prompt_of_that_day(house: House) -> None:
+    services = house.services
+    await house.file(house.adt(SHEN, MRN))
+    (chart,) = await services.db.read(Statement(select(tables.Chart.__table__.c.person)))  # type: ignore[attr-defined]
+    patient = ledger.pseudonym("patient", str(chart[0]), services)
+    told = {"organization": "people", "issuer": "tcm", "patient": patient}
+    same_day = asked("s" * 32, NOON - 9 * DAY, **told)
+    day_after = asked("t" * 32, NOON - 8 * DAY, **told)
+    await keep([same_day, day_after], services)
+    message = house.oru(SHEN, MRN, ("ALT", "62.40", "F"))
+    await house.file(re.sub(rb"\|20260220\d+", b"|20260220", message))
+    kinds = {
+        name: [one.kind for one in await ledger.of_question(name * 32, services)]
+        for name in ("s", "t")
+    }
+    assert kinds == {"s": [Happened.PROMPT, Happened.REPEATED], "t": [Happened.PROMPT]}
+
+
+@pytest.mark.parametrize(
+    ("asked_of", "measured", "repeated"),
+    [
+        ("left", "left", True),
+        ("left", "right", False),
+        ("left", "both", True),
+        ("both", "right", True),
+        ("left", "", False),
+        ("", "", True),
+    ],
+)
+def test_only_its_own_side_repeats_a_knee(asked_of: str, measured: str, repeated: bool) -> None:
+    assert repeats._same_side(asked_of, measured) is repeated
 
 
 async def test_a_repetition_says_whether_the_finding_was_the_one_prompted(house: House) -> None:
