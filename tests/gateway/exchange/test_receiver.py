@@ -7,9 +7,12 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from gateway.exchange.duplicates import _Pick
+from gateway.exchange.page_records import NEWEST, platforms_told
 from gateway.exchange.recognise import platforms_of, receiver_of
 from gateway.recognition.catalogue import Catalogue
 from gateway.recognition.eligibility import Receiver
+from gateway.records.entry import Nature
 from tests.gateway.exchange.portal_county import LI
 from tests.gateway.recognition.table import CATALOGUE, NOON
 
@@ -63,3 +66,48 @@ def test_nothing_is_read_where_no_item_needs_it():
     plain = [msgspec.structs.replace(item, platform_only=False) for item in CATALOGUE.items]
     services = SimpleNamespace(catalogue=Catalogue(plain, [], [], [], "v"))
     assert platforms_of([CEA], services, NOON) == set()
+
+
+THEIRS, OWN, OTHER = (
+    Nature("Observation", source, (f"http://loinc.org|{code}",), status="final")
+    for source, code in (("people", "2039-6"), ("tcm", "2039-6"), ("tcm", "1742-6"))
+)
+
+
+def match(nature: Nature, day: int) -> SimpleNamespace:
+    entry = SimpleNamespace(start=NOON - day * 86_400_000_000, hex=f"{day:032x}", id=bytes([day]))
+    return SimpleNamespace(pair=(nature, entry), chart="c")
+
+
+def clinic() -> SimpleNamespace:
+    return SimpleNamespace(catalogue=CATALOGUE, now=lambda: NOON)
+
+
+def test_what_it_measures_on_now_is_told_by_its_newest_results_of_such_items_alone():
+    own = [match(OWN, day) for day in range(1, 9)]
+    others = [match(THEIRS, 1), match(OTHER, 1)]
+    assert list(platforms_told([*own[::-1], *others], LI, clinic())) == own[:NEWEST]
+
+
+def test_a_prompt_opens_what_a_page_opens_of_it():
+    natures = [THEIRS, OWN, OTHER]
+    rows = [match(THEIRS, 1), *(match(OWN, day) for day in range(2, 9)), match(OTHER, 9)]
+    segment = SimpleNamespace(
+        natures=natures,
+        starts=[one.pair[1].start for one in rows],
+        ids=[one.pair[1].id for one in rows],
+    )
+    shown = SimpleNamespace(
+        segment=segment,
+        match=lambda place: rows[place],
+        among=lambda _: [],
+        of_nature=lambda n: [i for i, one in enumerate(rows) if one.pair[0] == natures[n]],
+    )
+    item = next(one for one in CATALOGUE.items if one.code == "HR-L-0068")
+    pick = _Pick([item], LI, clinic(), NOON, 3)
+    pick.known = {THEIRS: item, OWN: None, OTHER: None}
+    for one in rows:
+        one.pair[1].links = ()
+    assert pick([shown]) == [rows[0], *platforms_told(rows, LI, clinic())]
+    pick.known[THEIRS] = None  # nothing is asked about it: nothing of the own is opened
+    assert pick([shown]) == []
