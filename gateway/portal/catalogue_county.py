@@ -21,7 +21,7 @@ from gateway.portal.catalogue_stories import (
     SheetView,
     StepView,
 )
-from gateway.recognition.catalogue import FOREVER, Entitlement, Member, Span
+from gateway.recognition.catalogue import FOREVER, Catalogue, Entitlement, Member, Span
 from gateway.recognition.catalogue.csvfile import Fault
 from gateway.recognition.catalogue.register import Act, Terms
 from gateway.records.instant import moment
@@ -86,7 +86,7 @@ class CatalogueCounty:
         return ItemView(
             item=item,
             panels=tuple(panel for panel in held.panels if code in panel.items),
-            scopes=tuple(held.scopes[scope] for scope in item.scopes if scope in held.scopes),
+            scopes=tuple(held.scopes.values()),
             holders=self._stretches_of(one for one in held.entitled if one.concerns(item)),
             in_force=held.item(code, now) is not None,
         )
@@ -136,7 +136,7 @@ class CatalogueCounty:
             number=held.register,
             organizations=tuple(organizations.items()),
             rows=tuple(sorted({what for _, what in cells})),
-            names={item.code: (item.name_zh, item.name_en) for item in held.items},
+            names=_names(held),
             cells=cells,
             members=self._stretches_of(held.members),
             holders=holders,
@@ -183,6 +183,8 @@ class CatalogueCounty:
                 for one in (held.members if member else held.entitled)
                 if one.number == number
             ),
+            names=_names(held),
+            scopes=tuple(held.scopes.values()),
         )  # fmt: skip
 
     async def read_entitlements(self, body: bytes, caller: Caller) -> SheetView:
@@ -301,6 +303,11 @@ class CatalogueCounty:
                 )
             )
         return tuple(found)
+
+
+def _names(held: Catalogue) -> dict[str, tuple[str, str]]:
+    """What items are called, in Chinese and English, by code."""
+    return {item.code: (item.name_zh, item.name_en) for item in held.items}
 
 
 def _named(found: Sequence[Addition]) -> str:

@@ -111,7 +111,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class LineView:
-    """An entitlement or membership with everything that happened to it."""
+    """An entitlement or membership with everything that happened to it, and what codes are called."""
 
     number: int
     organization: str
@@ -122,6 +122,8 @@ class LineView:
     member: bool
     steps: tuple[StepView, ...]
     stretches: tuple[Holder, ...]
+    names: dict[str, tuple[str, str]]
+    scopes: tuple[Scope, ...]
 
 
 class CatalogueStories(Protocol):

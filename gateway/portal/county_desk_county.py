@@ -24,6 +24,7 @@ class CountyDeskCounty(RegisterCounty):
             await county_desk.alert_counts(caller, services),
             self._called(),
             {one.code: (one.name_zh, one.name_en) for one in services.catalogue.items},
+            tuple(services.catalogue.scopes.values()),
         )
 
     async def county_alerts(self, caller: Caller) -> AlertCounts:

@@ -8,18 +8,20 @@ from typing import Protocol
 
 from gateway.exchange.county_desk import AlertCounts, Hospital, Waiting
 from gateway.portal.registers_stories import Ending
+from gateway.recognition.catalogue import Scope
 from gateway.services.caller import Caller
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingView:
-    """What waits, with rights and contracts that end, and what organisations and items are called."""
+    """What waits, with rights and contracts that end, and what organisations, items and scopes are called."""
 
     waiting: Waiting
     endings: tuple[Ending, ...]
     alerts: AlertCounts
     names: Mapping[str, str]
     items: Mapping[str, tuple[str, str]]
+    scopes: tuple[Scope, ...]
 
     @property
     def count(self) -> int:

@@ -70,18 +70,25 @@ class RegisterCounty:
         waiting = [one for one in await registers.drafts(caller, services) if one.kind == kind]
         called = await staff.names({one.made_by for one in waiting}, services)
         entries = await registers.standing(kind, services)
+        holders = await self._holders() if kind == "right" else ()
+        names = dict(holders)
         return RegisterView(
             kind,
             COLUMNS[kind],
             entries,
             tuple(
-                DraftShown(one, called.get(one.made_by, one.made_by), moment(one.made_at))
+                DraftShown(
+                    one,
+                    called.get(one.made_by, one.made_by),
+                    moment(one.made_at),
+                    _cell(one.line, names) if kind == "right" else (_title(one.line) or one.id,),
+                )
                 for one in waiting
             ),
             unregistered=await self._unregistered() if kind == "system" else (),
             coverage=await elements.coverage(entries, services) if kind == "element" else None,
             matrix=await self._matrix() if kind == "right" else (),
-            holders=await self._holders() if kind == "right" else (),
+            holders=holders,
         )
 
     async def register_line(self, kind: Kind, id: str, caller: Caller) -> LineView:
@@ -250,6 +257,11 @@ class RegisterCounty:
                 if one.id not in held.of_client and one.id not in held.of_source
             ),
         )
+
+
+def _title(line: Mapping[str, str]) -> str:
+    """What a line calls itself; empty where it has no name."""
+    return line.get("name") or line.get("zh", "")
 
 
 def _cell(line: Mapping[str, str], holders: Mapping[str, str]) -> tuple[str, ...]:

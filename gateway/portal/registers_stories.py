@@ -65,11 +65,12 @@ class Unregistered:
 
 @dataclass(frozen=True, slots=True)
 class DraftShown:
-    """A draft, and what its maker is called."""
+    """A draft, what its maker is called, and what it is about in words."""
 
     draft: Draft
     maker: str
     at: datetime
+    about: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,11 @@
     const named = letter && document.querySelector(`main [accesskey="${letter}"]`);
     if (!named) return;
     event.preventDefault();
+    const folded = named.closest("details:not([open])");
+    if (folded) folded.open = true;
     named.focus();
-    if (named.matches("a, button")) named.click();
+    // What nobody saw yet is shown first, and pressed the next time.
+    if (!folded && named.matches("a, button")) named.click();
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
