@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from playwright.sync_api import expect
 
 from gateway.portal import printed
+from gateway.portal.stories import Decision
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_decisions import TASK
+from tests.gateway.portal.fake_records import NUMBER, PEOPLE, TCM, chemistry, days
 
 pytestmark = pytest.mark.browser
 
@@ -41,6 +45,23 @@ def test_a_change_is_told_at_sign_in_and_leads_to_the_evidence(eyes: Eyes, count
     assert "88.8 U/L" in now
     expect(page.locator("article.card")).to_have_count(2)
     assert TASK not in page.url
+
+
+def test_what_this_hospital_decided_comes_before_the_form(eyes: Eyes, county: County) -> None:
+    clinician(eyes)
+    for hospital, folded in ((TCM, 0), (PEOPLE, 1)):
+        said = Decision("accepted", "", "", "周明（演示）", hospital, days(1), "1", TASK)
+        whole = chemistry()
+        results = tuple(replace(one, decision=said) for one in whole.results)
+        county.stories.reports = [replace(whole, results=results)]
+        page = eyes.look_up(NUMBER)
+        page.locator(".open").first.click()
+        expect(page.locator("#decision")).to_have_count(1)
+        expect(page.locator("details:not([open]) #decision")).to_have_count(folded)
+    # A key shows what it would press, and presses it the next time.
+    page.keyboard.press("Alt+y")
+    expect(page.locator("details[open] #decision .primary")).to_be_focused()
+    assert not [one for one in county.stories.told if one[0] == "decide"]
 
 
 def test_a_decision_is_revoked_with_a_reason_only(eyes: Eyes, county: County) -> None:
