@@ -200,8 +200,11 @@ def _offered(reports: Sequence[Report]) -> dict[str, Thing]:
 
 
 def _said_already(verdict: Verdict, decided: Decided, caller: Caller) -> bool:
+    """What the patient signed later is said anew; who leaves it out takes nothing back."""
     local = verdict.local.code if verdict.local else ""
     informed = verdict.informed and verdict.choice is Choice.DECLINE
+    if verdict.acknowledged.strip() not in ("", decided.acknowledged):
+        return False
     before = (decided.choice, decided.reason, decided.local, decided.words, decided.informed)
     return (*before, decided.by) == (
         verdict.choice, verdict.reason or "", local, verdict.words.strip(), informed, caller.user,

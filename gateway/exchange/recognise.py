@@ -70,6 +70,7 @@ class Decided:
     at: int
     local: str = ""  # the hospital's own code beside the reason
     informed: bool = False  # the patient was told why it is repeated
+    acknowledged: str = ""  # and signed this
 
 
 def receiver_of(
@@ -248,11 +249,13 @@ def decided_in(task: Resource, services: Services) -> Decided | None:
     choice = next((code for _, code in codings(task.get("businessStatus"))), "")
     if task.get("status") == "cancelled" or choice not in set(Choice) or not version:
         return None
-    reason = local = ""
+    reason = local = acknowledged = ""
     informed = False
     for part in listed(task.get("output")):
         if any(code == "patient-informed" for _, code in codings(part.get("type"))):
             informed = part.get("valueBoolean") is True
+        if any(code == "patient-acknowledged" for _, code in codings(part.get("type"))):
+            acknowledged = str(part.get("valueString", ""))
         if any(code == "decline-reason" for _, code in codings(part.get("type"))):
             said = list(codings(part.get("valueCodeableConcept")))
             reason = next((code for _, code in said), "")
@@ -270,6 +273,7 @@ def decided_in(task: Resource, services: Services) -> Decided | None:
         at=at[0] if at else 0,
         local=local,
         informed=informed,
+        acknowledged=acknowledged,
     )
 
 

@@ -165,7 +165,7 @@ async def test_what_is_not_a_call_is_refused_as_a_fault(
         assert answer.headers["content-type"].startswith(kind)
 
 
-def test_a_fault_of_ours_is_500_in_either_envelope() -> None:
+async def test_a_fault_of_ours_is_500_in_either_envelope() -> None:
     for envelope in soap.ENVELOPES:
         broken = soap._fault(envelope, Problem(Kind.BUSY, "Something broke here."))
         assert broken.status_code == 500

@@ -274,3 +274,16 @@ async def _folder(here: Town) -> str:
         shown.resident.chart, LI, here.services, here.services.now(), action="read", named=False
     )
     return min(row.id for row in grounds.charts if row.organization == "tcm")
+
+
+async def test_what_the_patient_signed_later_is_kept_and_never_taken_back_unsaid(
+    here: Town,
+) -> None:
+    said = Verdict(Choice.DECLINE, Declined("08"), "标本运输时间过长", informed=True)
+    signed = replace(said, acknowledged="已知悉，同意复查")
+    task = await decided(here, said)
+    for verdict in (signed, signed, said):
+        assert await decided(here, verdict) == task
+    found = await proving.proofs(task, LI, here.services)
+    texts = [one.bundle.said.acknowledged for one in found.found]
+    assert sorted(texts) == ["", "已知悉，同意复查"]  # one anew, none twice
