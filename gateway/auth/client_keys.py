@@ -124,8 +124,8 @@ async def own(caller: Caller, services: Services) -> tuple[Client, ...]:
             tuple(one.scopes.split()),
             one.roles,
             one.created,
-            calls.get((one.id, "permit"), 0),
-            calls.get((one.id, "deny"), 0),
+            calls.get((one.id, "permit")) or 0,
+            calls.get((one.id, "deny")) or 0,
             _keys(one.jwks),
             tuple(source.name for source in sources if source.client == one.id),
         )

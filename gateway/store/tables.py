@@ -647,6 +647,10 @@ class Writer(Base, table=True):
     sequenced: int = Field(default=0, sa_type=BigInteger)  # how many of them are in the log
 
 
+CALL_KINDS = "kind IN ('token', 'recognition-prompt', 'recognition-feedback')"
+"""Events by which a client proved who it is; few of the log, and an index has them alone."""
+
+
 class AuditEvent(Base, table=True):
     """One event; the header columns are clear, the rest is sealed."""
 
@@ -664,6 +668,16 @@ class AuditEvent(Base, table=True):
     body_hash: bytes = Field(sa_type=LargeBinary)
     body_owner: str = ""  # chart whose audit key seals the body
     sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    __table_args__ = (
+        Index(
+            "audit_event_calls",
+            "client",
+            "outcome",
+            "at",
+            sqlite_where=text(CALL_KINDS),
+            postgresql_where=text(CALL_KINDS),
+        ),
+    )
 
 
 class LogLeaf(Base, table=True):

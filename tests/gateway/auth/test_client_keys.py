@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 from joserfc.jwk import ECKey
+from sqlmodel import Session
 from starlette.applications import Starlette
 
 from gateway.auth import client_keys, systems
 from gateway.auth.client_keys import own
 from gateway.errors import Kind, Problem
+from gateway.services import Services
 from gateway.services.caller import OPERATOR, Caller
 from gateway.store import clients
 from tests.gateway.auth.conftest import EC, RSA
@@ -189,3 +191,21 @@ async def test_the_operator_exchanges_keys_of_every_hospital_and_nobody_else_doe
     assert "next" in {one.kid for one in held.keys}
     with pytest.raises(Problem):
         await own(Caller("portal", "people", "clinician", user="wang"), services)
+
+
+async def test_when_a_client_last_called_is_sought_not_scanned_for(services: Services) -> None:
+    """The log only grows; each client's newest call is one seek in an index of calls alone."""
+
+    def plan(session: Session) -> str:
+        connection = session.connection()
+        if connection.dialect.name == "sqlite":
+            asked = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {clients.CALLS.sqlite[0]}")
+        else:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            asked = connection.exec_driver_sql(f"EXPLAIN {clients.CALLS.postgres[0]}")
+        return "\n".join(str(row) for row in asked)
+
+    told = await services.db.session(plan)
+    about = [line for line in told.splitlines() if "audit_event" in line]
+    assert len(about) == 2, told
+    assert all("audit_event_calls" in line for line in about), told

@@ -11,7 +11,18 @@ branch_labels = None
 depends_on = None
 
 
+CALL_KINDS = "kind IN ('token', 'recognition-prompt', 'recognition-feedback')"
+
+
 def upgrade() -> None:
+    op.create_index(
+        "audit_event_calls",
+        "audit_event",
+        ["client", "outcome", "at"],
+        unique=False,
+        sqlite_where=sa.text(CALL_KINDS),
+        postgresql_where=sa.text(CALL_KINDS),
+    )
     op.create_table(
         "catalogue_version",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -259,6 +270,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(
+        "audit_event_calls",
+        "audit_event",
+        sqlite_where=sa.text(CALL_KINDS),
+        postgresql_where=sa.text(CALL_KINDS),
+    )
     with op.batch_alter_table("source", schema=None) as batch_op:
         batch_op.drop_column("certificate_ends")
     with op.batch_alter_table("inbox", schema=None) as batch_op:
