@@ -15,6 +15,8 @@ from gateway.store.engine import Tx
 from gateway.vault import ChartTier, Tier
 from mappings.engine import Issue
 
+MOST_ALIKE = 20  # folders that one is compared with: what is written for a message is bounded
+
 
 class Again(Exception):
     """Something the transaction needs was not prepared; prepare again."""
@@ -98,7 +100,6 @@ def _theirs(plan: Plan, other: str, sealed: bytes) -> facts_.Facts | None:
     if key is not None:
         return facts_.unpack(key.open(sealed, f"facts/{other}".encode()))
     if other not in plan.neighbours:
-        plan.compares = True
         raise Again
     return None
 
@@ -106,22 +107,25 @@ def _theirs(plan: Plan, other: str, sealed: bytes) -> facts_.Facts | None:
 def _ask(tx: Tx, plan: Plan, facts: facts_.Facts, linked: set[str]) -> None:
     """Keep charts of the same name and birth with a telephone or card in common for a person to
     compare: no rule joins them."""
-    found = tx.all(rows.FIND, plan.called)
-    others = {row[0]: row[4] for row in found if row[4]}
-    others = {
-        other: sealed for other, sealed in others.items() if other not in {plan.chart, *linked}
+    others = {row[0]: row for row in tx.all(rows.FIND, plan.called) if row[4]}
+    alike = {
+        (other, sign)
+        for digest, sign in plan.seconds.items()
+        if others
+        for other, *_ in tx.all(rows.FIND, digest)
+        if other in others and other not in {plan.chart, *linked}
     }
+    own = [pair for pair in alike if others[pair[0]][2] == plan.organization]
+    # Its own first: nobody else's folders crowd them out.
+    chosen = (*sorted(own), *sorted(alike - set(own)))[:MOST_ALIKE]
+    plan.compares |= {other for other, _ in chosen}
     asked = False
-    for digest, sign in plan.seconds.items() if others else ():
-        for other, *_ in tx.all(rows.FIND, digest):
-            if other not in others:
-                continue
-            theirs = _theirs(plan, other, others[other])
-            rule = f"{links.POSSIBLE}/{sign}"
-            if theirs and match_of(facts, theirs, rule).tier is Likely.POSSIBLE:
-                asked = True
-                links.ask(tx, (plan.chart, other), sign, plan.at)
-    if asked:
+    for other, sign in chosen:
+        theirs = _theirs(plan, other, others[other][4])
+        if theirs and match_of(facts, theirs, f"{links.POSSIBLE}/{sign}").tier is Likely.POSSIBLE:
+            asked |= others[other][2] == plan.organization
+            links.ask(tx, (plan.chart, other), sign, plan.at)
+    if asked:  # of its own: of others' folders a hospital is told nothing
         plan.issues.append(Issue("note", "possible-same-person", ""))
 
 

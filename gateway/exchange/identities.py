@@ -152,7 +152,7 @@ def _write(
     for chart in pair:
         rows.take(tx, chart, 0)  # whoever files a merge of them now waits for us
     link = next((one for one in links.between(tx, pair) if one.id == id), None)
-    if link is None or not link.undecided:
+    if link is None or not link.undecided or (said == "one" and link.contradicted):
         raise Problem(Trouble.CONFLICT, "Somebody has just decided this.")
     tx.run(links.CONFIRM if said == "one" else links.REVOKE, id, at, by)
     links.regroup(tx, pair)

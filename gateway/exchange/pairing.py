@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 import msgspec
@@ -81,7 +82,7 @@ class Pair:
     """Two folders, why they are compared, what was answered, newest first.
 
     `undoable`: the newest answer settled it, and nothing else was said since. `mark` names the state
-    that was seen.
+    that was seen, with what the folders said.
     """
 
     id: int
@@ -92,6 +93,12 @@ class Pair:
     answers: tuple[Answered, ...]
     undoable: bool
     mark: str
+
+    @property
+    def two_numbers(self) -> bool:
+        """Whether the folders carry different persons' numbers: then they are never joined."""
+        numbers = {side.facts.number for side in self.sides}
+        return len(numbers - {""}) > 1
 
     @property
     def open(self) -> bool:
@@ -190,14 +197,14 @@ async def answer(
     draft = await services.log.draft(
         kind, Outcome.PERMIT, caller, at, _body(caller, at, details, words.note), charts
     )
-    await services.db.do(_write, link, row, mark, draft, services)
+    await services.db.do(_write, link, row, mark, now.two_numbers, draft, services)
     waits = (await _next(caller, services)) if said != "undone" else [id]
     return next((one for one in waits if one != id or said == "undone"), 0)
 
 
 def _sensible(now: Pair, said: Answer, why: str) -> None:
     settles = said in ("one", "two", "later")
-    if said == "one" and now.state == "contradicted":
+    if said == "one" and (now.state == "contradicted" or now.two_numbers):
         raise Problem(Trouble.UNPROCESSABLE, "The folders carry two numbers.", "answer")
     if (said == "undone" and not now.undoable) or (settles and not now.open):
         raise Problem(Trouble.CONFLICT, "Somebody has just answered this.", "pair")
@@ -205,17 +212,25 @@ def _sensible(now: Pair, said: Answer, why: str) -> None:
         raise Problem(Trouble.UNPROCESSABLE, "Say why it is put off.", "why")
 
 
-def _write(tx: Tx, seen: Link, row: ReviewRow, mark: str, draft: Draft, services: Services) -> None:
+def _write(
+    tx: Tx,
+    seen: Link,
+    row: ReviewRow,
+    mark: str,
+    two_numbers: bool,
+    draft: Draft,
+    services: Services,
+) -> None:
     charts = sorted((seen.left, seen.right))
-    for chart in charts:
-        rows.take(tx, chart, 0)  # one answer after the other, and none beside a filing
+    # One answer after the other, and none beside a filing.
+    sealed = [bytes(rows.take(tx, chart, 0)[3]) for chart in charts]
     link = Link(*(tx.one(reviews.PAIR, seen.id) or ()))
     given = [ReviewRow(*one) for one in tx.all(reviews.OF, seen.id)]
-    if _mark(link, given) != mark:
+    if _mark(link, given, sealed) != mark:
         raise Problem(Trouble.CONFLICT, "Somebody has just answered this.", "pair")
     if row.answer == "two":
         tx.run(links.REVOKE, link.id, row.at, row.login)
-    elif (row.answer, row.before) in (("one", "possible"), ("undone", "merge")):
+    elif (row.answer, row.before) in (("one", "possible"), ("undone", "merge")) and not two_numbers:
         tx.run(links.STAND, link.id)
     elif row.answer == "undone":
         by = links.POSSIBLE if row.before == "possible" else links.CONTRADICTED
@@ -246,10 +261,11 @@ def _undoable(link: Link, given: Sequence[ReviewRow]) -> bool:
     return not link.revoked
 
 
-def _mark(link: Link, given: Sequence[ReviewRow]) -> str:
-    """Names everything an answer stands on: the link as it is, and the newest answer."""
+def _mark(link: Link, given: Sequence[ReviewRow], sealed: Sequence[bytes]) -> str:
+    """Names everything an answer stands on: the link as it is, the newest answer, both folders."""
     last = given[0].id if given else 0
-    return f"{link.id}.{link.revoked}.{link.revoked_by}.{link.confirmed}.{last}"
+    facts = sha256(msgspec.msgpack.encode(sealed)).hexdigest()[:16]
+    return f"{link.id}.{link.revoked}.{link.revoked_by}.{link.confirmed}.{last}.{facts}"
 
 
 async def _may(caller: Caller, services: Services) -> None:
@@ -289,15 +305,16 @@ async def _answers(link: int, services: Services) -> list[ReviewRow]:
 
 async def _pairs(found: Sequence[Link], services: Services) -> list[Pair]:
     charts = {end for one in found for end in (one.left, one.right)}
+    # Before they are opened: what is said in between makes the mark another.
+    told = {row[0]: row[1:] for row in await services.db.read(links.ON_CHARTS, sorted(charts))}
     facts = await identities.facts_of(charts, services)
-    houses = await identities.houses(list(charts), services)
     held = {row[0]: row[1:] for row in await services.db.read(reviews.HELD, sorted(charts))}
     made = []
     for link in found:
         given = await _answers(link.id, services)
         one, other = facts[link.left], facts[link.right]
         sides = [
-            Side(houses[end], facts[end], held[end][0], held[end][1], held[end][2] or 0)
+            Side(told[end][0], facts[end], held[end][0], held[end][1], held[end][2] or 0)
             for end in (link.left, link.right)
         ]
         made.append(
@@ -305,7 +322,7 @@ async def _pairs(found: Sequence[Link], services: Services) -> list[Pair]:
                 link.id, _state(link, given), link.at, (sides[0], sides[1]),
                 match_of(one, other, link.rule),
                 tuple(_answered(row, services) for row in given), _undoable(link, given),
-                _mark(link, given),
+                _mark(link, given, [bytes(told[end][1]) for end in sorted((link.left, link.right))]),
             )
         )  # fmt: skip
     return made

@@ -68,7 +68,7 @@ class Plan:
     written: list[str] = field(default_factory=list)  # types of the versions that writing made
     called: bytes = b""  # the index of the Patient's name with the birth date
     seconds: Mapping[bytes, Ground] = field(default_factory=dict)  # the telephone's and cards'
-    compares: bool = False  # writing found charts of that name and birth to compare with
+    compares: set[str] = field(default_factory=set)  # charts that writing found to compare with
     corrects: bool = False  # writing found the folder's number to be another than before
     partings: Mapping[str, Draft] = field(default_factory=dict)  # what is logged then, by chart
     named: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # registers it tells of
@@ -278,10 +278,10 @@ async def meet_neighbours(plan: Plan, services: Services) -> None:
     known = {
         row[0]
         for digest, linked in plan.identifiers
-        if linked or (plan.compares and digest == plan.called)
+        if linked
         for row in await services.db.read(rows.FIND, digest)
-        if row[1] or not linked
-    } - {plan.chart}
+        if row[1]
+    } | plan.compares - {plan.chart}
     wants = [ChartTier(one, Tier.GENERAL) for one in sorted(known - plan.neighbours)]
     plan.shelves |= await manifests(services, grant, wants)
     plan.neighbours = frozenset(known)
