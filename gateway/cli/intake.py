@@ -60,7 +60,9 @@ def load(
             f"{counts['conflict']} with a control id used before"
         )
         if held := tally.get("quarantined"):
-            console.print(f"{held} messages of this source are in quarantine, whole")
+            console.print(
+                f"{held} messages of this source are in quarantine, whole: `quarantine list`"
+            )
 
 
 async def _tally(services: Services, name: str) -> dict[str, object]:

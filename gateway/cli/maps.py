@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +20,13 @@ from gateway.cli.sites import folder_of, loaded, print_findings
 from gateway.exchange.feeds import at_large
 from mappings.engine import Issue, Map, Mapped, Unmapped
 from mappings.engine import lint as lint_map
+from mappings.engine.coverage import coverage
 from mappings.engine.explain import Unread
 from mappings.engine.model import Language, trial_ids
 from mappings.r4 import second
 
+ENVELOPE = frozenset({"MSH", "SFT"})
+"""HL7 v2 segments about the sending itself: chapter 2, "Message header" and "Software segment"."""
 OVER = {"zh": "例外已过期，可以删去", "en": "this exception is over and may go:"}
 
 app = typer.Typer(help="The hospitals' maps and their releases.", no_args_is_help=True)
@@ -62,6 +65,8 @@ def try_(
     raw = file.read_bytes()
     reading = site_map.read(raw, trial_ids, origin="try", gate=gate, day=arrived)
     unread = _unread(site_map, raw)
+    named_by_none = {one.address for one in coverage(site_map, [raw]).unread}
+    spare = {one.address for one in unread} - named_by_none if site_map.input == "er7" else set()
     unmapped = Counter(one for message in reading.messages for one in message.unmapped)
     resources = [one for message in reading.messages for one in message.resources]
     issues = [
@@ -93,7 +98,7 @@ def try_(
         for line in (
             *_by_place(issues, language),
             *_what_nothing_knows(unmapped, language),
-            *_what_nothing_reads(unread, language),
+            *_what_nothing_reads(unread, spare, language),
         ):
             console.print(line, highlight=False, markup=False)
         console.print(site_map.validation.text(arrived, language), highlight=False, markup=False)
@@ -144,10 +149,27 @@ def _unread(site: Map, raw: bytes) -> list[Unread]:
     return [replace(first[address], count=count) for address, count in found.most_common()]
 
 
-def _what_nothing_reads(unread: Sequence[Unread], language: Language) -> Iterator[str]:
-    word = "没有规则读取" if language == "zh" else "no rule reads"
+def _what_nothing_reads(
+    unread: Sequence[Unread], spare: Container[str], language: Language
+) -> Iterator[str]:
+    """A line for each field, but one for all that some rule names and one for the envelope."""
+    words = {
+        "": ("没有规则读取", "no rule reads"),
+        "spare": ("有规则提到,这次没有读取", "named by a rule, not read this time"),
+        "envelope": ("消息信封,不含诊疗内容,没有规则读取", "of the envelope, nothing clinical, no rule reads"),
+    }  # fmt: skip
+    rest: dict[str, list[str]] = {"spare": [], "envelope": []}
+    said = {kind: word[language == "en"] for kind, word in words.items()}
     for one in unread:
-        yield f"{word}: {one.address} ({one.count}, {one.place})"
+        if one.address.partition("-")[0] in ENVELOPE:
+            rest["envelope"].append(one.address)
+        elif one.address in spare:
+            rest["spare"].append(one.address)
+        else:
+            yield f"{said['']}: {one.address} ({one.count}, {one.place})"
+    yield from (
+        f"{said[kind]}: {' '.join(sorted(fields))}" for kind, fields in rest.items() if fields
+    )
 
 
 for part in (releases, cases, tracing):

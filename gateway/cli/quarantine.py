@@ -7,12 +7,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, console, print_columns, print_json
+from gateway.cli.common import AsJson, console, print_json, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.exchange import feeds, reviewing
 from gateway.records.instant import instant_text
 from gateway.services import Services
-from gateway.services.caller import Caller
+from gateway.services.caller import OPERATOR, Caller
 from gateway.settings import read
 
 app = typer.Typer(
@@ -25,22 +25,28 @@ Id = Annotated[
 
 
 @app.command("list")
-def list_(login: Login, password_file: PasswordFile = None, as_json: AsJson = False) -> None:
-    """Messages of your hospital that are held, oldest first, and what holds each."""
+def list_(
+    login: Annotated[
+        str, typer.Option("--as", help="your login (role it); without, every hospital's")
+    ] = "",
+    password_file: PasswordFile = None,
+    english: Annotated[bool, typer.Option("--english", help="sentences in English")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Messages that are held, oldest first, and what holds each: the place and the reason, no content."""
 
-    async def run(services: Services, by: Caller) -> tuple[feeds.Held, ...]:
+    async def run(services: Services, by: Caller = OPERATOR) -> tuple[feeds.Held, ...]:
         return await feeds.quarantine("", by, services)
 
-    held = as_person(login, password_file, run)
+    held = as_person(login, password_file, run) if login else with_services(run)
     if as_json:
         print_json(msgspec.to_builtins(held))
         return
-    lines = [("id", "arrived", "source", "held by")]
     for one in held:
-        codes = {issue.code for issue in one.issues if issue.severity in {"stop", "hold"}}
-        arrived = instant_text(one.arrived, read().zone)[:16]
-        lines.append((one.id, arrived, one.source, " ".join(sorted(codes))))
-    print_columns(lines)
+        _say(f"{one.id}  {instant_text(one.arrived, read().zone)[:16]}  {one.source}")
+        for issue in one.issues:
+            if issue.severity in {"stop", "hold"}:
+                _say(f"  {issue.code}: {issue.text('en' if english else 'zh')}")
 
 
 @app.command()

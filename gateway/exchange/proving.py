@@ -101,7 +101,7 @@ async def proofs(task: str, caller: Caller, services: Services) -> Proofs:
     today = {one.id: one for one in seen.records}
     told = tuple(
         replace(proof, now=_now(proof.bundle, today[row.target])) if row.target in today else proof
-        for row, proof in zip(found, await _opened(found, _grant(seen), services), strict=True)
+        for row, proof in zip(found, await opened(found, _grant(seen), services), strict=True)
     )
     return Proofs(in_hand(seen, caller, services), told)
 
@@ -125,7 +125,9 @@ def _grant(seen: Gathering) -> Grant:
     return Grant(grant.kind, grant.about, grant.tiers, seen.leaf)
 
 
-async def _opened(found: Sequence[EvidenceRow], grant: Grant, services: Services) -> list[Proof]:
+async def opened(found: Sequence[EvidenceRow], grant: Grant, services: Services) -> list[Proof]:
+    """Evidence as it was written, in order; SealBroken where it was altered or moved, another VaultError
+    where its keys are gone."""
     wants = sorted({ChartTier(row.chart, Tier.GENERAL) for row in found})
     keys = await services.vault.records(grant, wants)
     proofs = []
@@ -188,7 +190,7 @@ async def replayed(task: str, caller: Caller, services: Services) -> tuple[Repla
     One event. Problem UNKNOWN for a Task without evidence.
     """
     found, grant = await _noted(task, "replay", caller, services)
-    proofs = await _opened(found, grant, services)
+    proofs = await opened(found, grant, services)
     return tuple([again(one, await catalogue_of(one.bundle, services)) for one in proofs])
 
 

@@ -28,6 +28,7 @@ from gateway.vault import SealBroken
 
 Row = EventRow | EvidenceRow | AlertRow | SnapshotRow | ObjectionRow
 PAGE = 1_000
+_DAY = 86_400_000_000  # µs; by so much a clock may have been set back
 _PLACE = "audit_event", "vouched"  # where the body of such an event belongs
 
 
@@ -122,8 +123,10 @@ class Contradiction(NamedTuple):
 class _Log:
     """What the log says of rows, as far as it has been read: of each the furthest step."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(
+        self, services: Services, only: tuple[str, str] | None = None, since: int = 0
+    ) -> None:
+        self._services, self._only, self._since = services, only, since
         self._until: dict[str, int] = {}
         self.newest: dict[tuple[str, str], tuple[int, int | None]] = {}  # step and entry
         self.digests: set[bytes] = set()
@@ -135,7 +138,7 @@ class _Log:
         for writer, counter, _ in await db.read(log.WRITERS):
             for after in range(self._until.get(writer, 0), counter, PAGE):
                 for hash, sealed, entry in await db.read(
-                    log.VOUCHED, writer, after, min(after + PAGE, counter)
+                    log.VOUCHED, writer, after, min(after + PAGE, counter), self._since
                 ):
                     self._take(bytes(hash), sealed, entry)
             self._until[writer] = counter
@@ -150,6 +153,8 @@ class _Log:
             return
         for one in said:
             key = one.table, one.name
+            if self._only not in (None, key):
+                continue
             if key not in self.newest or one.step >= self.newest[key][0]:
                 self.newest[key] = one.step, entry
             self.digests.add(one.digest)
@@ -183,6 +188,26 @@ async def contradictions(services: Services) -> list[Contradiction]:
         if one.digest not in told.digests:
             found.append(Contradiction(one.table, "added" if step < 0 else "changed", entry))
     return [*found, *[Contradiction("audit_event", "gone", None)] * told.unread]
+
+
+async def evidence(
+    id: str, since: int, services: Services
+) -> tuple[EvidenceRow | None, Literal["", "changed", "added"]]:
+    """One decision's evidence and whether its row is as the log says; reads what the log says of rows
+    from a day before `since` (µs UTC) on."""
+    told = _Log(services, ("decision_evidence", id), since - _DAY)
+    await told.read()
+    found = await services.db.read(decisions.ONE, id)
+    if not found:
+        return None, ""
+    row = EvidenceRow(*found[0])
+    one = _said(row, services)
+    if one.digest not in told.digests:
+        await told.read()  # it may have been written since
+    step, _ = told.newest.get((one.table, one.name), (-1, None))
+    if one.digest in told.digests and one.step == step:
+        return row, ""
+    return row, "added" if step < 0 else "changed"
 
 
 async def _all(type_: Any, kind: _Kind, services: Services) -> AsyncIterator[Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, Protocol
 
+from gateway.exchange.inspecting import Inspected
 from gateway.portal.basic_stories import Choice, Said
 from gateway.services.caller import Caller
 
@@ -92,6 +93,10 @@ class AuditStories(Protocol):
 
     async def accesses(self, filter: AccessFilter, caller: Caller) -> Accesses:
         """Who looked at whom; the question itself is logged."""
+
+    async def inspect(self, number: int, caller: Caller) -> Inspected:
+        """Whether the evidence of the decision at that place of the log is whole; nothing of what it
+        says. Problem UNKNOWN when the auditor sees no decision there."""
 
     async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
         """Recent alarms of the caller's organisation, or of all for the county; newest first."""

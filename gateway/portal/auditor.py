@@ -11,8 +11,10 @@ from starlette.responses import Response
 from gateway.errors import Kind, Problem
 from gateway.identity import resident_id
 from gateway.identity.resident_id import NotAnId
+from gateway.portal import auditor_words
 from gateway.portal.desk import Desk, plain
 from gateway.portal.stories import AccessFilter
+from gateway.records.instant import moment
 
 ALARMS = {"it": "/alarms", "auditor": "/audit/alarms"}
 """Where each role reads them."""
@@ -69,6 +71,14 @@ async def narrow(desk: Desk) -> Response:
     return await desk.go("/audit", narrowed={name: value for name, value in typed.items() if value})
 
 
+async def decision(desk: Desk) -> Response:
+    """Whether the evidence of one decision is whole, and under which versions it was made."""
+    number = int(desk.request.path_params["number"])
+    found = await desk.portal.stories.inspect(number, desk.who.caller)
+    verdict = auditor_words.VERDICTS[found.verdict]
+    return await desk.page("audit-decision.html", found=found, verdict=verdict, at=moment(found.at))
+
+
 async def alarms(desk: Desk) -> Response:
     """What waits for somebody to look, and behind it what has been settled."""
     found = await desk.portal.stories.alarms(desk.who.caller)
@@ -93,6 +103,6 @@ async def verify(desk: Desk) -> Response:
     """Walk the whole log now."""
     check = await desk.portal.stories.verify(desk.who.caller)
     shown = asdict(check)
-    for moment in ("signed_at", "checked_at"):
-        shown[moment] = shown[moment].isoformat() if shown[moment] else ""
+    for time in ("signed_at", "checked_at"):
+        shown[time] = shown[time].isoformat() if shown[time] else ""
     return await desk.go("/audit/verify", verdict=shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Literal, cast
 
@@ -13,6 +14,7 @@ from gateway.exchange import (
     decide,
     desk,
     feeds,
+    inspecting,
     oversight,
     quality,
     releases,
@@ -21,6 +23,7 @@ from gateway.exchange import (
     staff,
     unmapped,
 )
+from gateway.exchange.inspecting import Inspected
 from gateway.identity import resident_id
 from gateway.identity.systems import HEALTH_CARD, RESIDENT_ID
 from gateway.portal.catalogue_county import CatalogueCounty
@@ -239,6 +242,10 @@ class _County(
             organizations=tuple(Choice(one.id, one.zh) for one in self._services.register),
             kinds=found.kinds,
         )
+
+    async def inspect(self, number: int, caller: Caller) -> Inspected:
+        found = await inspecting.inspect(number, caller, self._services)
+        return replace(found, organization=self._shown.organization(found.organization))
 
     async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
         return tuple(

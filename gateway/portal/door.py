@@ -151,6 +151,7 @@ def routes(services: Surroundings, stories: Stories, people: People) -> list[Bas
         post("/mine/account/end", mine.end_account, "patient"),
         get("/audit", auditor.accesses, "auditor"),
         post("/audit", auditor.narrow, "auditor"),
+        get("/audit/decisions/{number:int}", auditor.decision, "auditor"),
         get("/audit/alarms", auditor.alarms, "auditor"),
         post("/audit/alarms", auditor.settle, "auditor"),
         get("/audit/verify", auditor.verify_page, "auditor"),

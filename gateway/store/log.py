@@ -71,11 +71,13 @@ VOUCHED = Statement(
         _event.c.counter > bindparam("after"),
         _event.c.counter <= bindparam("until"),
         _event.c.kind == "vouched",
+        _event.c.at >= bindparam("since"),
     )
     .order_by(_event.c.counter),
     "writer",
     "after",
     "until",
+    "since",
 )
 """What one writer's events say of rows: hash, body, place in the log (NULL until it has one)."""
 ADD_LEAF = Statement(insert(_leaf).values(**binds(_leaf)), *(c.name for c in _leaf.columns))

@@ -147,6 +147,17 @@ def _numbers(session: Session, places: Sequence[tuple[str, int]]) -> dict[tuple[
     return {(writer, counter): number for writer, counter, number in session.execute(asked)}
 
 
+def event_at(session: Session, number: int) -> EventRow | None:
+    """The event at a place in the log."""
+    asked: Select[Any] = (
+        select(*(_event.c[name] for name in EventRow._fields[:-1]), _leaf.c.number)
+        .join(_leaf, (_leaf.c.writer == _event.c.writer) & (_leaf.c.counter == _event.c.counter))
+        .where(_leaf.c.number == number)
+    )
+    found = session.execute(asked).first()
+    return EventRow._make(found) if found else None
+
+
 def event_kinds(session: Session) -> tuple[str, ...]:
     """The kinds that occur."""
     return tuple(

@@ -152,8 +152,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "id-placeholder": ("号码是占位值,未采用", "the number is a placeholder and was refused"),
     # rules
     "must-missing": (
-        "必需的内容缺失或无法识别,该资源暂存待处理",
-        "a required value is missing or not understood; the resource waits",
+        "必需的内容缺失或无法识别,该资源暂存待处理;请在本院映射里给这条规则补另一来源(A ?? B),或在码表里补上这个值",
+        "a required value is missing or not understood; the resource waits: in your map give this rule"
+        " another source (A ?? B), or its table the value",
     ),
     "key-missing": (
         "业务主键缺失,该资源暂存待处理",

@@ -41,7 +41,11 @@ def lost(desk: Desk, messages: Callable[..., Path]) -> Desk:
 def test_a_held_report_is_listed_decided_and_settled(lost: Desk, verdict: str, said: str):
     li = signed(lost, "li")
     (line,) = lost("quarantine", "list", *li, "--json").json
-    assert "snapshot-missing" in lost("quarantine", "list", *li).out
+    shown = lost("quarantine", "list", *li).out
+    assert f"{line['id']}  " in shown
+    assert "snapshot-missing: " in shown
+    assert lost("quarantine", "list").out == shown, "the operator of the machine needs no account"
+    assert "王珅" not in shown, "where and why, never what"
 
     done = lost("quarantine", verdict, line["id"], *li)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from gateway.errors import Kind, Problem
+from gateway.exchange.inspecting import Inspected, Verdict
 from gateway.portal.shown import quality_alarm
 from gateway.portal.stories import (
     Access,
@@ -17,6 +19,8 @@ from gateway.portal.stories import (
 )
 from gateway.services.caller import Caller
 from tests.gateway.portal.fake_records import COUNTY, MCH, NOON, PEOPLE, TCM, days
+
+AT = 1_772_337_600_000_000
 
 
 class FakeAudit:
@@ -43,6 +47,15 @@ class FakeAudit:
             organizations=(Choice("people", PEOPLE), Choice("tcm", TCM), Choice("mch", MCH)),
             kinds=tuple(sorted({row.kind for row in rows})),
         )
+
+    async def inspect(self, number: int, caller: Caller) -> Inspected:
+        if number not in (10482, 10400):
+            raise Problem(Kind.UNKNOWN, "No decision stands at that place of the log.")
+        verdict: Verdict = "whole" if number == 10482 else "changed"
+        return Inspected(
+            number, AT, PEOPLE, "周明（演示）", "e" * 32, "annex-d-2", "c" * 64, "1.4", "f" * 64,
+            verdict, True if verdict == "whole" else None,
+        )  # fmt: skip
 
     async def alarms(self, caller: Caller) -> tuple[Alarm, ...]:
         return (

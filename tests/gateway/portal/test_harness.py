@@ -48,6 +48,7 @@ ELSEWHERE = {
     "/reports/{handle}/original/{place:int}/file": "portal.test_harness:test_an_original_lies_in_a_frame",
     "/clients/revoke": "portal.test_operator_pages:test_a_key_is_exchanged_and_a_client_revoked",
     "/launch/{token}": "cds.test_soap:test_a_page_opens_once",
+    "/audit/decisions/{number:int}": "portal.test_pages:test_altered_evidence_of_a_decision",
     "/cards/{card}": "portal.test_prompt_pages:test_a_prompt_page_is",
 }
 # Their own script draws beside the table (portal.test_chart_pages says it draws what stands there).

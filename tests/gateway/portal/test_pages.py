@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, get_origin, get_type_hints
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from gateway.portal import desk, image_stories, stories
-from tests.gateway.portal import paper
+from tests.gateway.portal import harness, paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_records import NUMBER, STRANGER, UNSIGNED
 
@@ -327,6 +328,25 @@ def test_a_sum_that_does_not_agree_is_said_loudly(eyes: Eyes) -> None:
         == "✕对不上，请立即报告"
     )
     assert page.locator(".mark.bad").count() == 1
+
+
+def test_altered_evidence_of_a_decision_is_said_loudly_and_its_content_not_at_all(
+    eyes: Eyes,
+) -> None:
+    eyes.context.add_init_script(Axe().axe_script)
+    eyes.sign_in("gu")
+    page = eyes.go("/audit")
+    eyes.press("a[href$='/audit/decisions/10482']")
+    said = page.locator("main").inner_text()
+    assert all(one in said for one in ("证据完整", "有效", "annex-d-2", "c" * 64, "1.4", "f" * 64))
+    eyes.go("/audit/decisions/10400")
+    said = page.locator(".verdict.bad").inner_text()
+    assert "证据记录被改动" in said
+    assert "无法认定" in said
+    eyes.in_english()
+    assert "The evidence row was changed" in page.locator(".verdict.bad").inner_text()
+    assert harness.accessible(page) + eyes.violations() == []
+    assert harness.fits(page, ((1366, 768), (375, 812))) == []
 
 
 def test_a_log_that_does_not_verify_names_the_first_failure(eyes: Eyes, county: County) -> None:
