@@ -25,8 +25,10 @@ from gateway.exchange.feeds import own_sources
 from gateway.exchange.oversight import sees_all
 from gateway.services import Services
 from gateway.services.caller import OPERATOR, Caller
+from gateway.services.log import append
 from gateway.store import clients, inbox
 from gateway.store.clients import Registered
+from gateway.store.engine import Tx
 
 MOST_KEYS: Final = 4
 SOON: Final = 30 * 86_400_000_000
@@ -210,10 +212,15 @@ async def _change(
 ) -> None:
     jwks = json.dumps({"keys": keys}, ensure_ascii=False)
     assertions.key_set(jwks)
-    if not await services.db.session(clients.change_keys, client.id, client.jwks, jwks, end):
-        raise Problem(Kind.CONFLICT, "Somebody has just changed this client.", "client")
     body = note_of(caller, client=client.id, tokens="ended" if end else "go on", **said)
-    await services.log.note(Noted.CLIENT, Outcome.PERMIT, caller, services.now(), body)
+    draft = await services.log.draft(Noted.CLIENT, Outcome.PERMIT, caller, services.now(), body)
+
+    def change(tx: Tx) -> None:
+        if not clients.change_keys(tx, client.id, client.jwks, jwks, end):
+            raise Problem(Kind.CONFLICT, "Somebody has just changed this client.", "client")
+        append(tx, services.log.filing_writer, [draft], services.now)
+
+    await services.db.do(change)
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from gateway.auth.systems import note_of
 from gateway.errors import Kind, Problem
 from gateway.services import Services
 from gateway.services.caller import Caller
+from gateway.services.log import append
 from gateway.store import clients
+from gateway.store.engine import Tx
 
 
 async def register(
@@ -60,7 +62,12 @@ async def register(
 
 async def revoke(services: Services, id: str, *, by: Caller, reason: str = "") -> None:
     """No new tokens, and those it holds end at once; Problem UNKNOWN without such a client."""
-    if not await services.db.session(clients.revoke, id):
-        raise Problem(Kind.UNKNOWN, "There is no such client.")
     body = note_of(by, client=id, state="revoked", reason=reason)
-    await services.log.note(Noted.CLIENT, Outcome.PERMIT, by, services.now(), body)
+    draft = await services.log.draft(Noted.CLIENT, Outcome.PERMIT, by, services.now(), body)
+
+    def end(tx: Tx) -> None:
+        if not clients.revoke(tx, id):
+            raise Problem(Kind.UNKNOWN, "There is no such client.")
+        append(tx, services.log.filing_writer, [draft], services.now)
+
+    await services.db.do(end)

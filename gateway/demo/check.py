@@ -432,7 +432,7 @@ async def sabotage(services: Services, station: str) -> None:
     if station in person:
         await services.db.session(accounts.disable, person[station])
     if station in ("prompt", "retrieval"):
-        await services.db.session(clients.revoke, "tcm-his")
+        await services.db.do(clients.revoke, "tcm-his")
 
 
 class _Unentitled:

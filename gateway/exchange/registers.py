@@ -185,10 +185,15 @@ async def propose(
         raise Problem(Trouble.TOO_LARGE, f"At most {MOST_LINES} lines at once.", "file")
     faults: list[Fault] = []
     lines: dict[str, dict[str, str]] = {}
+    claimed: set[str] = set()  # sources and clients by the lines before
     for row, one in enumerate(given, 1):
         line, wrong = checked(kind, one, row)
         if not wrong:
             wrong = await _unknown(kind, line, row, services)
+            if kind == "system" and (twice := _claimed(line) & claimed):
+                said = f"“{min(twice)[:40]}”在本文件中登记给了两个系统"
+                wrong.append(Fault(row, "对应来源", said))
+            claimed |= _claimed(line) if kind == "system" else set()
             if id_of(kind, line) in lines:
                 wrong.append(Fault(row, TITLES[kind], "同一行出现了两次"))
         faults += wrong
@@ -209,6 +214,10 @@ async def propose(
     return len(lines)
 
 
+def _claimed(line: Line) -> set[str]:
+    return set((line["sources"] + " " + line["clients"]).split())
+
+
 async def _unknown(kind: Kind, line: Line, row: int, services: Services) -> list[Fault]:
     """What a line names that is not there."""
     listed = {one.id for one in services.register}
@@ -219,7 +228,7 @@ async def _unknown(kind: Kind, line: Line, row: int, services: Services) -> list
         held = await services.rights.current()
         taken = {
             name: held.of_source.get(name) or held.of_client.get(name)
-            for name in (line["sources"] + " " + line["clients"]).split()
+            for name in sorted(_claimed(line))
         }
         for name, system in taken.items():
             if system and system != line["id"]:

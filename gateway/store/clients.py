@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Select,
     bindparam,
@@ -13,11 +14,13 @@ from sqlalchemy import (
     select,
     text,
     union_all,
+    update,
 )
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete
 from sqlmodel import select as choose
 
+from gateway.store.engine import Tx
 from gateway.store.statements import Statement
 from gateway.store.tables import CALL_KINDS, AuditEvent, Client, UsedAssertion
 
@@ -29,6 +32,28 @@ STANDING = Statement(
     "id",
 )
 """(state, epoch) of a client as last committed: read at every request."""
+
+_CHANGE_KEYS = Statement(
+    update(_client)
+    .where(
+        _client.c.id == bindparam("id_"),
+        _client.c.state == "active",
+        _client.c.jwks == bindparam("had"),
+    )
+    .values(jwks=bindparam("jwks_"), epoch=_client.c.epoch + bindparam("end", type_=BigInteger))
+    .returning(_client.c.id),
+    "id_",
+    "had",
+    "jwks_",
+    "end",
+)
+_REVOKE = Statement(
+    update(_client)
+    .where(_client.c.id == bindparam("id_"))
+    .values(state="revoked", epoch=_client.c.epoch + 1)
+    .returning(_client.c.id),
+    "id_",
+)
 
 
 def _newest(outcome: str) -> Select[tuple[str, str, int]]:
@@ -113,29 +138,17 @@ def put(
     session.add(row)
 
 
-def change_keys(session: Session, id: str, had: str, jwks: str, end: bool) -> bool:
+def change_keys(tx: Tx, id: str, had: str, jwks: str, end: bool) -> bool:
     """Exchange the key set `had` for another; False when it is another by now, or the client revoked.
 
     Tokens the client holds go on unless they are to `end`.
     """
-    row = session.get(Client, id, with_for_update=True)
-    if row is None or row.state != "active" or row.jwks != had:
-        return False
-    row.jwks = jwks
-    row.epoch += end
-    session.add(row)
-    return True
+    return tx.one(_CHANGE_KEYS, id, had, jwks, int(end)) is not None
 
 
-def revoke(session: Session, id: str) -> bool:
+def revoke(tx: Tx, id: str) -> bool:
     """No new tokens, and those it holds end at once; False when there is no such client."""
-    row = session.get(Client, id, with_for_update=True)
-    if row is None:
-        return False
-    row.state = "revoked"
-    row.epoch += 1
-    session.add(row)
-    return True
+    return tx.one(_REVOKE, id) is not None
 
 
 def spend(session: Session, tag: bytes, expires: int, at: int) -> bool:

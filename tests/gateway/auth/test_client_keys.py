@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from sqlmodel import Session
 from starlette.applications import Starlette
 
-from gateway.auth import client_keys, systems
+from gateway.auth import client_keys, registry, systems
 from gateway.auth.client_keys import own
 from gateway.errors import Kind, Problem
 from gateway.services import Services
@@ -209,3 +209,22 @@ async def test_when_a_client_last_called_is_sought_not_scanned_for(services: Ser
     about = [line for line in told.splitlines() if "audit_event" in line]
     assert len(about) == 2, told
     assert all("audit_event_calls" in line for line in about), told
+
+
+async def test_what_cannot_be_noted_is_not_done(
+    services: Services, hospital: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError
+
+    before = await services.db.session(clients.find, hospital.id)
+    monkeypatch.setattr(client_keys, "append", full)
+    monkeypatch.setattr(registry, "append", full)
+    tries = [
+        lambda: client_keys.add_key(hospital.id, public(RSA, "new"), 0, OPERATOR, services),
+        lambda: client_keys.revoke(hospital.id, "停用", OPERATOR, services),
+    ]
+    for one in tries:
+        with pytest.raises(Exception):  # noqa: B017 (each engine has its own)
+            await one()
+    assert await services.db.session(clients.find, hospital.id) == before

@@ -345,3 +345,13 @@ async def test_lines_that_cannot_be_meant_are_named_by_row_and_column(services: 
         (4, "数据类别"),
     ]
     assert await services.db.read(rows.DRAFTS) == []
+
+
+async def test_two_systems_of_one_file_may_not_claim_the_same_client(services: Services) -> None:
+    pair = [system("lis", clients="a b", sources="s1"), system("ris", clients="c b", sources="s2")]
+    with pytest.raises(Faults) as found:
+        await registers.propose("system", pair, ONE, services)
+
+    [told] = found.value.faults
+    assert (told.row, told.column, "“b”" in told.text) == (2, "对应来源", True)
+    assert await services.db.read(rows.DRAFTS) == []
