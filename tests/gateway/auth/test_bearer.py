@@ -46,7 +46,7 @@ async def test_revoking_a_client_ends_its_tokens_with_the_next_request(services,
     headers = {"authorization": f"Bearer {token}"}
     await bearer.caller_of(headers, services)
 
-    await services.db.session(clients.revoke, "people-his")
+    await services.db.do(clients.revoke, "people-his")
 
     await refused(services, headers)
 

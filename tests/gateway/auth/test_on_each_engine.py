@@ -93,7 +93,7 @@ async def test_revoking_ends_tokens(services, hospital):
     headers = {"authorization": f"Bearer {told['access_token']}"}
     assert (await bearer.caller_of(headers, services)).client == "people-his"
 
-    await services.db.session(clients.revoke, "people-his")
+    await services.db.do(clients.revoke, "people-his")
 
     with pytest.raises(Problem):
         await bearer.caller_of(headers, services)

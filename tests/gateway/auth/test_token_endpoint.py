@@ -192,7 +192,7 @@ async def test_the_same_jti_of_another_client_is_another_assertion(
 
 
 async def test_a_revoked_client_gets_nothing(door, services, hospital):
-    await services.db.session(clients.revoke, "people-his")
+    await services.db.do(clients.revoke, "people-his")
 
     answer = await ask(door, hospital, hospital.assertion())
 

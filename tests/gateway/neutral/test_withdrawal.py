@@ -180,7 +180,7 @@ async def test_an_export_ends_where_the_token_ends(county: Door, withdrawal: Wor
     headers = await county.li()
 
     async def revoke() -> None:
-        await county.house.services.db.session(clients.revoke, "tcm-his")
+        await county.house.services.db.do(clients.revoke, "tcm-his")
 
     with pieces_of(4):
         assert len(await streamed(county, headers, revoke)) == 4
