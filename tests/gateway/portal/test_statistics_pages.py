@@ -76,6 +76,10 @@ def test_the_picture_says_what_the_table_beside_it_says(eyes: Eyes, town: Figure
     assert all(bar in told for bar in bars)
     assert eyes.page.locator("svg.funnel").get_attribute("role") == "img"
     assert eyes.page.locator("[style]").count() == 0
+    eyes.page.emulate_media(media="print")
+    bars_on_paper = eyes.page.locator(".funnel-bar").all()
+    assert bars_on_paper
+    assert all(bar.is_visible() for bar in bars_on_paper)
 
 
 def test_a_file_says_what_the_page_says(eyes: Eyes, town: FiguresTown) -> None:
