@@ -120,6 +120,9 @@ def _tell(services: Services, county: story.County, console: Console) -> None:
         f"HL7 v2 (MLLP) 127.0.0.1:{services.settings.mllp_port}",
         f"DICOMweb      {services.register.archives['people'].dicomweb} (a hospital's own archive)",
         f"System keys   {FOLDER / 'clients'}",
+        "Commands      GATEWAY_DEMO=true GATEWAY_COUNTY=yunxi "
+        f"GATEWAY_DATA={FOLDER} GATEWAY_COUNTY_FILE={FOLDER / 'county.toml'} \\",
+        "              .venv/bin/health-gateway audit verify",
         "",
         f"Sign in (password {story.PASSWORD}):",
         *(
