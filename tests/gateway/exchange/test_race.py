@@ -32,6 +32,13 @@ class Pausing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
+    async def reached(self, task: asyncio.Task[Any]) -> None:
+        """The task has done that work; one that ends without it fails here, rather than never."""
+        reached = asyncio.create_task(self.done.wait())
+        await asyncio.wait({reached, task}, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        assert self.done.is_set(), f"{self.name} was never called"
+
     async def do(self, work: Any, *given: Any) -> Any:
         def held(tx: Tx, *given: Any) -> Any:
             answer = work(tx, *given)
@@ -86,7 +93,7 @@ async def test_an_answer_waits_for_a_withdrawal_that_is_about_to_commit_and_is_d
     assert (await shared.search("Observation", LI)).total > 0
     store = Pausing(other, "_write")
     withdrawal = asyncio.create_task(consents.withdraw(form.id, REGISTRAR, process(shared, store)))
-    await store.done.wait()
+    await store.reached(withdrawal)
 
     asked = asyncio.create_task(ask.search(shared.query("Observation"), LI, shared.services))
     waited = await waiting_for_a_lock(shared, asked)
@@ -103,7 +110,7 @@ async def test_a_withdrawal_waits_for_an_answer_whose_event_is_about_to_commit(
     form = await shared.sign()
     store = Pausing(other, "_append_fresh")
     asked = asyncio.create_task(ask.search(shared.query("Observation"), LI, process(shared, store)))
-    await store.done.wait()
+    await store.reached(asked)
 
     withdrawal = asyncio.create_task(consents.withdraw(form.id, REGISTRAR, shared.services))
     assert await waiting_for_a_lock(shared, withdrawal)

@@ -76,7 +76,7 @@ async def two_steps(services: Services) -> tuple[str, Deed, Deed]:
     def step(what: Act, who: Caller) -> Deed:
         return lambda process: entitlements.act(what, held.number, "a recall", who, process)
 
-    return "_step", step(Act.SUSPENDED, XU), step(Act.REVOKED, SHEN)
+    return "_steps", step(Act.SUSPENDED, XU), step(Act.REVOKED, SHEN)
 
 
 async def two_grants(services: Services) -> tuple[str, Deed, Deed]:
@@ -86,7 +86,7 @@ async def two_grants(services: Services) -> tuple[str, Deed, Deed]:
         lambda process, who=who: entitlements.grant("mch", terms, "listed", who, process)
         for who in (XU, SHEN)
     ]
-    return "_step", one, two
+    return "_steps", one, two
 
 
 async def two_freezes(services: Services) -> tuple[str, Deed, Deed]:
@@ -115,7 +115,7 @@ async def test_of_two_at_once_one_wins_and_the_other_is_told(
     before = services.catalogues.number, services.catalogues.event
     store = Pausing(other.db, work)  # type: ignore[arg-type]
     one = asyncio.create_task(first(replace(other, db=store)))
-    await store.done.wait()
+    await store.reached(one)
     two = asyncio.create_task(second(services))
     assert await waits(services, two), "the second waits for the first one's commit"
     store.go.set()
@@ -129,7 +129,7 @@ async def test_of_two_at_once_one_wins_and_the_other_is_told(
     assert (await services.catalogues.register()).findings == ()
     await services.catalogues.current()
     after = services.catalogues.number, services.catalogues.event
-    assert sum(after) - sum(before) == (work in {"_publish", "_step"}), "decided once"
+    assert sum(after) - sum(before) == (work in {"_publish", "_steps"}), "decided once"
     assert (await verify_log(services)).ok
 
 

@@ -49,7 +49,7 @@ async def test_a_decision_waits_for_a_correction_that_is_about_to_commit_and_is_
     shown, id, version = await alt(here)
     store = Pausing(other, "_file")
     correction = asyncio.create_task(correct(process(here, store)))
-    await store.done.wait()
+    await store.reached(correction)
 
     decision = asyncio.create_task(
         decide_results(shown.resident.chart, [(id, version)], ACCEPT, LI, here.services, PORTAL)
@@ -74,7 +74,7 @@ async def test_a_correction_waits_for_a_decision_that_is_about_to_commit_and_ale
     decision = asyncio.create_task(
         decide_results(shown.resident.chart, [(id, version)], ACCEPT, LI, there.services, PORTAL)
     )
-    await store.done.wait()
+    await store.reached(decision)
 
     correction = asyncio.create_task(correct(here))
     waited = await waiting_for_a_lock(here, correction)  # type: ignore[arg-type]
