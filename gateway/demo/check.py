@@ -22,20 +22,19 @@ from typing import Any
 import httpx
 
 from gateway.app import Application, http_server, running
-from gateway.demo import archive, founding, story
+from gateway.demo import archive, founding, registers, story
 from gateway.demo.browser import Browser, Page
 from gateway.demo.hospital import Line
 from gateway.demo.ordering import prompt
 from gateway.demo.residents import Resident, resident_number
 from gateway.demo.road import Failed, Road, expect
 from gateway.errors import Kind, Problem
-from gateway.exchange import sources
+from gateway.exchange import entitlements, sources
 from gateway.identity.systems import RESIDENT_ID
-from gateway.recognition.catalogue import Catalogue
+from gateway.recognition.catalogue.register import Act
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.archives import Archives
-from gateway.services.catalogues import Catalogues
 from gateway.store import accounts, clients
 
 SCAN = b"%PDF-1.4\n% a scanned form of the pretend county\n%%EOF\n"
@@ -400,9 +399,6 @@ def switched_off(services: Services, station: str) -> Services:
             return replace(services, settings=replace(settings, mllp_port=0))
         case "filing":
             return replace(services, settings=replace(settings, worker=False))
-        case "recognition":
-            unentitled = _Unentitled(services.catalogues)
-            return replace(services, catalogues=unentitled)  # type: ignore[arg-type]
         case "pictures":
             return replace(services, archives=Archives({}))
         case "audit":
@@ -431,22 +427,13 @@ async def sabotage(services: Services, station: str) -> None:
         await sources.set_state(source[station], "paused", services)
     if station in person:
         await services.db.session(accounts.disable, person[station])
+    if station == "recognition":
+        now, commission = services.now(), registers.person("commission")
+        held = [one for one in services.catalogue.entitled if one.valid.covers(now)]
+        for number in {one.number for one in held if one.status == "active"}:
+            await entitlements.act(Act.SUSPENDED, number, "switched off", commission, services)
     if station in ("prompt", "retrieval"):
         await services.db.do(clients.revoke, "tcm-his")
-
-
-class _Unentitled:
-    """The county's catalogues, with nobody in any scope and no laboratory entitled to anything."""
-
-    def __init__(self, part: Catalogues) -> None:
-        self._part = part
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._part, name)
-
-    def at(self, moment: int) -> Catalogue:
-        """The list alone."""
-        return self._part.at(moment).with_register((), (), "0")
 
 
 class _Without:

@@ -32,7 +32,7 @@ async def fill(services: Services) -> None:
     with SYSTEMS.open(encoding="utf-8", newline="") as text:
         await _both("system", list(csv.DictReader(text)), services)
     await _both("right", [_right(*one) for one in RIGHTS], services)
-    await registers.propose("right", [_right(*WAITS)], _person(FIRST), services)
+    await registers.propose("right", [_right(*WAITS)], person(FIRST), services)
 
 
 def _right(holder: str, data_class: str, use: str, document: str, end: str) -> dict[str, str]:
@@ -47,8 +47,8 @@ def _right(holder: str, data_class: str, use: str, document: str, end: str) -> d
 
 
 async def _both(kind: Kind, lines: Sequence[Mapping[str, str]], services: Services) -> None:
-    await registers.propose(kind, lines, _person(FIRST), services)
-    second = _person(SECOND)
+    await registers.propose(kind, lines, person(FIRST), services)
+    second = person(SECOND)
     chosen = [
         Chosen(one.kind, one.id, one.version, one.seen)
         for one in await registers.drafts(second, services)
@@ -56,7 +56,8 @@ async def _both(kind: Kind, lines: Sequence[Mapping[str, str]], services: Servic
     await registers.decide(chosen, True, second, services)
 
 
-def _person(login: str) -> Caller:
+def person(login: str) -> Caller:
+    """An account of the pretend county as the caller of a story."""
     one = next(account for account in story.ACCOUNTS if account.login == login)
     return Caller(
         client="demo", organization=one.organization, role=one.role, user=login, name=one.name

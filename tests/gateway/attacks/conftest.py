@@ -13,7 +13,7 @@ from joserfc import jwt
 from sqlmodel import col, func, select
 
 from gateway.demo import check, story
-from gateway.demo.road import Road
+from gateway.demo.road import PURPOSE, Road
 from gateway.identity.systems import RESIDENT_ID
 from gateway.store.tables import AuditEvent
 
@@ -85,7 +85,7 @@ def person(user: str, organization: str, role: str = "clinician") -> dict[str, A
         "subject_id": user,
         "subject_role": role,
         "organization_id": organization,
-        "purpose_of_use": [check.PURPOSE],
+        "purpose_of_use": [PURPOSE],
     }
 
 
