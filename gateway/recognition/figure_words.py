@@ -63,6 +63,7 @@ SIDES: Mapping[str, Words] = {
 KINDS: Mapping[str, Words] = {
     "eligible": Words("符合条件", "eligible"),
     "prompt": Words("提示", "prompt"),
+    "dismissed": Words("关闭提示", "prompt closed"),
     "view": Words("查看", "view"),
     "decision": Words("决定", "decision"),
     "revocation": Words("撤销", "revocation"),

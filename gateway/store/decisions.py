@@ -168,7 +168,6 @@ ALERTS_OF = Statement(
     "login",
 )
 """What waits for one doctor, newest first."""
-ALERT = Statement(select(*_ALERT).where(_alert.c.id == bindparam("id")), "id")
 SEE = Statement(
     update(_alert)
     .where(_alert.c.id == bindparam("id_"), _alert.c.seen == 0)

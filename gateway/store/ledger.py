@@ -82,14 +82,6 @@ ARISEN = Statement(
     "until",
 )
 """Every event before `until` of the questions whose first event lies in [start, end)."""
-HOW_MANY = Statement(
-    select(func.count(), func.max(_event.c.at)).where(
-        _event.c.question.in_(_arisen), _event.c.at < bindparam("until")
-    ),
-    "start",
-    "end",
-    "until",
-)
 OF_PATIENTS = Statement(
     select(*_ROW)
     .where(

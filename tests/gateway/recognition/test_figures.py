@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.recognition import figure_words
 from gateway.recognition.decisions import Choice, Declined
 from gateway.recognition.figures import (
     COLUMNS,
@@ -195,3 +196,8 @@ def _outcomes(found: tuple[Case, ...]) -> set[str]:
 def test_there_is_no_dimension_of_persons() -> None:
     assert set(DIMENSIONS) == {"item", "pair", "department", "hook"}
     assert not any("practitioner" in name for name in Case.__struct_fields__)
+
+
+def test_everything_that_happens_or_is_counted_has_a_word() -> None:
+    assert set(figure_words.KINDS) == {one.value for one in Happened}
+    assert set(COLUMNS) <= set(figure_words.COUNTS)
