@@ -23,9 +23,8 @@ from gateway.auth import people
 from gateway.demo import story
 from gateway.services import Services, open_services
 from gateway.settings import Settings
+from gateway.store import schema
 from gateway.store.migrate import Which, migrate
-from gateway.store.recognition_tables import Base
-from gateway.store.tables import keyring_metadata
 from gateway.vault import KeyFile
 
 T = TypeVar("T")
@@ -170,7 +169,7 @@ async def emptied(url: str) -> bool:
             for row in await db.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         }
         found.discard("alembic_version")
-        if found not in (set(Base.metadata.tables), set(keyring_metadata.tables)):
+        if found not in (set(schema.records.tables), set(schema.keyring.tables)):
             return False
         await db.execute("; ".join(f"DELETE FROM {table}" for table in sorted(found)))
         return True

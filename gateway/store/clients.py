@@ -21,8 +21,9 @@ from sqlmodel import Session, col, delete
 from sqlmodel import select as choose
 
 from gateway.store.engine import Tx
+from gateway.store.log_tables import CALL_KINDS, AuditEvent
 from gateway.store.statements import Statement
-from gateway.store.tables import CALL_KINDS, AuditEvent, Client, UsedAssertion
+from gateway.store.tables import Client, UsedAssertion
 
 _client = Client.__table__  # type: ignore[attr-defined]
 _event = AuditEvent.__table__  # type: ignore[attr-defined]

@@ -7,14 +7,14 @@ from typing import NamedTuple
 from sqlalchemy import LargeBinary, func, select
 from sqlmodel import Session
 
-from gateway.store import recognition_tables, tables
+from gateway.store import log_tables, schema, tables
 
 _source = tables.Source.__table__  # type: ignore[attr-defined]
 _inbox = tables.Inbox.__table__  # type: ignore[attr-defined]
 _record = tables.Record.__table__  # type: ignore[attr-defined]
 _chart = tables.Chart.__table__  # type: ignore[attr-defined]
 _unmapped = tables.Unmapped.__table__  # type: ignore[attr-defined]
-_audit = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+_audit = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
 
 
 class TableSize(NamedTuple):
@@ -49,7 +49,7 @@ class Road(NamedTuple):
 def sizes(session: Session) -> list[TableSize]:
     """Every table of the records database, the largest first."""
     found = []
-    for table in recognition_tables.Base.metadata.sorted_tables:
+    for table in schema.records.sorted_tables:
         binary = [column for column in table.columns if isinstance(column.type, LargeBinary)]
         held = [func.coalesce(func.sum(func.length(column)), 0) for column in binary]
         count, *lengths = session.execute(select(func.count(), *held).select_from(table)).one()

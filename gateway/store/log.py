@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from gateway.store import tables
+from gateway.store import log_tables
 from gateway.store.charts import binds, insert_or_leave
 from gateway.store.statements import Statement
 
-_writer = tables.Writer.__table__  # type: ignore[attr-defined]
-_event = tables.AuditEvent.__table__  # type: ignore[attr-defined]
-_leaf = tables.LogLeaf.__table__  # type: ignore[attr-defined]
-_checkpoint = tables.Checkpoint.__table__  # type: ignore[attr-defined]
-_lease = tables.Lease.__table__  # type: ignore[attr-defined]
+_writer = log_tables.Writer.__table__  # type: ignore[attr-defined]
+_event = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
+_leaf = log_tables.LogLeaf.__table__  # type: ignore[attr-defined]
+_checkpoint = log_tables.Checkpoint.__table__  # type: ignore[attr-defined]
+_lease = log_tables.Lease.__table__  # type: ignore[attr-defined]
 
 ADD_WRITER = Statement(
     insert_or_leave(_writer).values(name=bindparam("name"), counter=0, sequenced=0), "name"

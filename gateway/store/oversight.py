@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, and_, bindparam, func, or_, select, tuple_
 from sqlmodel import Session
 
-from gateway.store import tables
+from gateway.store import log_tables, tables
 from gateway.store.statements import Statement
 
 _source = tables.Source.__table__  # type: ignore[attr-defined]
 _inbox = tables.Inbox.__table__  # type: ignore[attr-defined]
 _record = tables.Record.__table__  # type: ignore[attr-defined]
-_event = tables.AuditEvent.__table__  # type: ignore[attr-defined]
-_leaf = tables.LogLeaf.__table__  # type: ignore[attr-defined]
+_event = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
+_leaf = log_tables.LogLeaf.__table__  # type: ignore[attr-defined]
 _alarm = tables.Alarm.__table__  # type: ignore[attr-defined]
 _directive = tables.Directive.__table__  # type: ignore[attr-defined]
 _chart = tables.Chart.__table__  # type: ignore[attr-defined]

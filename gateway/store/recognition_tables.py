@@ -1,4 +1,4 @@
-"""The tables of mutual recognition, statistics and the county's registers; the rest is in `tables`.
+"""The tables of mutual recognition, statistics and the county's registers.
 
 Clear columns hold ids, organisations, states and times; what was measured, in whom and why is sealed.
 All times are integer microseconds UTC.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Index, LargeBinary, Text
 from sqlmodel import Field
 
-from gateway.store.tables import Base as Base
+from gateway.store.tables import Base
 
 
 class RecognitionEvent(Base, table=True):

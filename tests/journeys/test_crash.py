@@ -26,14 +26,14 @@ from gateway.exchange import sources
 from gateway.exchange.verification import verify_log
 from gateway.services import open_services
 from gateway.settings import Settings
-from gateway.store import tables
+from gateway.store import log_tables, tables
 from gateway.store.statements import Statement
 
 PERSONS = 40
 EVENT = Statement(
-    select(tables.AuditEvent.__table__.c.kind).where(
-        tables.AuditEvent.__table__.c.writer == bindparam("writer"),
-        tables.AuditEvent.__table__.c.counter == bindparam("counter"),
+    select(log_tables.AuditEvent.__table__.c.kind).where(
+        log_tables.AuditEvent.__table__.c.writer == bindparam("writer"),
+        log_tables.AuditEvent.__table__.c.counter == bindparam("counter"),
     ),
     "writer",
     "counter",

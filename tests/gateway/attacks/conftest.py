@@ -15,7 +15,7 @@ from sqlmodel import col, func, select
 from gateway.demo import check, story
 from gateway.demo.road import PURPOSE, Road
 from gateway.identity.systems import RESIDENT_ID
-from gateway.store.tables import AuditEvent
+from gateway.store.log_tables import AuditEvent
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

@@ -19,10 +19,10 @@ from gateway.demo import story
 from gateway.services import Services, register
 from gateway.services.log import AccessLog
 from gateway.settings import Settings
-from gateway.store import clients
+from gateway.store import clients, schema
 from gateway.store.engine import open_store
 from gateway.store.keyring import StoredKeyring
-from gateway.store.tables import AuditEvent, Base, keyring_metadata
+from gateway.store.log_tables import AuditEvent
 from gateway.vault import KeyFile, Vault, Wrapped
 
 NOON = 1_772_337_600_000_000  # 2026-03-01T12:00:00+08:00
@@ -50,7 +50,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def services(tmp_path: Any, clock: Clock) -> AsyncIterator[Services]:
-    for name, metadata in (("records", Base.metadata), ("keyring", keyring_metadata)):
+    for name, metadata in (("records", schema.records), ("keyring", schema.keyring)):
         engine = create_engine(f"sqlite:///{tmp_path}/{name}.sqlite")
         metadata.create_all(engine)
         engine.dispose()

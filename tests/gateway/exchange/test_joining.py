@@ -13,7 +13,7 @@ from sqlalchemy import select
 from gateway.audit.events import Kind
 from gateway.demo import people
 from gateway.exchange.joining import RULE
-from gateway.store import tables
+from gateway.store import log_tables, tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, clinician, person
 
@@ -23,7 +23,7 @@ SHEN = person()
 UNKNOWN = replace(SHEN, key="unknown", name="王坤", born=date(1980, 1, 2), number="")
 LINKS = Statement(select(tables.Link.__table__))  # type: ignore[attr-defined]
 EVENTS = Statement(
-    select(tables.AuditEvent.__table__.c.kind)  # type: ignore[attr-defined]
+    select(log_tables.AuditEvent.__table__.c.kind)  # type: ignore[attr-defined]
 )
 
 

@@ -20,8 +20,8 @@ from gateway.exchange.sequence import checkpoint_file, log_key, sequence
 from gateway.exchange.verification import verify_log
 from gateway.store import log as rows
 from gateway.store.engine import Tx
+from gateway.store.log_tables import AuditEvent, Checkpoint, LogLeaf, Writer
 from gateway.store.statements import Statement
-from gateway.store.tables import AuditEvent, Checkpoint, LogLeaf, Writer
 from tests.gateway.exchange.house import House, clinician, person
 
 SHEN = person()

@@ -16,7 +16,7 @@ from gateway.exchange.presence import LIFE
 from gateway.portal.county import stories
 from gateway.portal.stories import Results
 from gateway.services.caller import Caller
-from gateway.store import tables
+from gateway.store import log_tables, tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import REGISTRAR, House, clinician, person
 from tests.gateway.exchange.residents_at_desk import CHILD, MOTHER, account, guardian
@@ -264,7 +264,7 @@ async def test_who_asked_and_what_was_answered_stands_in_the_log(house: House) -
     assert kinds.count("presence") == 2
 
 
-EVENTS = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 
 
 async def test_the_doctors_page_goes_on_to_the_results_of_whoever_said_yes(house: House) -> None:

@@ -21,8 +21,8 @@ from gateway.recognition.judgement import Flag
 from gateway.services.caller import Caller
 from gateway.services.copied_times import CopiedTimes
 from gateway.services.scrub import TAKEN_OUT, scrubbed, withheld
+from gateway.store import log_tables, tables
 from gateway.store import quality as rows
-from gateway.store import tables
 from gateway.store.statements import Statement
 from gateway.vault import VaultError
 from mappings.quality import DETECTORS, told
@@ -31,7 +31,7 @@ from tests.gateway.exchange.house import HOUR, House, clinician, person
 SHEN = person()
 DAY = "2026-03-01"
 ALL = Statement(select(tables.Quality.__table__))  # type: ignore[attr-defined]
-EVENTS = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 IT = Caller(client="portal", organization="people", role="it", user="he", name="何")
 
 

@@ -15,7 +15,7 @@ from gateway.exchange import comparing, releases
 from gateway.portal.county import stories
 from gateway.services.caller import OPERATOR
 from gateway.services.maps import Maps, pack, unpack
-from gateway.store import inbox, tables
+from gateway.store import inbox, log_tables, tables
 from gateway.store import maps as rows
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, person
@@ -40,7 +40,7 @@ def here(house: House, tmp_path: Path) -> Office:
 
 
 async def events(here: Office) -> int:
-    table = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+    table = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
     found = await here.services.db.read(Statement(select(table.c.kind)))
     return sum(row[0] == "config" for row in found)
 

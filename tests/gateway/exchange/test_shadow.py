@@ -12,7 +12,7 @@ from sqlalchemy import select
 from gateway.errors import Kind, Problem
 from gateway.exchange import comparing, releases
 from gateway.exchange.comparing import Report
-from gateway.store import tables
+from gateway.store import log_tables, tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, person
 from tests.gateway.exchange.map_office import LI, WANG, Office, office
@@ -121,7 +121,7 @@ async def test_a_shadow_run_changes_nothing_but_its_report_and_is_in_the_log(her
     await traffic(here)
     number = await with_row(here, COPPER)
     before = await everything(here)
-    events = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+    events = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
     noted = len(await here.services.db.read(events))
 
     await run(here, number)

@@ -13,13 +13,13 @@ from gateway.errors import Kind, Problem
 from gateway.exchange import feeds, filing, reviewing
 from gateway.services.caller import Caller
 from gateway.services.maps import Release
-from gateway.store import inbox, tables
+from gateway.store import inbox, log_tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, Stored, clinician, person
 from tests.gateway.exchange.map_office import AUTHORITY, LI, WANG, ZHOU, FlakyDatabase
 
 SHEN = person()
-_EVENT = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+_EVENT = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
 EVENTS = Statement(
     select(_EVENT.c.actor).where(_EVENT.c.kind == "update").order_by(_EVENT.c.counter)
 )

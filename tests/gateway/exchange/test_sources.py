@@ -8,12 +8,12 @@ from sqlalchemy import select
 from gateway.errors import Kind, Problem
 from gateway.exchange import receive, sources
 from gateway.services.caller import Caller
-from gateway.store import inbox, tables
+from gateway.store import inbox, log_tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House
 
 WHO = Caller(client="command-line", organization="county", role="operator", user="operator")
-EVENTS = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 
 
 async def test_what_is_not_named_stays_and_an_event_says_what_was_changed(house: House) -> None:

@@ -24,7 +24,7 @@ from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.publication import encode
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.store import recognition_tables, tables
+from gateway.store import log_tables, recognition_tables, tables
 from gateway.store.engine import Tx
 from gateway.store.statements import Statement
 from mappings.r4 import check
@@ -35,7 +35,7 @@ COMMISSION = Caller("portal", "county", "commission", "commission", "许望川")
 OFFICE = Caller("portal", "tcm", "it", "it-tcm", "某")
 SHEN, MRN = person(), "0000000001"
 _SNAPSHOT = recognition_tables.StatisticsSnapshot.__table__  # type: ignore[attr-defined]
-_AUDIT = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+_AUDIT = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
 AUDITED = Statement(select(_AUDIT.c.kind))
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from gateway.errors import Kind, Problem
 from gateway.exchange import tracing
-from gateway.store import tables
+from gateway.store import log_tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, person
 from tests.gateway.exchange.map_office import AUTHORITY, LI, ZHOU, Office, office
@@ -26,7 +26,7 @@ def here(house: House, tmp_path: Path) -> Office:
 
 
 async def events(here: Office) -> Counter[tuple[str, str, str]]:
-    table = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+    table = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
     found = await here.services.db.read(
         Statement(select(table.c.kind, table.c.actor, table.c.charts))
     )

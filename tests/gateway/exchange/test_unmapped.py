@@ -14,8 +14,8 @@ from sqlalchemy import select
 from gateway.errors import Kind, Problem
 from gateway.exchange import releases, unmapped
 from gateway.exchange.unmapped import Doubtful, Waiting
+from gateway.store import log_tables, tables
 from gateway.store import maps as release_rows
-from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, person
 from tests.gateway.exchange.map_office import (
@@ -306,7 +306,7 @@ async def test_every_step_is_noted_with_who_and_never_with_the_code(here: Office
     id = await proposed(here)
     await unmapped.approve(id, WANG, here.services)
 
-    event = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+    event = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
     rows = await here.services.db.read(
         Statement(select(event.c.actor, event.c.kind).where(event.c.kind == "config"))
     )

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from gateway.demo import story
 from gateway.exchange import sources
 from gateway.services.archives import Archives
-from gateway.store import tables
+from gateway.store import log_tables
 from gateway.store.statements import Statement
 from tests.dicom_objects import ROOT
 from tests.gateway.exchange.house import Clock, House
@@ -29,7 +29,7 @@ from tests.gateway.portal.own_town import HOSTILE, MOTHER, PASSWORD, OwnTown
 pytestmark = pytest.mark.browser
 STUDY = f"{ROOT}.31"
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-EVENTS = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 OWN = {
     "StudyInstanceUID": STUDY, "PatientID": "0000000001", "PatientName": "Mu=母亲",
     "AccessionNumber": "R260301031", "StudyDescription": HOSTILE,

@@ -19,7 +19,7 @@ from gateway.identity.systems import RESIDENT_ID
 from gateway.services.archives import Archives, Streamed
 from gateway.services.caller import Caller
 from gateway.services.register import Archive as Declared
-from gateway.store import tables
+from gateway.store import log_tables
 from gateway.store.statements import Statement
 from tests.dicom_objects import STUDY
 from tests.gateway.exchange.house import REGISTRAR, clinician
@@ -30,7 +30,7 @@ DOCTOR = replace(clinician(), session="s1")
 ELSEWHERE = replace(clinician("dr-li", "people"), session="s2")
 OTHER_HOSPITAL = replace(clinician("dr-chen", "tcm"), session="s4")
 STRANGER = Caller("x", "township", "clinician", "dr-x", "x", "TREAT", session="s3")
-EVENTS = Statement(select(tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 
 
 async def _bytes(found: Streamed | list[Any]) -> bytes:

@@ -21,7 +21,7 @@ from gateway.fhir import export
 from gateway.fhir.door import FhirDoor
 from gateway.identity.systems import RESIDENT_ID
 from gateway.store import clients
-from gateway.store.tables import AuditEvent
+from gateway.store.log_tables import AuditEvent
 from tests.gateway.exchange.house import REGISTRAR, clinician, person
 from tests.gateway.fhir.conftest import Door, fill, register, served
 from tests.gateway.neutral.two_counties import page_link

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from gateway.demo import recognised
 from gateway.demo import registers as pretend
 from gateway.exchange import ledger, statistics
-from gateway.store import tables
+from gateway.store import log_tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import Clock, House
 from tests.gateway.portal.conftest import Eyes
 from tests.gateway.portal.own_town import MOTHER, OwnTown
 from tests.gateway.portal.test_mine import give
 
-_KIND = tables.AuditEvent.__table__.c.kind  # type: ignore[attr-defined]
+_KIND = log_tables.AuditEvent.__table__.c.kind  # type: ignore[attr-defined]
 _KINDS = Statement(select(_KIND).where(_KIND != "vouched"))  # those come with what is vouched for
 DOCTOR = "dr-li"  # of another hospital than the results
 

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from gateway.audit.events import Kind
 from gateway.demo import recognised
 from gateway.exchange import statistics
-from gateway.store import tables
+from gateway.store import log_tables
 from gateway.store.statements import Statement
 from tests.gateway.portal.conftest import Eyes
 from tests.gateway.portal.own_town import OfficeTown
@@ -55,7 +55,7 @@ def month(town: FiguresTown, back: int) -> str:
 
 
 def events(town: FiguresTown, kind: Kind) -> int:
-    event = tables.AuditEvent.__table__  # type: ignore[attr-defined]
+    event = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
     return len(
         town.do(
             town.services.db.read(Statement(select(event.c.kind).where(event.c.kind == kind.value)))

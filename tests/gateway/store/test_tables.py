@@ -14,11 +14,10 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table
 
 from gateway.settings import Settings
 from gateway.store import migrate as migrations
+from gateway.store import schema
 from gateway.store.migrate import Which, migrate, pending
-from gateway.store.recognition_tables import Base
-from gateway.store.tables import keyring_metadata
 
-METADATA: dict[Which, MetaData] = {"records": Base.metadata, "keyring": keyring_metadata}
+METADATA: dict[Which, MetaData] = {"records": schema.records, "keyring": schema.keyring}
 
 
 def address(settings: Settings, which: Which) -> str:
@@ -41,7 +40,7 @@ async def test_migrating_makes_exactly_the_declared_tables(
 
 async def test_a_table_without_a_migration_would_be_noticed(settings: Settings) -> None:
     more = MetaData()
-    for table in Base.metadata.tables.values():
+    for table in schema.records.tables.values():
         table.to_metadata(more)
     Table("forgotten", more, Column("id", Integer, primary_key=True))
     found = await migrations._on(settings.database_url, differences, more)
@@ -50,7 +49,7 @@ async def test_a_table_without_a_migration_would_be_noticed(settings: Settings) 
 
 async def test_migrating_again_changes_nothing(settings: Settings) -> None:
     await migrate(settings.database_url, "records")
-    assert await migrations._on(settings.database_url, differences, Base.metadata) == []
+    assert await migrations._on(settings.database_url, differences, schema.records) == []
 
 
 @pytest.mark.parametrize("which", ["records", "keyring"])

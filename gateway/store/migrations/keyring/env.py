@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from gateway.store.tables import keyring_metadata
+from gateway.store import schema
 
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=keyring_metadata,
+    target_metadata=schema.keyring,
     render_as_batch=connection.dialect.name == "sqlite",
     transactional_ddl=True,
 )
