@@ -58,7 +58,9 @@ async def here(services: Services, his: His) -> Town:
     return found
 
 
-async def resend(here: Town, hours: int = 1, collected: int = 0, panel: bytes = b"") -> None:
+async def resend(
+    here: Town, hours: int = 1, collected: int = 0, panel: bytes = b"", status: bytes = b"F"
+) -> None:
     """The hospital sends ALT 26.40 in a report of its own, `collected` days after the first sample;
     with `panel` as part of another one that was ordered apart."""
     lines = []
@@ -67,7 +69,7 @@ async def resend(here: Town, hours: int = 1, collected: int = 0, panel: bytes = 
         if fields[0] == b"OBX":
             if not fields[3].startswith(b"ALT"):
                 continue
-            fields[5], fields[8] = b"26.40", b""
+            fields[5], fields[8], fields[11] = b"26.40", b"", status
         if fields[0] == b"MSH":
             fields[6] = _plus(fields[6], hours * 10_000)
             fields[9] += b"N"
@@ -132,6 +134,54 @@ async def test_the_same_item_in_another_panel_of_the_sample_alerts_nobody(here: 
         ("26.40", "eligible"),
     }
     assert {bool(o.decision) for o in both} == {True, False}
+
+
+async def test_one_said_to_correct_alerts_also_under_another_order_and_in_another_panel(
+    here: Town,
+) -> None:
+    _, id, _ = await alt(here)
+    await decided(here)
+    await resend(here, panel="BIO^生化全套".encode("gb18030"), status=b"C")
+    [alert] = await rows_of(here)
+    assert (alert.target, alert.change) == (id, "replaced")
+    both = [o for o in every(await here.results("shen", LI)) if o.item == ALT]
+    assert {(o.value, o.recognition.state) for o in both} == {
+        ("62.4", "not-eligible"),
+        ("26.40", "eligible"),
+    }
+
+
+@ON_SQLITE
+async def test_what_another_result_names_as_replaced_is_not_recognised_any_more(
+    services: Services,
+) -> None:
+    here = await town(services, "qi", rows=False)
+    await here.sign("qi")
+    first = next(one.raw for one in here.pretend.messages if one.source == "mch-fhir"
+                 and here.resident("qi").number.encode() in one.raw)  # fmt: skip
+    anew = json.loads(first)
+    anew["id"] = "0" + anew["id"][1:]
+    kept = [one for one in anew["entry"] if one["resource"]["resourceType"] in {
+        "MessageHeader", "Patient", "Encounter"}]  # fmt: skip
+    result = next(one for one in anew["entry"] if one["resource"]["id"].endswith("-1")
+                  and one["resource"]["resourceType"] == "Observation")  # fmt: skip
+    said = result["resource"]
+    url = "http://hl7.org/fhir/StructureDefinition/observation-replaces"
+    named = {"reference": f"Observation/{said['id']}"}
+    old = str(said["valueQuantity"]["value"])
+    said |= {"id": said["id"] + "R", "extension": [{"url": url, "valueReference": named}]}
+    said["valueQuantity"]["value"] = 7.77
+    said["issued"] = said["issued"].replace("T11:", "T12:")
+    said["effectiveDateTime"] = said["effectiveDateTime"].replace("T09:10", "T09:40")
+    del said["specimen"]
+    result["fullUrl"] += "R"
+    anew["entry"] = [*kept, result]
+    await receive.receive("mch-fhir", [receive.Unit(json.dumps(anew).encode())], services)
+    await Worker(services).drain()
+
+    found = {one.value: one.recognition.reason for one in every(await here.results("qi", LI))}
+    assert found[old] == "E04"
+    assert found["7.77"] != "E04"
 
 
 @ON_SQLITE

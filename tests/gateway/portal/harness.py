@@ -25,6 +25,7 @@ from starlette.routing import Match, Route
 import consent
 import gateway.portal
 from gateway.portal.languages import CATALOGUES
+from tests.gateway.portal.own_town import CHILD, MOTHER, OwnTown
 
 PORTAL = Path(gateway.portal.__file__).parent
 OPEN, CLOSE = "⟦", "⟧"
@@ -37,6 +38,14 @@ _WIDE = "document.documentElement.scrollWidth - document.documentElement.clientW
 _ALIVE = """[...document.querySelectorAll('#page *')].filter(e => e.matches('script, iframe, object')
     || [...e.attributes].some(a => a.name.startsWith('on') || a.name === 'style')
     || (e.tagName === 'IMG' && !/^(data:|.*assets)/.test(e.getAttribute('src')))).length"""
+_COUNTS = """() => ({
+    headings: document.querySelectorAll('h1').length,
+    nameless: [...document.querySelectorAll('input:not([type=hidden]),select,textarea,button')]
+        .filter(e => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).length,
+    clipped: [...document.querySelectorAll('tbody, .card, .table-box')]
+        .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth).length})"""
+_SMALL = """[...document.querySelectorAll('main a.button, main button, main summary')]
+    .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 44).length"""
 _CHINESE = re.compile(r"[\u4e00-\u9fff]{2,}")
 
 
@@ -56,10 +65,32 @@ def fits(page: Page, sizes: Iterable[tuple[int, int]]) -> list[str]:
     return wrong
 
 
+def whole(page: Page) -> list[str]:
+    """One heading, every field has a name; at this width nothing is cut off or hard to hit."""
+    counts = page.evaluate(_COUNTS)
+    wrong = [] if counts["headings"] == 1 else ["not one heading"]
+    wrong += ["a field without a name"] * counts["nameless"]
+    wrong += ["something is cut off"] * counts["clipped"]
+    # A resident's fingers may be old and the telephone small.
+    small = page.evaluate(_SMALL) if "/portal/mine" in page.url else 0
+    return wrong + ["a target that is too small"] * small
+
+
+def unfold(page: Page) -> None:
+    """Open whatever is folded away, so that it is looked at too."""
+    page.evaluate("document.querySelectorAll('main details').forEach(one => { one.open = true })")
+
+
 def alive(page: Page) -> list[str]:
     """Elements that could run or fetch something: nothing others wrote may become one."""
     count = page.evaluate(_ALIVE)
     return [f"{count} living elements"] if count else []
+
+
+def told_in(addresses: Iterable[str], town: OwnTown) -> list[str]:
+    """Addresses that name somebody, and so would stay in a log or a history."""
+    known = (MOTHER.number, CHILD.number, MOTHER.phone, town.logins["mother"])
+    return [one for one in addresses if any(secret in one for secret in known)]
 
 
 def on_paper(page: Page, printer: str) -> list[str]:

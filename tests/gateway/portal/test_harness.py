@@ -224,6 +224,7 @@ class Walk:
                 "all => all.map(a => a.pathname + a.search)"
             )
         self.faults += [f"{role}: {one}" for one in eyes.trouble]
+        self.faults += harness.told_in(eyes.addresses, self.town)
 
     def looked_at(self, eyes: Eyes, address: str, template: str, signed_in: bool) -> list[str]:
         """In Chinese by night on a desk and on paper; in English by day on a telephone; in marks."""
@@ -233,10 +234,12 @@ class Walk:
         answer = page.goto(address)
         assert answer is not None
         shown = page.locator("main").evaluate("m => m.textContent")
+        harness.unfold(page)
         faults = harness.accessible(page) + eyes.violations()
         if template not in DRAWN:
             faults += harness.without_scripts(answer.text(), shown) + harness.alive(page)
-        faults += harness.fits(page, (*SIZES, WIDE))
+        faults += harness.fits(page, (*SIZES, PHONE)) + harness.whole(page)
+        faults += harness.fits(page, (WIDE,))
         if signed_in:
             faults += harness.on_paper(page, page.locator(".who-name b").inner_text())
         speak(eyes, "en")
@@ -244,7 +247,8 @@ class Walk:
         page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         answer = page.goto(address)
         assert answer is not None
-        faults += harness.accessible(page) + eyes.violations()
+        harness.unfold(page)
+        faults += harness.accessible(page) + eyes.violations() + harness.whole(page)
         faults += harness.fits(page, (PHONE, WIDE))
         if template.startswith(IN_BOTH):
             found = harness.chinese(answer.text(), self.names)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.records.extract import INLINE_LABEL, Said, read
+from gateway.records.extract import IDENTIFIER, INLINE_LABEL, Said, number_digest, read
 from gateway.records.instant import interval
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -75,6 +75,23 @@ def test_links_are_our_own_ids_only() -> None:
     assert set(found.links) == {
         ("result", bytes.fromhex(ID)),
         ("encounter", bytes.fromhex("cd" * 16)),
+    }
+
+
+def test_what_a_result_replaces_and_its_laboratorys_own_number_are_links() -> None:
+    url = "http://hl7.org/fhir/StructureDefinition/observation-replaces"
+    own = {"type": {"coding": [{"system": "urn:0203", "code": "FILL"}]}, "value": "7"}
+    found = said(
+        "Observation",
+        extension=[
+            {"url": url, "valueReference": {"reference": f"Observation/{ID}"}},
+            {"url": "urn:other", "valueReference": {"reference": f"Observation/{'cd' * 16}"}},
+        ],
+        identifier=[{"system": "urn:lab", **own}, {"system": "urn:lab", "value": "8"}, 5],
+    )
+    assert set(found.links) == {
+        ("relatesto", bytes.fromhex(ID)),
+        (IDENTIFIER, number_digest("urn:lab|7")),
     }
 
 
