@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from gateway.recognition.successors import Measured, superseded
 from gateway.records.entry import Entry, Nature
+from gateway.records.extract import IDENTIFIER
 
 RESULTS = frozenset({"DiagnosticReport", "Observation"})
 MINUTE = 60_000_000
@@ -14,6 +15,8 @@ Told = tuple[Nature, Entry, list[Filed]]
 """A result or report, and the reports that name it."""
 _SAMPLES = frozenset({"specimen", "imaging-study"})
 _ORDERS = frozenset({"based-on"})
+_REPLACED = frozenset({"relatesto"})
+_NUMBER = frozenset({IDENTIFIER})
 
 
 def measured(nature: Nature, entry: Entry, reports: Sequence[Filed] = ()) -> Measured:
@@ -28,12 +31,20 @@ def measured(nature: Nature, entry: Entry, reports: Sequence[Filed] = ()) -> Mea
         entry.hex, nature.type, nature.source, frozenset(nature.codes),
         _linked(_SAMPLES, entry, reports), start if precise else None, entry.clock, nature.status,
         _linked(_ORDERS, entry, reports), frozenset(code for of, _ in reports for code in of.codes),
+        frozenset(one.hex for _, one in reports),
+        frozenset(to.hex() for one in (entry, *(on for _, on in reports)) for to in _to(_REPLACED, one)),
+        frozenset(_to(_NUMBER, entry)),
     )  # fmt: skip
 
 
+def _to(names: frozenset[str], entry: Entry) -> Iterable[bytes]:
+    return (to for said, to in entry.links if said in names)
+
+
 def _linked(names: frozenset[str], entry: Entry, reports: Sequence[Filed]) -> frozenset[bytes]:
-    own = frozenset(to for said, to in entry.links if said in names)
-    return own or frozenset(to for _, one in reports for said, to in one.links if said in names)
+    return frozenset(_to(names, entry)) or frozenset(
+        to for _, one in reports for to in _to(names, one)
+    )
 
 
 def replaced_among(found: Iterable[Filed], ids: Collection[bytes] | None = None) -> frozenset[str]:
@@ -45,20 +56,15 @@ def replaced_among(found: Iterable[Filed], ids: Collection[bytes] | None = None)
 
 
 def _near(told: Sequence[Told], ids: Collection[bytes]) -> list[Told]:
-    """Those that share a time or a sample with one of `ids`: no others replace it."""
+    """Those that share a time or a sample with one of `ids`, or name it: no others replace it."""
     own = [one for one in told if one[1].id in ids]
     times = {entry.start for _, entry, _ in own} - {None}
-    samples = {
-        to
-        for _, entry, on in own
-        for one in (entry, *(report for _, report in on))
-        for said, to in one.links
-        if said in _SAMPLES
-    }
+    about = [one for _, entry, on in own for one in (entry, *(report for _, report in on))]
+    near = {to for one in about for to in _to(_SAMPLES, one)} | {one.id for one in about}
     close = {
         entry.id
         for _, entry, _ in told
-        if entry.start in times or any(to in samples for _, to in entry.links)
+        if entry.start in times or any(to in near for _, to in entry.links)
     }
     return [
         one for one in told if one[1].id in close or any(report.id in close for _, report in one[2])

@@ -70,7 +70,12 @@ INLINE_LABEL = (
     "http://hl7.org/fhir/uv/security-label-ds4p/StructureDefinition/extension-inline-sec-label"
 )
 IDENTIFIER = "identifier"
-"""Under this a link is no id, but what a study's number can be searched by."""
+"""Under this a link is no id, but what a study's number, or its laboratory's own number of a
+measurement, is known by."""
+_REPLACES = frozenset(
+    f"http://hl7.org/fhir/StructureDefinition/{one}-replaces"
+    for one in ("observation", "diagnosticReport")
+)
 _TAG = re.compile(r"<[^>]{0,4000}>")
 _READABLE = ("text/", "application/xml", "application/json")
 
@@ -125,6 +130,8 @@ def said(resource: Mapping[str, Any], zone: ZoneInfo) -> Said:
     if kind == "ImagingStudy":
         code, category = _imaged(resource)
         links += [(IDENTIFIER, digest) for digest in _numbers(resource)]
+    if kind == "Observation":
+        links += [(IDENTIFIER, digest) for digest in _own_numbers(resource)]
     if kind == "Binary":
         texts += _written(resource)
     given = [*_listed(_meta(resource).get("security")), *_labels_of(resource)]
@@ -204,6 +211,15 @@ def _numbers(resource: Mapping[str, Any]) -> Iterator[bytes]:
                 yield number_digest(value)
 
 
+def _own_numbers(resource: Mapping[str, Any]) -> Iterator[bytes]:
+    """The numbers whose sender calls them its own (HL7 v2 table 0203, FILL)."""
+    for one in _listed(resource.get("identifier")):
+        match one:
+            case {"value": str(value), "type": kind, **rest}:
+                if any(code == "FILL" for _, code in _codings(kind)):
+                    yield number_digest(f"{rest.get('system', '')}|{value}")
+
+
 def number_digest(token: str) -> bytes:
     """What an entry holds of an identifier, ``system|value`` or ``value``, so that it can be searched for."""
     return blake2b(token.encode(), digest_size=16).digest()
@@ -249,6 +265,9 @@ def _links(resource: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     for one in _listed(resource.get("relatesTo")):
         if type(one) is dict:
             yield from _targets(one.get("target"), "relatesto")
+    for one in _listed(resource.get("extension")):
+        if type(one) is dict and one.get("url") in _REPLACES:
+            yield from _targets(one.get("valueReference"), "relatesto")
     forms = _listed(resource.get("presentedForm"))
     forms += [c.get("attachment") for c in _listed(resource.get("content")) if type(c) is dict]
     for one in forms:
