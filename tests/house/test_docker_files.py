@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.portal import languages
 from gateway.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,14 @@ def test_the_image_runs_as_a_numbered_user_and_says_whether_it_is_well():
     assert re.search(r"^USER (\d+):\1$", last, re.MULTILINE)
     assert "HEALTHCHECK" in last
     assert "pip install" not in last
+
+
+def test_templates_are_compiled_before_the_disk_is_closed():
+    build = DOCKERFILE.rsplit("FROM ", 1)[0]
+    (said,) = re.findall(r'/opt/gateway/bin/python -c "from (\S+) import (\w+); \2\(\)"', build)
+
+    assert getattr(importlib.import_module(said[0]), said[1]) is languages.compile_all
+    assert build.index("compile_all") < build.index("chmod -R a+rX")  # the running user reads it
 
 
 def test_everything_installed_is_in_the_lock_file_with_a_hash():
