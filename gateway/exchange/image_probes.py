@@ -89,9 +89,21 @@ async def states(
             async with asyncio.timeout(PATIENCE):
                 await _all(lacking, services)
         return await _told(each.values(), services)
-    if lacking:
-        services.archives.beside(_all(lacking, services))
+    if mine := _unasked(lacking, services):
+        services.archives.beside(_all(mine, services))
     return told
+
+
+def _unasked(lacking: Iterable[Known], services: Services) -> list[Known]:
+    """Those that are not being asked beside already, of each archive MOST_WAITING at a time: a slow
+    one is not asked the same again at every look."""
+    mine = []
+    for one in lacking:
+        asked = services.archives.asked.setdefault(one.organization, set())
+        if one not in asked and len(asked) < MOST_WAITING:
+            asked.add(one)
+            mine.append(one)
+    return mine
 
 
 async def _told(studies: Iterable[Known], services: Services) -> dict[str, Images]:
@@ -122,8 +134,11 @@ async def _all(wanted: Sequence[Known], services: Services) -> None:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one_by_one(study: Known) -> None:
-        async with gate:
-            await probe(study, services)
+        try:
+            async with gate:
+                await probe(study, services)
+        finally:
+            services.archives.asked.get(study.organization, set()).discard(study)
 
     await asyncio.gather(*(one_by_one(one) for one in wanted))
 

@@ -50,6 +50,8 @@ class Archives:
         self._archives = archives
         self._clients: dict[str, httpx.AsyncClient] = {}
         self._beside: set[asyncio.Task[None]] = set()
+        self.asked: dict[str, set[tuple[str, ...]]] = {}
+        """By organisation, what its archive is being asked beside; see `exchange.image_probes`."""
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for; it ends with the services, and what fails is told."""

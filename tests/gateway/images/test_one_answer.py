@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,59 @@ class TestReachable:
         made = review(proof.bundle.case.encode(), proof.bundle.judgement.encode(), catalogue)
         assert made.same
         assert WORDS["reachable"][0] in [one.zh for one in made.steps if one.number == 10][-1]
+
+
+class Slow(Archives):
+    """Archives that answer, that they have nothing, when `ready` is set."""
+
+    def __init__(self) -> None:
+        super().__init__({"people": DEAF, "tcm": replace(DEAF, organization="tcm")})
+        self.ready, self.paths = asyncio.Event(), list[str]()
+
+    async def json(self, organization: str, path: str) -> list[dict[str, Any]]:
+        self.paths.append(f"{organization} {path.partition('&')[0].rpartition('.')[2]}")
+        await self.ready.wait()
+        return []
+
+
+def asked_of(organization: str, *numbers: int) -> list[image_probes.Known]:
+    return [image_probes.Known(f"{n:032x}", organization, f"{ROOT}.{n}", "") for n in numbers]
+
+
+async def turns() -> None:
+    """Lets what was begun beside come as far as it can."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_slow_archive_is_not_asked_again_at_every_look(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow()
+    services = replace(door.house.services, archives=slow)
+    monkeypatch.setattr(image_probes, "MOST_WAITING", 3)
+
+    for _ in range(4):  # looks at the same images
+        told = await image_probes.states(asked_of("people", 901, 902), services)
+        assert set(told.values()) == {"unknown"}
+        await turns()
+    assert sorted(slow.paths) == ["people 901", "people 902"]
+
+    # Another look adds no more than the archive may have before it; another archive has its own.
+    await image_probes.states(asked_of("people", 901, 903, 904), services)
+    await image_probes.states(asked_of("tcm", 905), services)
+    await turns()
+    assert sorted(slow.paths[2:]) == ["people 903", "tcm 905"]
+
+    slow.ready.set()
+    await slow.settled()
+    assert not any(slow.asked.values())
+    every = asked_of("people", 901, 902, 903, 904)
+    told = await image_probes.states(every, services)
+    assert [told[one.id] for one in every] == ["unreachable"] * 3 + ["unknown"]
+    await slow.settled()
+    assert slow.paths[4:] == ["people 904"]
+    await slow.close()
 
 
 async def decided(door: Door, target: tuple[str, str], verdict: Verdict) -> str:
