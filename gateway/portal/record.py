@@ -209,6 +209,7 @@ def _after(result: Result, since: datetime) -> bool:
 def _given(desk: Desk, found: Plot) -> str:
     """The plot for the browser's script: numbers to place, and ids of the rows that tell the rest."""
     told = {
+        "zone": desk.portal.services.settings.zone.key,
         "unit": found.unit,
         "joined": found.joined,
         "bottom": found.bottom,

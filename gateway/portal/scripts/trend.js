@@ -16,8 +16,10 @@
   const times = all.map((point) => point.at);
   const data = [times, ...given.series.map((_, n) => all.map((p) => (p.series === n ? p.y : null)))];
 
+  // The axis counts days as the table does: in the county, wherever the browser is.
+  const local = (at) => uPlot.tzDate(new Date(at * 1000), given.zone);
   const month = (at, days) => {
-    const day = new Date(at * 1000);
+    const day = local(at);
     const said = days ? place.dataset.days : place.dataset.months;
     return said.replace("{year}", day.getFullYear()).replace("{month}", place.dataset.names.split(" ")[day.getMonth()])
       .replace("{day}", day.getDate());
@@ -112,7 +114,9 @@
   // Steps of the time axis: no shorter than a day, or a label would stand there twice.
   const DAY = 86400;
   const steps = [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 120, 180, 365, 730, 1825, 3650].map((days) => days * DAY);
+  let ticks = [];
   const options = {
+    tzDate: local,
     width: place.clientWidth,
     height: 300,
     legend: { show: false },
@@ -122,7 +126,10 @@
       y: { range: [given.bottom, given.top] },
     },
     axes: [
-      { ...axis, space: 110, incrs: steps, values: (_, found, __, ___, step) => found.map((at) => month(at, step < 28 * DAY)) },
+      { ...axis, space: 110, incrs: steps, values: (_, found, __, ___, step) => {
+        ticks = found.map((at) => [at, month(at, step < 28 * DAY)]);
+        return ticks.map(([, label]) => label);
+      } },
       { ...axis, size: 62 },
     ],
     series: [{}, ...given.series.map((one, n) => ({
@@ -155,5 +162,5 @@
   });
   addEventListener("resize", () => plot.setSize({ width: place.clientWidth, height: 300 }));
   // For tests, and for whoever wants to know what was drawn.
-  window.trend = { plot, given, points: all, move };
+  window.trend = { plot, given, points: all, move, ticks: () => ticks };
 })();

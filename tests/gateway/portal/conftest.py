@@ -126,10 +126,8 @@ class Eyes:
         self.address = address
         self.trouble: list[str] = []
         self.addresses: list[str] = []
-        options = {"viewport": {"width": 1366, "height": 768}} | options
-        self.context = browser.new_context(
-            locale="zh-CN", timezone_id="Asia/Shanghai", base_url=address, **options
-        )
+        usual = {"viewport": {"width": 1366, "height": 768}, "timezone_id": "Asia/Shanghai"}
+        self.context = browser.new_context(locale="zh-CN", base_url=address, **(usual | options))
         self.context.set_default_timeout(8_000)
         self.context.add_init_script(WATCH)
         self.context.route("**/*", self._at_home)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
 import pytest
+from playwright.sync_api import Browser
 
 from gateway.portal.narrative import harmless
 from tests.gateway.portal.conftest import County, Eyes
@@ -65,6 +69,34 @@ def test_a_long_record_is_turned_page_by_page_and_says_so(eyes: Eyes, county: Co
     assert "这是第 1 页" in eyes.go("/results?part=-7").locator("main").inner_text()
     county.stories.parts = 1
     assert eyes.go("/results").get_by_text("新的在前，这是").count() == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("every", "label"), [(3, "{0.month}月{0.day}日"), (24, "{0.year}年{0.month}月")]
+)
+def test_a_trends_axis_counts_the_countys_days_wherever_the_browser_is(
+    chromium: Browser, county: County, every: int, label: str
+) -> None:
+    county.stories.reports = many(50 * every, NOON)[::every]
+    told = []
+    for place in ("Asia/Shanghai", "America/Los_Angeles", "Pacific/Auckland"):
+        eyes = Eyes(chromium, county.address, timezone_id=place)
+        eyes.sign_in("zhou")
+        eyes.look_up(NUMBER)
+        page = eyes.go("/results?period=all")
+        eyes.press(page.locator(".grid th[scope=row] a", has_text="葡萄糖").first)
+        if page.evaluate("typeof window.trend") != "object":
+            pytest.skip("uPlot is not installed: the server's drawing stands alone")
+        told.append(page.evaluate("window.trend.ticks()"))
+        eyes.context.close()
+        assert eyes.trouble == []
+    assert len(told[0]) > 3
+    assert told[1:] == told[:1] * 2
+    for at, said in told[0]:
+        day = datetime.fromtimestamp(at, ZoneInfo("Asia/Shanghai"))
+        assert day.time() == time()
+        assert said == label.format(day)
 
 
 @pytest.mark.browser
