@@ -22,12 +22,13 @@ from mappings.engine import Issue, Map, Mapped, Unmapped
 from mappings.engine import lint as lint_map
 from mappings.engine.coverage import coverage
 from mappings.engine.explain import Unread
+from mappings.engine.fhirwording import chinese_place
 from mappings.engine.model import Language, trial_ids
 from mappings.r4 import second
 
 ENVELOPE = frozenset({"MSH", "SFT"})
 """HL7 v2 segments about the sending itself: chapter 2, "Message header" and "Software segment"."""
-OVER = {"zh": "例外已过期，可以删去", "en": "this exception is over and may go:"}
+OVER = {"zh": "例外已过期，可以删去：", "en": "this exception is over and may go: "}
 
 app = typer.Typer(help="The hospitals' maps and their releases.", no_args_is_help=True)
 
@@ -103,9 +104,9 @@ def try_(
             console.print(line, highlight=False, markup=False)
         console.print(site_map.validation.text(arrived, language), highlight=False, markup=False)
         for ended in site_map.validation.over(arrived):
-            line = f"{ended.line}: {OVER[language]} {ended.path}"
+            line = f"{ended.line}: {OVER[language]}{ended.path}"
             console.print(line, highlight=False, markup=False)
-        console.print(f"{len(resources)} resources, {len(issues)} issues")
+        console.print(_counted(len(resources), len(issues), language))
     stopped = any(issue.severity in {"stop", "hold"} for issue in issues)
     raise typer.Exit(1 if stopped else 0)
 
@@ -121,6 +122,12 @@ def _second_opinion(one: Mapped) -> list[Issue]:
     ]
 
 
+def _counted(resources: int, issues: int, language: Language) -> str:
+    if language == "zh":
+        return f"{resources} 个资源，{issues} 个问题"
+    return f"resources: {resources}, issues: {issues}"
+
+
 def _by_place(issues: Sequence[Issue], language: Language) -> Iterator[str]:
     """A line for each issue at each kind of place; the first repetition stands for all."""
     groups: dict[Issue, list[Issue]] = {}
@@ -132,10 +139,10 @@ def _by_place(issues: Sequence[Issue], language: Language) -> Iterator[str]:
 
 
 def _what_nothing_knows(unmapped: Counter[Unmapped], language: Language) -> Iterator[str]:
-    word = "未对照" if language == "zh" else "unmapped"
+    word = {"zh": "未对照 {}：", "en": "unmapped {}: "}[language]
     for one, count in unmapped.most_common():
         parts = " ".join(filter(None, (one.code, one.name, one.specimen, one.unit)))
-        yield f"{word} {one.table}: {parts} ({count})"
+        yield f"{word.format(one.table)}{parts} ({count})"
 
 
 def _unread(site: Map, raw: bytes) -> list[Unread]:
@@ -154,9 +161,9 @@ def _what_nothing_reads(
 ) -> Iterator[str]:
     """A line for each field, but one for all that some rule names and one for the envelope."""
     words = {
-        "": ("没有规则读取", "no rule reads"),
-        "spare": ("有规则提到,这次没有读取", "named by a rule, not read this time"),
-        "envelope": ("消息信封,不含诊疗内容,没有规则读取", "of the envelope, nothing clinical, no rule reads"),
+        "": ("没有规则读取：", "no rule reads: "),
+        "spare": ("有规则提到，这次没有读取：", "named by a rule, not read this time: "),
+        "envelope": ("消息信封，不含诊疗内容，没有规则读取：", "of the envelope, nothing clinical, no rule reads: "),
     }  # fmt: skip
     rest: dict[str, list[str]] = {"spare": [], "envelope": []}
     said = {kind: word[language == "en"] for kind, word in words.items()}
@@ -166,9 +173,13 @@ def _what_nothing_reads(
         elif one.address in spare:
             rest["spare"].append(one.address)
         else:
-            yield f"{said['']}: {one.address} ({one.count}, {one.place})"
+            place, times = one.place, one.count
+            if language == "zh":
+                yield f"{said['']}{one.address}（{times} 次，{chinese_place(place)}）"
+            else:
+                yield f"{said['']}{one.address} ({times}×, {place})"
     yield from (
-        f"{said[kind]}: {' '.join(sorted(fields))}" for kind, fields in rest.items() if fields
+        f"{said[kind]}{' '.join(sorted(fields))}" for kind, fields in rest.items() if fields
     )
 
 

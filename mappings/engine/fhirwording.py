@@ -121,12 +121,12 @@ _PLACES = (
     (re.compile(r"line (\d+) (\S+)"), r"第 \1 行 \2"),
     (re.compile(r"instance (\d+)( .+)?"), r"第 \1 个实例\2"),
     (re.compile(r"line (\d+)"), r"第 \1 行"),
-    (re.compile(r"(/\S.*) \(line (\d+)\)"), r"\1（第 \2 行）"),
+    (re.compile(r"(.+) \(line (\d+)\)"), r"\1（第 \2 行）"),
 )
 
 
 def chinese_place(place: str) -> str:
-    """A place of rows or lines as hospital people say it (``row 381 JG``: 第 381 行 JG 列); others unchanged."""
+    """A place as hospital people say it (``row 381 JG``: 第 381 行 JG 列); an address alone is unchanged."""
     for form, said in _PLACES:
         if match := form.fullmatch(place):
             return match.expand(said)

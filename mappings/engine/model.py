@@ -41,8 +41,10 @@ class Issue(msgspec.Struct, frozen=True, gc=False):
     def text(self, language: Language = "zh") -> str:
         """One sentence for the hospital's IT office, with the place in front."""
         sentence = wording.sentence(self.code, language)
-        place = fhirwording.chinese_place(self.place) if language == "zh" else self.place
-        where = f"{place}: " if place else ""
+        place, colon = self.place, ": "
+        if language == "zh":
+            place, colon = fhirwording.chinese_place(place), "："
+        where = f"{place}{colon}" if place else ""
         rule = f" [{self.rule}]" if self.rule else ""
         return f"{where}{sentence}{rule}"
 

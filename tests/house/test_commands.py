@@ -381,7 +381,7 @@ def test_try_shows_resources_and_a_chinese_sentence_for_each_issue_and_stores_no
 
     assert told.code == 0
     assert "31.0" in told.out
-    assert "代码没有对照,按原文保留" in told.out
+    assert "代码没有对照，按原文保留" in told.out
     assert "the code has no mapping" in desk("mappings", "try", "people", raw, "--english").out
     shown = desk("mappings", "try", "people", raw, "--json").json
     assert {one["resourceType"] for one in shown["resources"]} >= {"Patient", "Observation"}

@@ -75,12 +75,12 @@ def test_a_trial_names_what_no_rule_reads_and_what_no_table_knows(desk, messages
 
     assert {one["field"]: one["count"] for one in told["unread"]}["OBX-40"] == 1
     assert [(one["table"], one["code"]) for one in told["unmapped"]] == [("items", "CP01")]
-    assert "没有规则读取: OBX-40 (1, OBX[1]-40 (line 4))" in shown
-    assert "未对照 items: CP01" in shown
+    assert "没有规则读取：OBX-40（1 次，OBX[1]-40（第 4 行））" in shown
+    assert "未对照 items：CP01" in shown
     lines = [line for line in shown.splitlines() if "没有规则读取" in line or "没有读取" in line]
     assert not any("MSH-" in line for line in lines[:-1]), "the envelope is one line, the last"
     assert "MSH-11" in lines[-1]
-    assert sum("有规则提到,这次没有读取: " in line for line in lines) == 1
+    assert sum("有规则提到，这次没有读取：" in line for line in lines) == 1
 
 
 def test_issues_of_one_place_are_one_line_with_their_number(desk, messages):

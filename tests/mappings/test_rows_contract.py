@@ -221,7 +221,7 @@ def test_a_column_the_source_does_not_declare_is_a_fault_of_the_map() -> None:
         ("line 2 column 17", "第 2 行第 17 列"),
         ("line 3 Patient.gender", "第 3 行 Patient.gender"),
         ("Bundle.entry[1].resource", "Bundle.entry[1].resource"),
-        ("OBX[7]-5.1 (line 12)", "OBX[7]-5.1 (line 12)"),
+        ("OBX[7]-5.1 (line 12)", "OBX[7]-5.1（第 12 行）"),
     ],
 )
 def test_places_are_told_as_people_say_them(place: str, said: str) -> None:
