@@ -30,6 +30,7 @@ from gateway.portal.languages import TAGS, environment, translations
 from gateway.portal.pace import Pace
 from gateway.portal.stories import People, Session, Stories, Surroundings
 from gateway.services import even
+from mappings.engine.fhirwording import chinese_place
 
 FORM_LIMIT = 256_000
 EVIDENCE_LIMIT = 10_000_000
@@ -77,7 +78,13 @@ class Portal:
             language: environment(
                 texts,
                 services.settings.zone,
-                known | {"gap": GAPS[language], "noted": partial(words.noted, language)},
+                known
+                | {
+                    "gap": GAPS[language],
+                    "noted": partial(words.noted, language),
+                    "actor": partial(words.actor, texts),
+                    "placed": chinese_place if language == "zh" else str,
+                },
             )
             for language, texts in translations().items()
         }

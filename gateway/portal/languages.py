@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from gettext import NullTranslations
@@ -15,9 +15,16 @@ from zoneinfo import ZoneInfo
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import (
+    Environment,
+    FileSystemBytecodeCache,
+    FileSystemLoader,
+    StrictUndefined,
+    pass_context,
+)
 from jinja2 import __version__ as JINJA
 from jinja2.bccache import Bucket
+from jinja2.runtime import Context
 
 HERE = Path(__file__).parent
 # One file for each area of the portal; together they are the language.
@@ -83,6 +90,7 @@ def environment(
         bytecode_cache=Compiled(),
     )
     made.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    made.globals["gettext"] = counting(translations, made.globals)
     made.policies["ext.i18n.trimmed"] = True
     made.filters["moment"] = moment(zone)
     made.filters["clock"] = clock(zone)
@@ -90,6 +98,22 @@ def environment(
     made.filters["parsed"] = datetime.fromisoformat
     made.globals |= known
     return made
+
+
+def counting(translations: NullTranslations, installed: Mapping[str, Any]) -> Callable[..., Any]:
+    """`_()` of the templates: a sentence with forms is said in that of its number `n`, else of many."""
+    single, several = installed["gettext"], installed["ngettext"]
+    keys = getattr(translations, "_catalog", ())  # gettext says nowhere else which have forms
+    forms = {key[0] for key in keys if isinstance(key, tuple)}
+
+    @pass_context
+    def said(context: Context, sentence: str, /, **holes: Any) -> Any:
+        if sentence not in forms:
+            return single(context, sentence, **holes)
+        n = holes.get("n")
+        return several(context, sentence, sentence, n if isinstance(n, int) else 2, **holes)
+
+    return said
 
 
 def moment(zone: ZoneInfo) -> Callable[[date | datetime | None], str]:

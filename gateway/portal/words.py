@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from gettext import NullTranslations
 from typing import NamedTuple
 
 from gateway.errors import Kind
@@ -436,6 +438,29 @@ PROBLEM_OTHERWISE = N_("这个请求不能处理。请返回后重试。")
 BROKEN = N_("系统内部出了差错。已经留下记录，请稍后再试。")
 
 _NOTED = frozenset((catalogues.FOUNDED, policies.FOUNDED, releases.FIRST))
+
+_POWER = re.compile(r"(?<!\d)10[*^](-?\d{1,2})(?!\d)")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def unit(code: str) -> str:
+    """A unit as people write it: UCUM's `10*9/L` and a laboratory's `10^9/L` are both 10⁹/L."""
+    return _POWER.sub(lambda found: f"10{found[1].translate(_RAISED)}", code)
+
+
+# Who is no person with an account: the command line, our own jobs, what the product brings along.
+ACTORS = {
+    "operator": N_("运维人员"),
+    "worker": N_("本网关"),
+    "statistics": N_("本网关"),
+    "demo": N_("演示数据"),
+    "starter proposal": N_("产品初稿"),
+}
+
+
+def actor(texts: NullTranslations, name: str) -> str:
+    """Who did it: a person as named, anything else in words."""
+    return texts.gettext(ACTORS[name]) if name in ACTORS else name
 
 
 def noted(language: str, note: str) -> str:

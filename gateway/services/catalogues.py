@@ -37,7 +37,7 @@ from gateway.store.keyring import StoredKeyring
 from gateway.vault import Vault, Wrapped
 
 ABOUT = b"recognition catalogue"
-FOUNDED = "由运行者的命令采用的初始目录。The list the county was founded with."
+FOUNDED = "由运维人员用命令采用的初始目录。The list the county was founded with."
 KEPT, HEADS = "catalogue", "register"  # names of the copies in the keyring
 HELD = 16  # catalogues of other days that stay at hand
 

@@ -35,9 +35,7 @@ from gateway.vault import Vault, Wrapped
 PRESET = "cn-optin"  # founds a county whose settings name none
 ABOUT = b"consent policy"
 _KEPT = "policy"  # name of the copies in the keyring
-FOUNDED = (
-    "由运行者的命令采用，尚无第二人批准。Taken up by the operator's command, no second person."
-)
+FOUNDED = "由运维人员用命令采用，尚无第二人批准。Taken up by the operator's command; nobody has approved it yet."
 
 _log = logging.getLogger("gateway.policies")
 

@@ -67,7 +67,7 @@ def lint(source: Source) -> list[tuple[str, str]]:
     """What is wrong in the declaration, as pairs of a Chinese and an English sentence."""
     return [
         (
-            f"envelope 里不认识 {step}；可用：元素路径, {', '.join(_PLAIN)}, json:路径, rows:路径",
+            f"envelope 里不认识 {step}；可用：元素路径、{'、'.join(_PLAIN)}、json:路径、rows:路径",
             f"envelope knows element paths, {', '.join(_PLAIN)}, json:PATH and rows:PATH, not {step}",
         )
         for step in declared(source)

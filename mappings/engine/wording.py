@@ -20,11 +20,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "the bytes do not fit the character set registered for this source; check the source setting",
     ),
     "charset-suspicious-utf8": (
-        "来源登记为 GB18030,但内容看来是 UTF-8,请核对",
+        "来源登记为 GB18030，但内容看来是 UTF-8，请核对",
         "the source is registered as GB18030 but the bytes look like UTF-8; check it",
     ),
     "charset-suspicious-gb": (
-        "来源登记为 UTF-8,但内容看来是 GB18030,请核对",
+        "来源登记为 UTF-8，但内容看来是 GB18030，请核对",
         "the source is registered as UTF-8 but the bytes look like GB18030; check it",
     ),
     "charset-mojibake": (
@@ -211,8 +211,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "时间晚于消息时间一天以上，已省略",
         "the time is more than a day after the message; left out",
     ),
-    "old-time": ("年代久远，时区无法确定，只保留日期", "too old to know the offset; kept as a date"),
-    "seconds-filled": ("时间只到分钟，秒补零", "the time has minutes only; seconds are zero-filled"),
+    "old-time": (
+        "年代久远，时区无法确定，只保留日期",
+        "too old to know the offset; kept as a date",
+    ),
+    "seconds-filled": (
+        "时间只到分钟，秒补零",
+        "the time has minutes only; seconds are zero-filled",
+    ),
     # DICOM
     "not-dicom": (
         "既不是 DICOM 文件（Part 10），也不是 DICOM JSON",

@@ -307,7 +307,7 @@ def _xpath(text: str, names: Names) -> Any:
         compiled(_NOTHING)
     except etree.XPathError as error:
         raise AddressFault(
-            f"XPath 写法不对: {text}", f"this is not a valid XPath 1.0 expression: {text} ({error})"
+            f"XPath 写法不对：{text}", f"this is not a valid XPath 1.0 expression: {text} ({error})"
         ) from None
     return compiled
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from babel.messages import Message
@@ -16,17 +17,26 @@ from gateway.audit.events import Kind as Noted
 from gateway.audit.events import Outcome
 from gateway.identity.resident_id import NotAnId
 from gateway.portal import words
-from gateway.portal.languages import CATALOGUES
+from gateway.portal.languages import CATALOGUES, environment, translations
+from gateway.recognition.reasons import Declined
+from mappings.engine import fhirwording, wording, xmlwording
 
 PORTAL = Path(gateway.portal.__file__).parent
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
 OPTIONS = {"templates/**.html": {"newstyle_gettext": "true", "silent": "false"}}
 LETTERS = re.compile(r"[A-Za-z\u4e00-\u9fff]")
 HOLE = re.compile(r"%\(\w+\)s")
+MANY = re.compile(r"%\((?:n|all|number|rows|columns|days|hours|minutes)\)s (?!series)[a-z]+s\b")
+HALF_WIDTH = re.compile(r"[\u4e00-\u9fff”）](?: ?[,;?!()]|: )|[,;?!()] ?[\u4e00-\u9fff“（]")
 
 
 def marked() -> set[str]:
     return {str(found[2]) for found in extract_from_dir(str(PORTAL), METHODS, OPTIONS)}
+
+
+def says(one: str | tuple[str, ...]) -> tuple[str, ...]:
+    """A message's id or text: one sentence, or one for each number."""
+    return one if isinstance(one, tuple) else (one,)
 
 
 def english_messages() -> list[Message]:
@@ -39,20 +49,38 @@ def english_messages() -> list[Message]:
 
 def test_the_english_catalogue_has_every_sentence_and_no_other() -> None:
     messages = english_messages()
-    english = {str(m.id): m for m in messages}
+    english = {says(m.id)[0]: m for m in messages}
 
     assert len(english) == len(messages), "a sentence stands in two files"
     assert set(english) == marked()
-    assert [m.id for m in english.values() if not m.string or m.fuzzy] == []
+    assert [m.id for m in english.values() if not all(says(m.string)) or m.fuzzy] == []
 
 
 def test_a_translation_fills_the_same_holes() -> None:
     wrong = [
         m.id
         for m in english_messages()
-        if sorted(HOLE.findall(str(m.id))) != sorted(HOLE.findall(str(m.string)))
+        for text in says(m.string)
+        if sorted(HOLE.findall(says(m.id)[0])) != sorted(HOLE.findall(text))
     ]
     assert wrong == []
+
+
+def test_nothing_counts_one_things() -> None:
+    """A plural beside its number has a form for one; what never is one is written as `4 h`."""
+    one = [says(m.string)[0] for m in english_messages()]
+
+    assert [text for text in one if MANY.search(text)] == []
+
+
+def test_chinese_sentences_have_chinese_punctuation() -> None:
+    portal = {text for m in english_messages() for text in says(m.id)}
+    maps = {
+        zh for words in (wording, fhirwording, xmlwording) for zh, _ in words.SENTENCES.values()
+    }
+    reasons = {one.zh for one in Declined}
+
+    assert [text for text in sorted(portal | maps | reasons) if HALF_WIDTH.search(text)] == []
 
 
 @pytest.mark.parametrize("page", sorted(p.name for p in (PORTAL / "templates").glob("*.html")))
@@ -77,3 +105,33 @@ def test_every_kind_of_event_outcome_and_misreading_has_words() -> None:
 def test_every_machine_reason_of_the_catalogue_rules_has_words() -> None:
     assert set(words.NOT_ELIGIBLE) == {f"E{n:02}" for n in range(1, 15)}
     assert set(words.REASONS) == {f"{n:02}" for n in range(1, 10)} | {"98", "99"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("10*9/L", "10⁹/L"),
+        ("10^12/L", "10¹²/L"),
+        ("mmol/L", "mmol/L"),
+        ("10*-3", "10⁻³"),
+        ("/100", "/100"),
+    ],
+)
+def test_a_unit_is_written_as_people_write_it(code: str, said: str) -> None:
+    assert words.unit(code) == said
+
+
+def test_what_is_no_person_is_named_in_the_language_of_the_page() -> None:
+    spoken = translations()
+
+    assert words.actor(spoken["zh"], "operator") == "运维人员"
+    assert words.actor(spoken["en"], "operator") == "Operator"
+    assert words.actor(spoken["en"], "王若溪") == "王若溪"
+
+
+def test_a_sentence_takes_the_form_of_its_number() -> None:
+    page = environment(translations()["en"], ZoneInfo("UTC"), {}).from_string(
+        "{{ _('%(n)s 条草稿', n=1) }}, {{ _('%(n)s 条草稿', n=2) }}; {{ _('未对照的代码') }}"
+    )
+
+    assert page.render() == "1 draft, 2 drafts; Unmapped codes"
