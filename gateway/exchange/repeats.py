@@ -3,8 +3,8 @@
 In the transaction that files the report, so that filing twice counts once. The county does this for
 its own statistics: nothing is shown to anybody, no other hospital's record is opened, and consent is neither asked nor
 touched. The event `repeated` says which question it belongs to and whether the finding is the one that
-was prompted (`same_finding`), never what was found. Of an item with sides only its own side counts; what
-is dated by the day alone may be of any time of it.
+was prompted (`same_finding`), never what was found. Of an item with sides only its own side counts. What is
+dated by the day alone counts from the day after the prompt: on the day itself it may have come first.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from gateway.store import links
 from gateway.store.engine import Tx
 from mappings.engine import Mapped
 
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
+DAY = 86_400_000_000
 LONGEST = 366
 """Days. No window of a catalogue is longer; older prompts are not looked at."""
 _DONE = frozenset({"final", "amended", "corrected", "preliminary", "registered"})
@@ -33,12 +32,10 @@ _MEASURED = frozenset({"Observation", "DiagnosticReport", "ImagingStudy"})
 
 
 class _Measured(NamedTuple):
-    """An item as measured here: when (`start`, or by the day alone until `latest`), and the record that
-    says so."""
+    """An item as measured here: when (µs UTC, of a day alone its beginning), and the record that says so."""
 
     item: Item
     start: int
-    latest: int
     record: Mapped
 
 
@@ -62,8 +59,7 @@ def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
             side = _side(one.mapped, services) if item.laterality_required else ""
             before = measured.get((item.code, side))
             if before is None or one.said.start < before.start:
-                latest = _latest(one.said.start, one.said.end)
-                measured[item.code, side] = _Measured(item, one.said.start, latest, one.mapped)
+                measured[item.code, side] = _Measured(item, one.said.start, one.mapped)
     if not measured:
         return []
     # A person is named by the oldest of their charts, which may have been another when it was asked.
@@ -78,11 +74,6 @@ def _of(tx: Tx, plan: Plan, services: Services) -> list[Event]:
         for events in questions.values()
         if (repeated := _repeated(events, measured, plan.at, services)) is not None
     ]
-
-
-def _latest(start: int, end: int | None) -> int:
-    """What is dated by one day may be of its last moment; anything else is of its beginning."""
-    return end if end is not None and DAY - SECOND <= end - start <= DAY else start
 
 
 def _side(record: Mapped, services: Services) -> str:
@@ -116,11 +107,11 @@ def _repeated(
     ]
     if not fitting:
         return None
-    item, start, latest, record = min(fitting, key=lambda one: one.start)
+    item, start, record = min(fitting, key=lambda one: one.start)
     told = [one.finding for one in events if one.kind is Happened.PROMPT]
     now = keyed(said(parsed(record.text())), asked.patient, asked.item, services)
     days = max(item.window(asked.patient_class, asked.department).days, 1)
-    if latest <= asked.at or start > asked.at + days * DAY:
+    if start <= asked.at or start > asked.at + days * DAY:
         return None
     return Event(
         kind=Happened.REPEATED,

@@ -271,22 +271,23 @@ async def test_what_was_measured_again_is_noticed_once(house: House) -> None:
     assert kinds["n"] == kinds["o"] == [Happened.PROMPT]
 
 
-async def test_what_is_dated_by_the_day_alone_may_follow_a_prompt_of_that_day(house: House) -> None:
+async def test_what_is_dated_by_the_day_alone_repeats_what_was_asked_on_an_earlier_day(
+    house: House,
+) -> None:
     services = house.services
     await house.file(house.adt(SHEN, MRN))
     (chart,) = await services.db.read(Statement(select(tables.Chart.__table__.c.person)))  # type: ignore[attr-defined]
     patient = ledger.pseudonym("patient", str(chart[0]), services)
     told = {"organization": "people", "issuer": "tcm", "patient": patient}
-    same_day = asked("s" * 32, NOON - 9 * DAY, **told)
-    day_after = asked("t" * 32, NOON - 8 * DAY, **told)
-    await keep([same_day, day_after], services)
+    days = {"d": 10, "s": 9, "t": 8}  # before, on and after the day of the measurement
+    await keep([asked(name * 32, NOON - n * DAY, **told) for name, n in days.items()], services)
     message = house.oru(SHEN, MRN, ("ALT", "62.40", "F"))
     await house.file(re.sub(rb"\|20260220\d+", b"|20260220", message))
     kinds = {
-        name: [one.kind for one in await ledger.of_question(name * 32, services)]
-        for name in ("s", "t")
+        name: [one.kind for one in await ledger.of_question(name * 32, services)] for name in days
     }
-    assert kinds == {"s": [Happened.PROMPT, Happened.REPEATED], "t": [Happened.PROMPT]}
+    only = [Happened.PROMPT]
+    assert kinds == {"d": [*only, Happened.REPEATED], "s": only, "t": only}
 
 
 @pytest.mark.parametrize(
