@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from gateway.auth import people
 from gateway.portal import assets
 from tests.gateway.portal.conftest import County
 from tests.gateway.portal.fake_records import NUMBER, PASSWORD
@@ -101,6 +102,14 @@ async def test_a_role_opens_its_own_pages_and_no_other(
         for path in paths:
             status = (await client.get("/portal" + path)).status_code
             assert (status != 403) == (owner == role), path
+
+
+async def test_every_role_of_an_account_can_be_chosen_at_the_door(
+    client: httpx.AsyncClient,
+) -> None:
+    page = (await client.get("/portal/sign-in")).text
+    _, select, _ = re.split('<select id="role"|</select>', page)
+    assert set(re.findall('value="([a-z]*)"', select)) == {"", *people.ROLES}
 
 
 async def test_without_signing_in_every_page_leads_to_the_door(client: httpx.AsyncClient) -> None:
