@@ -31,7 +31,7 @@ from tests.gateway.cds.hooks import (
 )
 from tests.gateway.exchange.house import HOUR
 from tests.gateway.fhir.conftest import KEY, SHEN, Door, register
-from tests.public import files
+from tests.public import folder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -364,11 +364,8 @@ async def test_other_kinds_of_body_methods_and_addresses(shared: Door) -> None:
     assert other.json()["error"] == "not-supported"
 
 
-# The checker itself
-
-
 async def test_published_calls_of_other_hooks_are_refused_by_name(shared: Door) -> None:
-    for path in files("fhir-test-cases/cdshooks"):
+    for path in sorted(folder("fhir-test-cases/cdshooks").glob("*.json")):
         if "-request-" in path.name:
             answer = await ask(shared, path.read_bytes())
             assert answer.status_code == 400

@@ -174,8 +174,8 @@ async def test_no_card_where_nothing_counts(ward: Door, draft: dict[str, Any]) -
     assert await hook(ward, SELECT, draft, encounterId="V5") == []
 
 
-async def test_no_patient_another_hospitals_and_a_stranger_are_one_answer(ward: Door) -> None:
-    """Not known, not treated by the caller, and not of this number: the same to the byte."""
+async def test_an_unknown_patient_and_a_stranger_are_one_answer(ward: Door) -> None:
+    """No such id, no such number, and not treated by the caller: the same to the byte."""
     answers = [
         await post(
             ward, SELECT, call(ward, SELECT, order("a", ALT), patient=patient, user=user), user
@@ -441,7 +441,7 @@ async def test_other_peoples_context_is_refused_and_logged(ward: Door) -> None:
     assert len(await audited(ward, "refused")) == before + 2
 
 
-async def test_a_system_without_a_person_a_registrar_and_a_stranger_are_refused(
+async def test_without_a_person_without_a_call_and_signed_for_elsewhere_is_refused(
     ward: Door,
 ) -> None:
     body = call(ward, SELECT, order("a", ALT))
@@ -499,7 +499,7 @@ async def test_a_page_of_an_allowed_origin_may_call_and_no_other(ward: Door) -> 
 
 
 async def test_hostile_text_in_every_field_a_sender_controls_is_inert(ward: Door) -> None:
-    """In a result's value, range and flag, and in the draft's own texts."""
+    """In a result's range and flag, and in the draft's own texts."""
     house, bad = ward.house, "<img src=x onerror=alert(1)> [a](javascript:b) | c"
     raw = recent(house, ("AST", "31", "F"), report="R10").replace(b"20260227", b"20260228")
     hostile = raw.replace(b"9--50||||F", f"{bad.replace('|', '!')}|<b>H|||F".encode("gb18030"))

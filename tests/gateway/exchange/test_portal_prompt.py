@@ -70,6 +70,7 @@ async def test_images_are_accepted_and_read_anew_and_a_panel_beside_them_is_not(
     with pytest.raises(Problem) as told:
         await here.portal.decide_prompt(card, both, REREAD, LI)
     assert (told.value.kind, told.value.place) == (Kind.UNPROCESSABLE, "choice")
+    things = [one.result or one.report for one in (await here.portal.prompt(card, LI)).asked]
     assert [one.decision for one in things] == [None, None]
 
     [image] = [one.report for one in view.asked if one.result is None]

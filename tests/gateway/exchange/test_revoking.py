@@ -10,13 +10,16 @@ import pytest
 
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import ledger
+from gateway.exchange import decide, ledger, revoking
 from gateway.exchange.decide import Verdict, decide_results
+from gateway.exchange.deciding import doctor_of
 from gateway.exchange.ledger import Visit
 from gateway.exchange.revoking import repeal, revoke
 from gateway.portal.stories import Results
+from gateway.recognition.bundle import Doctor
 from gateway.recognition.decisions import Choice, Declined
 from gateway.services import Services
+from gateway.services.caller import Caller
 from gateway.store import charts as rows
 from tests.gateway.exchange.portal_county import CHEN, LI, WANG, ZHOU, Town, every, town
 
@@ -134,8 +137,6 @@ async def test_the_task_says_who_took_it_back_and_why(here: Town) -> None:
     shown, targets = await offered(here)
     made = await decide_results(shown.resident.chart, targets[:1], ACCEPT, LI, here.services, VISIT)
     await revoke(made[0].task, "选错了人", LI, here.services)
-    from gateway.exchange import revoking
-
     seen, _ = await revoking._look(made[0].task, LI, here.services)
     task = json.loads(next(one.text for one in seen.records if one.id == made[0].task))
     assert (task["status"], task["statusReason"]["coding"][0]["code"]) == ("cancelled", "revoked")
@@ -159,20 +160,29 @@ async def test_looking_at_a_report_is_a_view_of_what_may_be_recognised_in_it(her
     assert [one.kind.value for one in same] == ["view", "decision"]
 
 
-async def test_of_two_doctors_who_decide_at_once_the_second_is_told_to_look(here: Town) -> None:
+async def test_of_two_doctors_who_decide_at_once_the_second_is_told_to_look(
+    here: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown, targets = await offered(here)
+    both = asyncio.Barrier(2)
+
+    async def has_looked(caller: Caller, services: Services) -> Doctor:
+        async with both:  # neither writes before the other has looked
+            return await doctor_of(caller, services)
+
     chart, services = shown.resident.chart, here.services
     no = Verdict(Choice.DECLINE, Declined.CHANGED)
-    colleague = CHEN
-    await here.results("shen", colleague)
-    said = await asyncio.gather(
-        decide_results(chart, targets[:1], ACCEPT, LI, services, VISIT),
-        decide_results(chart, targets[:1], no, colleague, services, VISIT),
-        return_exceptions=True,
-    )
+    await here.results("shen", CHEN)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(decide, "doctor_of", has_looked)
+        said = await asyncio.gather(
+            decide_results(chart, targets[:1], ACCEPT, LI, services, VISIT),
+            decide_results(chart, targets[:1], no, CHEN, services, VISIT),
+            return_exceptions=True,
+        )
     lost = [one for one in said if isinstance(one, Problem)]
     assert [one.kind for one in lost] == [Trouble.CONFLICT]
     assert (await here.events())["recognition-decision"] == 1
-    loser, verdict = ((LI, ACCEPT), (colleague, no))[said.index(lost[0])]
+    loser, verdict = ((LI, ACCEPT), (CHEN, no))[said.index(lost[0])]
     (made,) = await decide_results(chart, targets[:1], verdict, loser, services, VISIT)
     assert made.new, "who has looked may decide otherwise"

@@ -41,7 +41,7 @@ TABLE = [
      Tier.NONE, Ground.OTHER_NUMBER),
     ("two residents of one name, birth and telephone",
      known(WANG, phones=frozenset({"13800000000"})),
-     known(WANG, number="330421198001010013", phones=frozenset({"13800000000"})),
+     known(WANG, number="330402198001010006", phones=frozenset({"13800000000"})),
      Tier.NONE, Ground.OTHER_NUMBER),
     ("one name, no numbers", Known("王珅"), Known("王珅"), Tier.NONE, Ground.NO_NUMBER),
     ("one name and birth, no numbers", Known("王珅", birth=WANG.birth),

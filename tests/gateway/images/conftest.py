@@ -12,9 +12,10 @@ from gateway.services import Services
 from gateway.services.archives import Archives
 from gateway.services.log import AccessLog
 from gateway.services.register import Archive as Declared
+from tests.conftest import missing
 from tests.dicom_objects import ROOT, STUDY
 from tests.gateway.exchange.house import Clock, House, person
-from tests.gateway.images.archive import ORTHANC, Archive, picture
+from tests.gateway.images.archive import ORTHANC, PLUGINS, Archive, picture
 
 PACS = "people-pacs"
 MRN = "0000812345"
@@ -35,10 +36,8 @@ STRANGERS = picture(
 
 @pytest.fixture(scope="session")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
-    if not ORTHANC.exists():
-        pytest.skip(
-            "ORTHANC IS NOT INSTALLED: no test of images ran (apt-get install orthanc-dicomweb)"
-        )
+    if not (ORTHANC.exists() and PLUGINS.exists()):
+        missing("Orthanc (apt-get install orthanc-dicomweb)")
     archive = Archive(tmp_path_factory.mktemp("orthanc"))
     archive.start()
     archive.store(*SLICES, SECOND_SERIES, STRANGERS)

@@ -104,10 +104,13 @@ async def test_another_session_opens_it_anew(hospital: Hospital) -> None:
 
 
 async def test_who_treats_nobody_here_learns_nothing(hospital: Hospital) -> None:
+    answers = set()
     for id in (hospital.study, "f" * 32):
         with pytest.raises(Problem) as told:
             await images.opened(id, STRANGER, hospital.services)
-        assert told.value.kind in {Trouble.UNKNOWN, Trouble.REFUSED}
+        answers.add((told.value.kind, told.value.text, told.value.place))
+    assert len(answers) == 1, "what is there and what is not are one answer"
+    assert {kind for kind, *_ in answers} <= {Trouble.UNKNOWN, Trouble.REFUSED}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import Problem
 from gateway.portal import assets
+from tests.conftest import missing
 
 OURS = sorted(assets.SCRIPTS.glob("*.js"))
 
@@ -28,7 +29,7 @@ def test_a_machine_without_npm_has_style_and_no_scripts_at_all(tmp_path: Path) -
 
 def test_half_a_package_is_no_package(tmp_path: Path) -> None:
     if not (assets.FETCHED / "htmx.org").is_dir():
-        pytest.skip("npm ci did not run here")
+        missing("what npm ci fetches")
     shutil.copytree(assets.FETCHED / "htmx.org", tmp_path / "htmx.org")
     (tmp_path / "htmx.org/dist/ext/hx-csp.min.js").unlink()
 
@@ -98,7 +99,7 @@ LOOKED_AT = {
 def test_what_fetched_scripts_want_of_newer_browsers_was_looked_at(name: str) -> None:
     found = assets.read().get(name)
     if found is None:
-        pytest.skip("npm ci did not run here")
+        missing("what npm ci fetches")
     text = found.content.decode()
 
     assert {one for wanted in TOO_NEW for one in re.findall(wanted, text)} == LOOKED_AT[name]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser
 
+from gateway.portal import assets
 from gateway.portal.narrative import harmless
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_charts import NARRATIVE, many, three_hospitals
@@ -108,7 +109,9 @@ def test_a_trend_is_drawn_from_what_the_table_says(eyes: Eyes, county: County) -
     eyes.press(page.locator(".grid th[scope=row] a", has_text="肌酐").first)
     assert page.locator(".trend-table tbody tr").count() == 3
     assert "90.2 umol/L" in page.locator(".converted").inner_text()
-    if page.evaluate("typeof window.trend") == "object":
+    drawn = page.evaluate("typeof window.trend") == "object"
+    assert drawn == ("uplot" in assets.read()), "wherever the library was fetched"
+    if drawn:
         given = page.evaluate("window.trend.given")
         assert sorted(len(one["points"]) for one in given["series"]) == [1, 1, 1]
         assert given["joined"] is False

@@ -93,7 +93,7 @@ def test_the_evidence_is_a_document_to_keep(eyes: Eyes, monkeypatch: pytest.Monk
         assert words in html
 
 
-def test_in_english_every_word_of_ours_is_english(eyes: Eyes) -> None:
+def test_in_english_a_hospitals_own_reason_is_english_too(eyes: Eyes) -> None:
     clinician(eyes)
     eyes.in_english()
     page = eyes.go("/alerts")

@@ -378,8 +378,7 @@ def test_the_print_button_prints_only_what_was_noted(eyes: Eyes, county: County)
     page = eyes.look_up(NUMBER)
     page.evaluate("window.__printed = 0; window.print = () => window.__printed++; 0")
     page.locator("button[data-print]").click()
-    page.wait_for_timeout(300)
-    assert page.evaluate("window.__printed") == 1
+    page.wait_for_function("window.__printed === 1")
     assert county.stories.told[-1] == ("printed", "page", "/results", False)
 
     page.route("**/printed", lambda route: route.abort())

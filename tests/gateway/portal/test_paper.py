@@ -94,6 +94,9 @@ def test_all_results_on_paper_say_what_is_left_out(eyes: Eyes, county: County) -
 def test_nothing_is_laid_out_without_a_person_or_for_another_role(
     eyes: Eyes, county: County
 ) -> None:
+    eyes.sign_in("lin")
+    assert got(eyes, "/portal/results.pdf").status == 403
+    eyes.sign_out()
     eyes.sign_in("zhou")
     eyes.go("/look-up")
     assert got(eyes, "/portal/results.pdf").url.endswith("/look-up")

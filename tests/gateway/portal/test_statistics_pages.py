@@ -89,6 +89,7 @@ def test_a_file_says_what_the_page_says(eyes: Eyes, town: FiguresTown) -> None:
         row.locator(".code").first.inner_text(): row.locator("td.figure").first.inner_text()
         for row in eyes.page.locator("#rows ~ .table-box").first.locator("tbody tr").all()
     }
+    assert page
     before = events(town, Kind.STATISTICS_EXPORT)
     with eyes.page.expect_download() as got:
         eyes.page.click("text=Excel")

@@ -231,7 +231,7 @@ def test_a_difference_says_what_is_added_removed_and_changed():
         alt = cells["items"][0]
         alt[13], alt[14] = "5", "4"
         cells["items"][1][17] = "yes"
-        cells["items"].append([*alt[:0], "HR-L-0002", "天冬氨酸", "AST", "lab", "1920-8", *alt[5:]])
+        cells["items"].append(["HR-L-0002", "天冬氨酸", "AST", "lab", "1920-8", *alt[5:]])
         cells["prices"].clear()
         cells["windows"][0][3] = "1"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mappings
 from gateway.exchange.planning import REGISTERS
 from gateway.exchange.rights import Entitled
 from gateway.recognition.rights import (
@@ -27,7 +28,7 @@ from gateway.records.query import PARAMETERS
 from mappings.r4 import definitions
 
 AT = 1_000
-MAPS = Path("mappings")
+MAPS = Path(mappings.__path__[0])
 SENT = frozenset({"AllergyIntolerance", "Immunization", "MedicationRequest", "Procedure"})
 """No map makes these; hospitals that speak FHIR send them."""
 WHO_LIS = Who("lis", ("people",), Level.INSTITUTION)
@@ -136,6 +137,7 @@ def test_every_type_that_is_served_or_made_by_a_map_is_of_a_class() -> None:
     """A new map or search of a type nobody gave a class fails here; until then it is closed."""
     maps = [*MAPS.glob("base/*.toml"), *MAPS.glob("sites/**/*.toml")]
     made = {name for one in maps for name in re.findall(r"^\[+([A-Z]\w+)", one.read_text(), re.M)}
+    assert made
     told = (set(PARAMETERS) | REGISTERS | made | SENT) & definitions.resources()
     every = frozenset(DataClass)
     assert {"Observation", "Procedure", "Provenance", "ImagingStudy"} <= told
