@@ -118,6 +118,11 @@ class Worklist:
     page: int
 
     @property
+    def before(self) -> int:
+        """How many wait on the pages before this one: a pair is counted by its place in this list."""
+        return (self.page - 1) * PAGE
+
+    @property
     def more(self) -> bool:
         """Whether there is a next page."""
         return self.page * PAGE < self.total
@@ -129,24 +134,16 @@ async def worklist(page: int, caller: Caller, services: Services) -> Worklist:
     Problem REFUSED for another role, or without the right to match.
     """
     await _may(caller, services)
-    newest = {row[1]: ReviewRow(*row) for row in await services.db.read(reviews.NEWEST)}
+    newest = {row[1]: row[2] for row in await services.db.read(reviews.NEWEST)}
     waiting: list[Link] = []
     off: list[Link] = []
-    found = [Link(*row) for row in await services.db.read(reviews.OPEN)]
-    since = services.now() - LATELY
-    recent = [
-        one.link for one in newest.values() if one.at > since and one.answer in ("one", "two")
-    ]
-    known = {link.id: link for link in found}
-    for id in recent[:PAGE]:
-        row = await services.db.read(reviews.PAIR, id)
-        known[id] = Link(*row[0])
-    mine = await _mine(list(known.values()), caller, services)
-    for link in found:
-        told = newest[link.id].answer if link.id in newest else ""
-        if link.id in mine and told not in ("one", "two"):
+    houses, since = _houses(caller, services), services.now() - LATELY
+    for row in await services.db.read(reviews.OPEN, houses):
+        link = Link(*row)
+        told = newest.get(link.id, "")
+        if told not in ("one", "two"):
             (off if told == "later" else waiting).append(link)
-    lately = [known[id] for id in recent[:PAGE] if id in mine]
+    lately = [Link(*row) for row in await services.db.read(reviews.LATELY, houses, since, PAGE)]
     queue = [*waiting, *off]
     page = max(1, min(page, (len(queue) + PAGE - 1) // PAGE))
     shown = [*queue[(page - 1) * PAGE : page * PAGE], *lately]
@@ -264,8 +261,8 @@ def _undoable(link: Link, given: Sequence[ReviewRow]) -> bool:
 def _mark(link: Link, given: Sequence[ReviewRow], sealed: Sequence[bytes]) -> str:
     """Names everything an answer stands on: the link as it is, the newest answer, both folders."""
     last = given[0].id if given else 0
-    facts = sha256(msgspec.msgpack.encode(sealed)).hexdigest()[:16]
-    return f"{link.id}.{link.revoked}.{link.revoked_by}.{link.confirmed}.{last}.{facts}"
+    state = (link.id, link.revoked, link.revoked_by, link.confirmed, last, sealed)
+    return sha256(msgspec.msgpack.encode(state)).hexdigest()
 
 
 async def _may(caller: Caller, services: Services) -> None:
@@ -273,30 +270,27 @@ async def _may(caller: Caller, services: Services) -> None:
     await rights.demand(caller, DataClass.IDENTITY, Use.MATCH, services)
 
 
-async def _mine(found: Sequence[Link], caller: Caller, services: Services) -> set[int]:
-    told = await identities.houses(
-        [end for one in found for end in (one.left, one.right)], services
-    )
-    return {
-        one.id
-        for one in found
-        if all(identities.may_know(told[end], caller, services) for end in (one.left, one.right))
-        and one.rule not in links.PROVEN
-    }
+def _houses(caller: Caller, services: Services) -> list[str]:
+    """The organisations whose folders the caller may compare."""
+    return [one.id for one in services.register if identities.may_know(one.id, caller, services)]
 
 
 async def _one(id: int, caller: Caller, services: Services) -> Link:
     found = [Link(*row) for row in await services.db.read(reviews.PAIR, id)]
-    if not found or not await _mine(found, caller, services):
+    told = await identities.houses([one for f in found for one in (f.left, f.right)], services)
+    if (
+        not told
+        or found[0].rule in links.PROVEN
+        or not set(told.values()) <= set(_houses(caller, services))
+    ):
         raise Problem(Trouble.UNKNOWN, "No such pair of folders.")
     return found[0]
 
 
 async def _next(caller: Caller, services: Services) -> list[int]:
     newest = {row[1]: row[2] for row in await services.db.read(reviews.NEWEST)}
-    found = [Link(*row) for row in await services.db.read(reviews.OPEN)]
-    mine = await _mine(found, caller, services)
-    return [one.id for one in found if one.id in mine and newest.get(one.id, "undone") == "undone"]
+    found = [row[0] for row in await services.db.read(reviews.OPEN, _houses(caller, services))]
+    return [one for one in found if newest.get(one, "undone") == "undone"]
 
 
 async def _answers(link: int, services: Services) -> list[ReviewRow]:

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, func, insert, or_, select
 
 from gateway.store import recognition_tables, tables
 from gateway.store.charts import binds
-from gateway.store.links import CONTRADICTED, POSSIBLE, Link
+from gateway.store.links import CONTRADICTED, POSSIBLE, PROVEN, Link
 from gateway.store.statements import Statement, any_of
 
 _review = recognition_tables.IdentityReview.__table__  # type: ignore[attr-defined]
@@ -37,22 +37,49 @@ ADD = Statement(
     insert(_review).values(**binds(_review, "id")),
     *(c.name for c in _review.columns if c.name != "id"),
 )
-OPEN = Statement(
+_left, _right = _chart.alias("one"), _chart.alias("other")
+_within = (
     select(*_LINK)
+    .join(_left, _left.c.id == _link.c.left)
+    .join(_right, _right.c.id == _link.c.right)
     .where(
+        any_of(_left.c.organization, "houses"),
+        any_of(_right.c.organization, "houses"),
+        *(_link.c.rule != rule for rule in sorted(PROVEN)),
+    )
+)
+OPEN = Statement(
+    _within.where(
         or_(
             _link.c.revoked_by == CONTRADICTED,
             _link.c.revoked_by == POSSIBLE,
             (_link.c.revoked == 0) & (_link.c.confirmed == 0),
         )
-    )
-    .order_by(_link.c.at, _link.c.id)
+    ).order_by(_link.c.at, _link.c.id),
+    "houses",
+    lists=("houses",),
 )
-"""The pairs nobody has settled, oldest first; what was answered of them is in `NEWEST`."""
+"""The pairs of these organisations' folders that nobody has settled, oldest first; what was answered
+of them is in `NEWEST`."""
 PAIR = Statement(select(*_LINK).where(_link.c.id == bindparam("id")), "id")
 _last = select(func.max(_review.c.id)).group_by(_review.c.link)
 NEWEST = Statement(select(*_ROW).where(_review.c.id.in_(_last)).order_by(_review.c.id.desc()))
 """The newest answer of each pair that has one, newest first."""
+LATELY = Statement(
+    _within.join(_review, _review.c.link == _link.c.id)
+    .where(
+        _review.c.id.in_(_last),
+        or_(_review.c.answer == "one", _review.c.answer == "two"),
+        _review.c.at > bindparam("since"),
+    )
+    .order_by(_review.c.id.desc())
+    .limit(bindparam("most")),
+    "houses",
+    "since",
+    "most",
+    lists=("houses",),
+)
+"""The pairs of these organisations' folders that were settled since then, newest first."""
 OF = Statement(
     select(*_ROW).where(_review.c.link == bindparam("link")).order_by(_review.c.id.desc()), "link"
 )

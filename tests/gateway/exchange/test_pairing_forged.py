@@ -111,3 +111,22 @@ async def test_a_hospital_learns_nothing_of_folders_elsewhere_by_sending_a_name(
     assert await house.file(elsewhere(name), source="mch-fhir") == ["filed"]
     assert ("note", "possible-same-person") not in await house.issues(), before
     assert len(await house.services.db.read(LINKS)) == (name == SHEN.name), "the county compares"
+
+
+async def test_answers_elsewhere_push_none_of_a_houses_own_off_its_list(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairing, "PAGE", 1)
+    at_mch = replace(AT_PEOPLE, organization="mch", user="desk-mch")
+    first = elsewhere(SHEN.name)
+    second = first.replace(b"M1", b"M2").replace(b'"H2026', b'"H2027')
+    assert await house.file(first, second, source="mch-fhir") == ["filed", "filed"]
+    theirs = await only(house, at_mch)
+    await say(house, "two", theirs, at_mch)
+    ours = await possible(house)
+    await say(house, "two", ours)
+    for caller, own in ((AT_PEOPLE, ours), (at_mch, theirs)):
+        found = await pairing.worklist(1, caller, house.services)
+        assert [one.id for one in found.lately] == [own.id], caller.organization
+        assert (found.total, found.before) == (0, 0)
+    assert await trouble(pairing.pair(theirs.id, AT_PEOPLE, house.services)) is Trouble.UNKNOWN

@@ -17,6 +17,7 @@ def test_a_list_shows_no_more_of_strangers_than_it_must(eyes: Eyes, county: Coun
     page = eyes.go("/folders")
     said = page.locator("main").inner_text()
     assert "共 1 对" in said
+    assert page.locator("a[href$='/folders/7']").inner_text() == "第 1 对", "its place in this list"
     assert "1980" in said
     assert HOSTILE not in said
     assert masked(HOSTILE) in said
