@@ -187,10 +187,14 @@ async def test_a_resident_answers_for_nobody_but_those_they_act_for(house: House
     assert await opens(house, child, LI)
 
     held = (await mandates.of_actor(mother.user, services))[0]
-    await mandates.end(held.chart, right, REGISTRAR, services)
-    again = await presence.ask(LI, services)
-    late = presence.answer(again.token, True, ward.chart, mother, services)
-    assert await kind_of(late) is Kind.REFUSED
+    for over in (
+        mandates.stop(held.chart, right, "父母有争议", REGISTRAR, services),
+        mandates.end(held.chart, right, REGISTRAR, services),
+    ):
+        await over
+        again = await presence.ask(LI, services)
+        late = presence.answer(again.token, True, ward.chart, mother, services)
+        assert await kind_of(late) is Kind.REFUSED
 
 
 @ON_SQLITE
