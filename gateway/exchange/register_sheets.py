@@ -176,25 +176,26 @@ def read(kind: Kind, content: bytes) -> list[Mapping[str, str]]:
     except Problem:
         raise
     except Exception:
-        raise Faults([Fault(1, "文件", "不是可以读取的 Excel 文件（.xlsx）")]) from None
+        unread = ("不是可以读取的 Excel 文件（.xlsx）", "is no Excel file (.xlsx) that can be read")
+        raise Faults([Fault(1, "文件", *unread)]) from None
     return _lines(kind, table)
 
 
 def _lines(kind: Kind, table: Sequence[Sequence[Any]]) -> list[Mapping[str, str]]:
     if not table:
-        raise Faults([Fault(1, "文件", "没有内容")])
+        raise Faults([Fault(1, "文件", "没有内容", "is empty")])
     names = {column.zh: column.name for column in COLUMNS[kind]}
     names |= {column.name: column.name for column in COLUMNS[kind]}
     titles = [str(one or "").strip() for one in table[0]]
     passed = {"版本", "批准人", ""}
     faults = [
-        Fault(0, one[:40], "这个登记册没有这一列")
+        Fault(0, one[:40], "这个登记册没有这一列", "is no column of this register")
         for one in titles
         if one not in names and one not in passed
     ]
     present = {names[one] for one in titles if one in names}
     faults += [
-        Fault(0, column.zh, "缺少这一列")
+        Fault(0, column.zh, "缺少这一列", "is missing as a column")
         for column in COLUMNS[kind]
         if column.required and column.name not in present
     ]
@@ -207,7 +208,7 @@ def _lines(kind: Kind, table: Sequence[Sequence[Any]]) -> list[Mapping[str, str]
             continue
         line = {names[t]: x for t, x in zip(titles, texts, strict=False) if t in names}
         faults += [
-            Fault(number, title, "单元格是公式，请改为文字")
+            Fault(number, title, "单元格是公式，请改为文字", "holds a formula; write text")
             for title, one in zip(titles, row, strict=False)
             if title in names and one is FORMULA
         ]

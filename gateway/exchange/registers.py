@@ -191,11 +191,12 @@ async def propose(
         if not wrong:
             wrong = await _unknown(kind, line, row, services)
             if kind == "system" and (twice := _claimed(line) & claimed):
-                said = f"“{min(twice)[:40]}”在本文件中登记给了两个系统"
-                wrong.append(Fault(row, "对应来源", said))
+                zh = f"“{min(twice)[:40]}”在本文件中登记给了两个系统"
+                en = f"“{min(twice)[:40]}” stands under two systems in this file"
+                wrong.append(Fault(row, "对应来源", zh, en))
             claimed |= _claimed(line) if kind == "system" else set()
             if id_of(kind, line) in lines:
-                wrong.append(Fault(row, TITLES[kind], "同一行出现了两次"))
+                wrong.append(Fault(row, TITLES[kind], "同一行出现了两次", "stands here twice"))
         faults += wrong
         if not wrong:
             lines[id_of(kind, line)] = line
@@ -221,10 +222,11 @@ def _claimed(line: Line) -> set[str]:
 async def _unknown(kind: Kind, line: Line, row: int, services: Services) -> list[Fault]:
     """What a line names that is not there."""
     listed = {one.id for one in services.register}
+    nowhere = ("登记文件中没有这个机构", "no such organisation stands in the county file")
     if kind == "system":
         named = line["organization"]
         if named and listed and named not in listed:
-            return [Fault(row, "所属机构代码", "登记文件中没有这个机构")]
+            return [Fault(row, "所属机构代码", *nowhere)]
         held = await services.rights.current()
         taken = {
             name: held.of_source.get(name) or held.of_client.get(name)
@@ -232,13 +234,16 @@ async def _unknown(kind: Kind, line: Line, row: int, services: Services) -> list
         }
         for name, system in taken.items():
             if system and system != line["id"]:
-                return [Fault(row, "对应来源", f"“{name[:40]}”已登记在系统 {system} 名下")]
+                zh = f"“{name[:40]}”已登记在系统 {system} 名下"
+                en = f"“{name[:40]}” stands under the system {system} already"
+                return [Fault(row, "对应来源", zh, en)]
     elif kind == "right":
         sort, _, name = line["holder"].partition(":")
         if sort == "organization" and listed and name not in listed:
-            return [Fault(row, "权利人", "登记文件中没有这个机构")]
+            return [Fault(row, "权利人", *nowhere)]
         if sort == "system" and name not in (await services.rights.current()).systems:
-            return [Fault(row, "权利人", "系统清单中没有这个系统")]
+            en = "no such system stands in the list of systems"
+            return [Fault(row, "权利人", "系统清单中没有这个系统", en)]
     return []
 
 

@@ -153,8 +153,11 @@ async def propose_rights(desk: Desk) -> Response:
             for use in desk.texts("use_of")[: len(Use)]
         ]
     if not lines:
-        missing = Fault(1, "数据类别", "请至少选择一个数据类别和一种使用方式")
-        return await _register(desk, "right", [missing], _sent(desk, shared))
+        zh, en = (
+            "请至少选择一个数据类别和一种使用方式",
+            "choose at least one class of data and one use",
+        )
+        return await _register(desk, "right", [Fault(1, "数据类别", zh, en)], _sent(desk, shared))
     try:
         kept = await stories.propose_lines("right", lines, act, caller)
     except Faults as wrong:
@@ -173,9 +176,8 @@ async def take_sheet(desk: Desk) -> Response:
     kind = _kind(desk.text("kind", 12))
     file = desk.file("file")
     if file is None or (file.size or 0) > LARGEST:
-        return await _register(
-            desk, kind, [Fault(1, "文件", "请选择一个不超过 5 MB 的 .xlsx 文件")]
-        )
+        zh, en = "请选择一个不超过 5 MB 的 .xlsx 文件", "choose an .xlsx file of 5 MB at most"
+        return await _register(desk, kind, [Fault(1, "文件", zh, en)])
     stories, caller = desk.portal.stories, desk.who.caller
     try:
         lines = await stories.lines_of_sheet(kind, await file.read(), caller)
@@ -198,7 +200,8 @@ async def decide(desk: Desk) -> Response:
             raise Problem(Trouble.MALFORMED, "No draft is named so.")
         chosen.append(Chosen(kind, id, int(version), seen))
     if not chosen:
-        return await _register(desk, kind, [Fault(1, "待批准", "请先选择要决定的草稿")])
+        none = Fault(1, "待批准", "请先选择要决定的草稿", "choose the drafts to decide on first")
+        return await _register(desk, kind, [none])
     await desk.portal.stories.decide_drafts(chosen, act == "approve", desk.who.caller)
     return await desk.go(PATHS[kind], f"register-{act}")
 

@@ -94,6 +94,8 @@ SPOKEN = frozenset(
         N_("身份信息"),
         N_("转发"),
         N_("部"),
+        N_("待批准"),
+        N_("文件"),
     )
 )
 """Names of columns and of what may be chosen in them, as `recognition.registers` has them."""

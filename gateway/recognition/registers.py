@@ -162,11 +162,13 @@ KEY: dict[Kind, str] = {
 
 
 class Fault(NamedTuple):
-    """Something that cannot be meant: the row (1 is the first line under the titles), the column, why."""
+    """Something that cannot be meant: the row (1 is the first line under the titles), the column, and
+    why in both languages."""
 
     row: int
     column: str
     zh: str
+    en: str
 
     @property
     def text(self) -> str:
@@ -196,54 +198,63 @@ def checked(
     for column in COLUMNS[kind]:
         text = str(given.get(column.name, "") or "").strip()
         line[column.name], wrong = _read(column, text)
-        faults += [Fault(row, column.zh, one) for one in wrong]
+        faults += [Fault(row, column.zh, *one) for one in wrong]
     if not faults:
-        faults += [Fault(row, zh, why) for zh, why in _together(kind, line)]
+        faults += [Fault(row, *one) for one in _together(kind, line)]
     return line, faults
 
 
-def _read(column: Column, text: str) -> tuple[str, list[str]]:
+def _read(column: Column, text: str) -> tuple[str, list[tuple[str, str]]]:
     if not text:
-        return "", ["必须填写"] if column.required else []
+        return "", [("必须填写", "must be filled in")] if column.required else []
     if len(text) > LONGEST:
-        return "", [f"超过 {LONGEST} 个字符"]
+        return "", [(f"超过 {LONGEST} 个字符", f"is longer than {LONGEST} characters")]
     if _CONTROL.search(text):
-        return "", ["含有不可见的控制字符"]
+        return "", [("含有不可见的控制字符", "holds control characters that nobody sees")]
     if column.day:
         try:
             return date.fromisoformat(text[:10].replace("/", "-")).isoformat(), []
         except ValueError:
-            return "", ["日期写作 2026-03-01"]
+            return "", [("日期写作 2026-03-01", "is a date such as 2026-03-01")]
     if column.choices:
         codes = {word: code for code, word in column.choices.items()}
         codes |= {code: code for code in column.choices}
         said = re.split(r"[\s,，、;；]+", text) if column.many else [text]
         unknown = [one for one in said if one and one not in codes]
         if unknown:
-            return "", [f"“{unknown[0][:20]}”不在可选项中：{'、'.join(column.choices.values())}"]
+            none = unknown[0][:20]
+            zh = f"“{none}”不在可选项中：{'、'.join(column.choices.values())}"
+            return "", [(zh, f"“{none}” is none of {', '.join(column.choices)}")]
         return " ".join(dict.fromkeys(str(codes[one]) for one in said if one)), []
     if column.many:
         return " ".join(dict.fromkeys(one for one in re.split(r"[\s,，、;；]+", text) if one)), []
     return text, []
 
 
-def _together(kind: Kind, line: Line) -> Iterator[tuple[str, str]]:
+def _together(kind: Kind, line: Line) -> Iterator[tuple[str, str, str]]:
     key = KEY[kind]
     if key and not _NAME.fullmatch(line[key]):
         named = next(one.zh for one in COLUMNS[kind] if one.name == key)
-        yield named, "只用字母、数字、汉字和 . _ - / :，最多 120 个字符"
+        why = "only letters, digits, Chinese characters and . _ - / :, 120 at most"
+        yield named, "只用字母、数字、汉字和 . _ - / :，最多 120 个字符", why
     if kind in ("system", "right") and "" < line["end"] < line["start"]:
-        yield "截止日" if kind == "right" else "使用权止", "早于起始日"
+        yield "截止日" if kind == "right" else "使用权止", "早于起始日", "lies before the first day"
     if kind == "right":
         sort, _, name = line["holder"].partition(":")
         if sort not in ("level", "organization", "system") or not name:
-            yield "权利人", "写作 level:层级、organization:机构代码 或 system:系统编号"
+            why = "write level:LEVEL, organization:CODE or system:ID"
+            yield "权利人", "写作 level:层级、organization:机构代码 或 system:系统编号", why
         elif sort == "level" and name not in set(Level):
-            yield "权利人", f"层级是 {'、'.join(Level)} 之一"
+            yield (
+                "权利人",
+                f"层级是 {'、'.join(Level)} 之一",
+                f"a level is one of {', '.join(Level)}",
+            )
         elif not _NAME.fullmatch(name):
-            yield "权利人", "名称含有不允许的字符"
+            yield "权利人", "名称含有不允许的字符", "holds characters that no name may have"
     if kind == "resource" and line["sharing"] != "unconditional" and not line["conditions"]:
-        yield "共享条件", "有条件共享或不予共享时必须说明条件或依据"
+        why = "say under which conditions it is shared, or why it is not"
+        yield "共享条件", "有条件共享或不予共享时必须说明条件或依据", why
 
 
 def said(column: Column, value: str) -> str:

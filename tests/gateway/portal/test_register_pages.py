@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from openpyxl import load_workbook
@@ -18,6 +19,7 @@ from tests.gateway.portal.conftest import Eyes
 from tests.gateway.portal.own_town import OwnTown
 
 HOSTILE = "<img src=x onerror=alert(1)>=cmd|' /C calc'!A0"
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,11 @@ def test_a_right_is_drafted_for_several_cells_and_a_mistake_keeps_what_was_typed
     page.fill("#end", "2026-12-31")
     eyes.press("form:has(#holder) .primary")
     assert page.locator("input[name=draft]").count() == 3  # one waited before
+    eyes.in_english()
+    eyes.press("button[name=act][value=approve]")
+    told = page.locator("[role=alert]").inner_text()
+    assert "choose the drafts to decide on first" in told
+    assert not CHINESE.search(told)
     assert eyes.trouble + eyes.violations() == []
     eyes.context.close()
 
@@ -122,6 +129,27 @@ def test_a_file_that_is_none_or_has_other_columns_is_said_to_be_so() -> None:
     assert ("秘密", "这个登记册没有这一列") in {(f.column, f.zh) for f in wrong.value.faults}
 
 
+def test_every_complaint_is_said_in_both_languages() -> None:
+    """Only what stands in a line is quoted as it is."""
+    wrong = {"id": "!", "level": "国", "interface": "x" * 2_001, "start": "morgen", "name": "a\x07"}
+    faults = list(registers.checked("system", wrong)[1])
+    full = {one.name: "x" for one in COLUMNS["right"]} | {"data_class": "visits", "use": "view"}
+    for more in (
+        {"holder": "level:x", "start": "2026-02-01", "end": "2026-01-01"},
+        {"holder": "x", "start": "2026-02-01", "end": ""},
+        {"holder": "system:!", "start": "2026-02-01", "end": ""},
+    ):
+        faults += registers.checked("right", full | more)[1]
+    shared = {one.name: "x" for one in COLUMNS["resource"]} | {"published": "", "open": "no"}
+    shared |= {"sharing": "none", "conditions": "", "code": "!"}
+    faults += registers.checked("resource", shared)[1]
+
+    assert len({one.zh for one in faults}) == 11
+    for one in faults:
+        assert CHINESE.search(one.zh)
+        assert not CHINESE.search(one.en.replace("国", ""))
+
+
 def test_what_ships_can_be_meant_and_everything_served_is_in_the_catalogue() -> None:
     for kind in ("right", "resource", "element"):
         for one in registers.shipped(kind):  # type: ignore[arg-type]
@@ -141,4 +169,4 @@ def test_every_column_and_choice_is_spoken() -> None:
         for column in columns
         for word in column.choices.values()
     }
-    assert said | set(TITLES.values()) == registers_words.SPOKEN
+    assert said | {*TITLES.values(), "文件", "待批准"} == registers_words.SPOKEN
