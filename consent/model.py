@@ -264,7 +264,8 @@ class Directive(Struct, frozen=True, array_like=True):
     consent binds only that organization's own data. `assurance`: 3 national eID or qualified
     signature, 2 one-time code or card and PIN, 1 recorded by staff. `performer` is the patient's
     chart when the patient signed, else the representative's id. `root` None means it could not be
-    interpreted: a refusal of everything it could cover.
+    interpreted: a refusal of everything it could cover. `doubted` is when its folder's number was
+    corrected: signed before, it may be either person's word, so it grants nothing and still refuses.
     """
 
     id: str
@@ -278,6 +279,7 @@ class Directive(Struct, frozen=True, array_like=True):
     active: bool = True
     policy: str = ""
     evidence: str = ""  # digest or reference of what was signed, see fhir.py
+    doubted: int = 0
 
     @property
     def rule(self) -> str:

@@ -110,9 +110,10 @@ class Node:
 def eligible(asked: Asked, directive: Directive) -> Node | None:
     """A directive of this person, in force, as far as it can matter to this request.
 
-    One that could not be interpreted refuses all it could cover. One dated ahead of our clock, or
-    signed by a patient not surely old enough, grants nothing; what it refuses holds. What somebody
-    else refused for the patient does not stand in the way of emergency care.
+    One that could not be interpreted refuses all it could cover. One dated ahead of our clock, signed
+    by a patient not surely old enough, or before its folder's number was corrected, grants nothing;
+    what it refuses holds. What somebody else refused for the patient does not stand in the way of
+    emergency care.
     """
     patient, policy = asked.patient, asked.policy
     if not directive.active or directive.patient not in patient.charts:
@@ -121,8 +122,10 @@ def eligible(asked: Asked, directive: Directive) -> Node | None:
         return Node(directive, permit=False)
     own = directive.performer in patient.charts
     mute = set()
-    if directive.at > asked.request.now + policy.clock_skew or (
-        own and not surely(patient, policy.guardian_limited_age, directive.at, policy)
+    if (
+        directive.at > asked.request.now + policy.clock_skew
+        or directive.at < directive.doubted
+        or (own and not surely(patient, policy.guardian_limited_age, directive.at, policy))
     ):
         mute.add(True)
     if not own and asked.purpose in policy.emergency:

@@ -62,6 +62,7 @@ class State(StrEnum):
     PERMITS = "permits"
     REFUSES = "refuses"
     TAKEN_BACK = "taken-back"  # refuses, but a later permit takes that back
+    DOUBTED = "doubted"  # would permit, had its folder's number not been corrected since
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _considered(
     nodes: dict[int, Node] = {}
     states: dict[int, State] = {}
     for number, one in enumerate(directives):
-        state = _out_of_play(asked, one, record)
+        state = _out_of_play(asked, one, record) or _doubted(asked, one, record)
         node = eligible(asked, one) if state is None else None
         if state is not None or node is None:
             states[number] = state or State.NOT_NOW
@@ -191,6 +192,15 @@ def _out_of_play(asked: Asked, directive: Directive, record: Record) -> State | 
     if not everywhere and directive.controller != record.facets.kind.source:
         return State.OTHER_SOURCE
     return None
+
+
+def _doubted(asked: Asked, directive: Directive, record: Record) -> State | None:
+    """Whether nothing but the doubt keeps it from permitting this record."""
+    now, before = (
+        said(asked, [node] if (node := eligible(asked, one)) else [], record)
+        for one in (directive, replace(directive, doubted=0))
+    )
+    return State.DOUBTED if before.permits and not (now.permits or now.denies) else None
 
 
 def _takes_back(asked: Asked, permit: Node, refusal: Node, record: Record) -> bool:
@@ -248,7 +258,9 @@ def _applies(asked: Asked, directive: Directive, provision: Provision, record: R
     now = asked.request.now
     chart = directive.patient
     grown = PatientContext(charts=asked.patient.charts, birth=(date(1900, 1, 1),) * 2)
-    probe = replace(directive, at=min(directive.at, now), performer=chart, root=provision)
+    probe = replace(
+        directive, at=min(directive.at, now), performer=chart, root=provision, doubted=0
+    )
     plainly = Asked(
         asked.request, grown, asked.policy, asked.purpose, asked.permitted_by, asked.refused_by
     )

@@ -31,6 +31,11 @@ _STATES: dict[State, tuple[str, str]] = {
     State.PERMITS: ("许可", "permits"),
     State.REFUSES: ("拒绝", "refuses"),
     State.TAKEN_BACK: ("拒绝，但已被后来的许可收回", "refuses, but was taken back"),
+    State.DOUBTED: (
+        "签署后所在病案的身份证号作过更正，不知是谁的同意：不再许可，须重新签署",
+        "signed before its folder's ID number was corrected, so whose word it is nobody knows: "
+        "permits no longer, to be signed anew",
+    ),
 }
 _ELEMENTS: dict[str, tuple[str, str]] = {
     "period": ("期限", "period"),

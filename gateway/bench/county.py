@@ -28,7 +28,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.auth import people, registry
 from gateway.bench.pattern import ORGANIZATION, Pattern, made
 from gateway.demo import story
-from gateway.exchange import consents, filing, sources
+from gateway.exchange import consent_versions, filing, sources
 from gateway.exchange.person import ALL_TIERS, Evidence, evidence_place, pack_evidence
 from gateway.exchange.planning import Plan
 from gateway.identity.systems import RESIDENT_ID
@@ -225,7 +225,7 @@ async def _directive(pattern: Pattern, services: Services) -> tuple[Directive, b
 
 async def _consented(
     plan: Plan, directive: Directive, text: bytes, services: Services
-) -> tuple[consents.Work, bytes]:
+) -> tuple[consent_versions.Work, bytes]:
     """The person's consent, and the encounter at the reading hospital, sealed."""
     id = services.ids("county")("consent", "Consent", [plan.chart])
     own = text.replace(directive.patient.encode(), plan.chart.encode())
@@ -239,7 +239,7 @@ async def _consented(
         Body(request="bench", role=BY.role, details={"consent": f"{id}/1", "status": "active"}),
         (plan.chart,),
     )
-    work = consents.Work(
+    work = consent_versions.Work(
         chart=plan.chart,
         id=id,
         directive=msgspec.structs.replace(
@@ -275,7 +275,7 @@ def _write(
         if plan.issues:
             raise LookupError(f"filing the bench's county: {plan.issues[0].code}")
         seq = rows.take(tx, plan.chart, 1, 1)[0]
-        consents.write_version(tx, consent, seq, services, plan.at)
+        consent_versions.write_version(tx, consent, seq, services, plan.at)
         append(tx, services.log.filing_writer, [consent.draft], services.now)
         tx.run(
             rows.PUT_RELATIONSHIP,

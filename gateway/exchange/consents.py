@@ -7,7 +7,6 @@ every decision reads. Both change in the transaction that bumps the chart's epoc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as replace_
 from typing import Any, NamedTuple
 
@@ -19,23 +18,21 @@ from consent.reading import Refusal
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Complaint, Kind, Problem
-from gateway.exchange import directives, evidence, signing
+from gateway.exchange import county_chart, directives, evidence, signing
 from gateway.exchange.ask import nothing, settled
 from gateway.exchange.authority import RESIDENTS, may_decide
-from gateway.exchange.patients import matched
-from gateway.exchange.person import ALL_TIERS, head_name, manifests
-from gateway.exchange.shelves import add_segment
-from gateway.records import merge
-from gateway.records.entry import Entry, Nature, pack_head, unpack_head
-from gateway.records.instant import instant_text, moment
+from gateway.exchange.consent_versions import Work, newest, ready, write_version
+from gateway.exchange.patients import canonical, matched
+from gateway.exchange.person import ALL_TIERS, manifests
+from gateway.identity.systems import RESIDENT_ID
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.services.log import Draft, Moved, append
+from gateway.services.log import Moved, append
 from gateway.store import charts as rows
 from gateway.store import inbox, notices
 from gateway.store.engine import Tx
 from gateway.store.evidence import EvidenceRow
-from gateway.vault import ChartTier, Grant, ManifestKey, RecordKey, RecordName, SealBroken, Tier
+from gateway.vault import ChartTier, Grant, RecordName, SealBroken, Tier
 from mappings.engine import jsontext
 from mappings.r4 import check
 
@@ -45,30 +42,15 @@ ELSEWHERE = "consent-elsewhere"  # recorded by an institution that does not know
 
 
 class Recorded(NamedTuple):
-    """A consent as it now stands."""
+    """A consent as it now stands. `doubted`: signed on a folder whose number was corrected since, so
+    that it grants nothing (exchange/doubting.py)."""
 
     id: str
     version: str
     text: bytes
     filed: int
     active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One version of one consent, ready to be written."""
-
-    chart: str
-    id: str
-    directive: Directive
-    head: bytes
-    tail: bytes
-    expected: int  # the version it replaces, 0 for a new one
-    recorded_by: str
-    source: str
-    keys: ManifestKey
-    bodies: RecordKey
-    draft: Draft
+    doubted: bool = False
 
 
 async def create(
@@ -105,7 +87,8 @@ async def _with_patient(text: bytes, caller: Caller, services: Services) -> byte
     """The text with a patient (or signing patient) named by identifier named by chart instead.
 
     Registrars know numbers, not our ids; exactly one person must carry the identifier. Each number
-    looked up is a `search` event, because the answer tells whether anybody carries it.
+    looked up is a `search` event, because the answer tells whether anybody carries it. Who is named
+    by resident ID number is the county's own chart, as at the desk: no hospital corrects its number.
     """
     _parsed(text)
     root = jsontext.parse(text)
@@ -128,8 +111,25 @@ async def _with_patient(text: bytes, caller: Caller, services: Services) -> byte
         await services.log.note(Noted.SEARCH, outcome, caller, at, body, charts)
         if len(charts) != 1:
             raise Problem(Kind.UNPROCESSABLE, "This patient is not known here.", path)
-        edits.append(jsontext.replaced(place, b'{"reference":"Patient/%s"}' % charts[0].encode()))
+        chart = charts[0]
+        if path == "Consent.patient" and canonical(system, value)[0] == RESIDENT_ID:
+            chart = await _own_chart(chart, value, caller, services)
+        edits.append(jsontext.replaced(place, b'{"reference":"Patient/%s"}' % chart.encode()))
     return jsontext.apply(text, edits)
+
+
+async def _own_chart(chart: str, number: str, caller: Caller, services: Services) -> str:
+    """The county's chart of the person of `chart`; that one where the two are not surely one person's,
+    so that a refusal never hangs beside the records it is about."""
+    charts, facts = await county_chart.known(RESIDENT_ID, number, services)
+    try:
+        own = await county_chart.county_chart(charts, facts, "", caller, services)
+    except Problem as problem:
+        if problem.kind is not Kind.UNPROCESSABLE:
+            raise
+        return chart  # nobody has said their name yet
+    known = (await rows.grounds(services.db, own, "")).charts
+    return own if chart in rows.alongside(known, own) else chart
 
 
 async def replace(
@@ -190,7 +190,9 @@ async def read(id: str, caller: Caller, services: Services) -> Recorded:
         raise nothing()
     text = keys[want].open(row.sealed, RecordName("Consent", id, row.version))
     active = _parsed(text).get("status") == "active"
-    return Recorded(id, services.vault.version_tag(id, row.version), text, row.filed, active)
+    meant = await _directive(row, services)
+    tag = services.vault.version_tag(id, row.version)
+    return Recorded(id, tag, text, row.filed, active, meant.at < meant.doubted)
 
 
 async def on_file(chart: str, caller: Caller, services: Services) -> list[Recorded]:
@@ -291,6 +293,8 @@ async def _record(
     read_as = consent_fhir.read_consent(plain, on.context)
     if not isinstance(read_as, Directive):
         raise _not_recorded(_told(read_as))
+    if before is not None:
+        read_as = msgspec.structs.replace(read_as, doubted=before.doubted)
     wrong = _told(await signing.objections(read_as, on, before, services)) or [
         Complaint(one.text("zh") + " " + one.text("en"), one.place, "invalid")
         for one in check.text(text, "Consent")
@@ -299,14 +303,14 @@ async def _record(
     if wrong:
         raise _not_recorded(wrong)
     works = [
-        await _work(text, read_as, version - 1, caller, services, at),
+        await ready(text, read_as, version - 1, caller, services, at),
         *[await _retired(old, id, caller, services, at) for old in signing.superseded(read_as, on)],
     ]
     known = set(services.register.chain(caller.organization)) & on.organizations
     county = caller.organization in services.policy.controllers
     elsewhere = row is None and not known and not county
     stored = await services.db.do(_write, works, scan, on.epochs, elsewhere, services, at)
-    return Recorded(id, tag, stored, at, read_as.active)
+    return Recorded(id, tag, stored, at, read_as.active, read_as.at < read_as.doubted)
 
 
 async def _directive(row: rows.RecordRow, services: Services) -> Directive:
@@ -320,57 +324,10 @@ async def _directive(row: rows.RecordRow, services: Services) -> Directive:
         return directives.unreadable(row.chart, id, services)
 
 
-async def _work(
-    text: bytes,
-    directive: Directive,
-    expected: int,
-    caller: Caller,
-    services: Services,
-    at: int,
-    **details: str,
-) -> Work:
-    id, chart = directive.id, directive.patient
-    want = ChartTier(chart, Tier.GENERAL)
-    await services.vault.ensure([want], [(chart, moment(at).year)])
-    grant = Grant("filing", f"consent.{at}", ALL_TIERS)
-    body = Body(
-        request=f"consent.{at}",
-        human=caller.name,
-        role=caller.role,
-        details={
-            "consent": f"{id}/{expected + 1}",
-            "evidence": directive.evidence,
-            "assurance": str(directive.assurance),
-            "status": "active" if directive.active else "inactive",
-        }
-        | details,
-    )
-    kind = Noted.CONSENT_CREATE if directive.active else Noted.CONSENT_WITHDRAW
-    head, tail = merge.renamed(text, id)
-    return Work(
-        chart=chart,
-        id=id,
-        directive=directive,
-        head=head,
-        tail=tail,
-        expected=expected,
-        recorded_by=caller.user or caller.client,
-        source=caller.organization,
-        keys=(await manifests(services, grant, [want]))[want],
-        bodies=(await services.vault.records(grant, [want]))[want],
-        draft=await services.log.draft(kind, Outcome.PERMIT, caller, at, body, (chart,)),
-    )
-
-
 async def _retired(old: Directive, by: str, caller: Caller, services: Services, at: int) -> Work:
     """The last version of a consent whose place another takes: inactive, and saying by which."""
-    row = await _standing(old.id, services)
-    want = ChartTier(row.chart, Tier(row.tier))
-    grant = Grant("filing", f"consent.{at}", ALL_TIERS)
-    key = (await services.vault.records(grant, [want]))[want]
-    if row.sealed is None:
-        raise nothing()
-    plain = _parsed(key.open(row.sealed, RecordName("Consent", row.id, row.version)))
+    row, standing = await newest(old.id, services)
+    plain = _parsed(standing)
     plain.pop("meta", None)
     url = f"{services.settings.canonical}/{SUPERSEDED_BY}"
     said = {"url": url, "valueReference": {"reference": f"Consent/{by}"}}
@@ -380,7 +337,7 @@ async def _retired(old: Directive, by: str, caller: Caller, services: Services, 
     )
     text = consent_fhir.withdrawn(plain)
     more = {"superseded-by": f"Consent/{by}"}
-    return await _work(text, directive, row.version, caller, services, at, **more)
+    return await ready(text, directive, row.version, caller, services, at, **more)
 
 
 def _write(
@@ -410,59 +367,3 @@ def _write(
         tx.run(inbox.ADD_ALARM, ELSEWHERE, new.source, about, services.now())
         notices.add(tx, new.chart, ELSEWHERE, new.id, at)
     return stored[new.id]
-
-
-def write_version(tx: Tx, work: Work, seq: int, services: Services, at: int) -> bytes:
-    """The record and the directive of one version, while its chart is held; its text as stored."""
-    chart, id = work.chart, work.id
-    before = rows.standing(tx, [id]).get(id)
-    if (before.version if before else 0) != work.expected:
-        raise Moved
-    version = work.expected + 1
-    nature = Nature(
-        type="Consent",
-        source=work.source,
-        status="active" if work.directive.active else "inactive",
-        labels="none",
-    )
-    if before is not None:
-        tx.run(rows.RETIRE, rows.bucket_of(chart), chart, before.seq)
-        nature = msgspec.structs.replace(
-            unpack_head(work.keys.open(before.head, head_name(id, before.version))).nature,
-            status=nature.status,
-        )
-    text = merge.with_meta(
-        work.head,
-        work.tail,
-        b"",
-        services.vault.version_tag(id, version),
-        instant_text(at, services.settings.zone),
-    )
-    entry = Entry(
-        id=bytes.fromhex(id),
-        version=version,
-        seq=seq,
-        nature=0,
-        start=work.directive.at,
-        end=work.directive.at,
-        filed=at,
-        clock=at,
-        digest=services.vault.digest("content", work.head + work.tail)[:16],
-        length=len(text),
-    )
-    tx.run(
-        rows.ADD_RECORD,
-        rows.bucket_of(chart), chart, seq, id, version, 1, int(Tier.GENERAL),
-        work.keys.seal(pack_head(nature, entry), head_name(id, version)),
-        work.bodies.seal(text, RecordName("Consent", id, version)),
-        "", at, 0,
-    )  # fmt: skip
-    add_segment(tx, work.keys, chart, Tier.GENERAL, [(nature, entry)])
-    row = (
-        chart, id, version, int(work.directive.active),
-        work.keys.seal(consent_fhir.encode(work.directive), directives.sealed_name(id)),
-        services.vault.digest("evidence", work.directive.evidence.encode()),
-        work.recorded_by, at,
-    )  # fmt: skip
-    directives.put(tx, services.vault, chart, row)
-    return text

@@ -2,7 +2,7 @@
 
 No record moves: a folder is one hospital's number, and its links say whose it is. So in whatever
 order the messages come, a folder ends with those whose number it carries. What opened by the old
-number opens no more, and whoever relied on a result of the folder is told.
+number opens no more (exchange/doubting.py), and whoever relied on a result of the folder is told.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.exchange import relied
+from gateway.exchange import doubting, relied
+from gateway.exchange.doubting import Doubt
 from gateway.exchange.person import manifests
 from gateway.identity import matching
 from gateway.records import facts as facts_
@@ -38,8 +39,9 @@ class Came:
 
 async def prepared(
     chart: str, organization: str, inbox: str, grant: Grant, services: Services
-) -> tuple[dict[str, Draft], dict[ChartTier, ManifestKey]]:
-    """For each chart linked with this one: the event of parting the two, and its key if it has one."""
+) -> tuple[dict[str, Draft], dict[ChartTier, ManifestKey], Doubt | None]:
+    """For each chart linked with this one: the event of parting the two, and its key if it has one;
+    and what its old number leaves in doubt."""
     said = [Link(*row) for row in await services.db.read(links.EVER, [chart])]
     others = sorted({link.other(chart) for link in said})
     at = services.now()
@@ -52,7 +54,8 @@ async def prepared(
         for other in others
     }
     wants = [ChartTier(other, Tier.GENERAL) for other in others]
-    return events, await manifests(services, grant, wants)
+    doubt = await doubting.prepared(chart, caller, grant, services)
+    return events, await manifests(services, grant, wants), doubt
 
 
 def recheck(
@@ -62,6 +65,7 @@ def recheck(
     before: Facts | None,
     events: Mapping[str, Draft],
     keys: Mapping[ChartTier, ManifestKey],
+    doubt: Doubt | None,
     at: int,
     services: Services,
 ) -> Came | None:
@@ -109,6 +113,10 @@ def recheck(
         links.regroup(tx, over)
         relied.parted(tx, over, at, services, since)
     if before is not None and before.number:
+        doubted = doubting.write(tx, chart, before.number, doubt, services)
+        if doubted is None:
+            return None
+        told += doubted
         relied.folder(tx, chart, at, services)
         issues.append(Issue("note", "number-corrected", ""))
     return Came(tuple(told), tuple(issues))

@@ -1,8 +1,6 @@
 """The registration desk: what a resident has agreed to, and how a signed form is recorded.
 
-What is signed at the desk hangs on the county's own chart of the resident. It is made when first
-needed, from the number on the card, and is joined to the hospitals' charts by the same matching
-rule as theirs (number and name).
+What is signed at the desk hangs on the county's own chart of the resident.
 """
 
 from __future__ import annotations
@@ -19,32 +17,22 @@ from consent.fhir import EVIDENCE_EXTENSION, Choice, Form
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
-from gateway.exchange import consents, evidence, filing
+from gateway.exchange import consents, evidence
+from gateway.exchange.county_chart import county_chart as county_chart
+from gateway.exchange.county_chart import known as known
 from gateway.exchange.issued import listed, when
-from gateway.exchange.patients import charts_of
-from gateway.exchange.person import ALL_TIERS, manifests
-from gateway.exchange.planning import Plan, plan
-from gateway.identity import resident_id
-from gateway.identity.resident_id import ResidentId
-from gateway.identity.systems import RESIDENT_ID
-from gateway.records import facts as facts_
-from gateway.records import merge
+from gateway.exchange.patients import controller as controller
 from gateway.records.facts import Facts
 from gateway.records.instant import interval, moment
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.services.log import Draft, append
-from gateway.store import charts as rows
-from gateway.store.engine import Tx
-from gateway.vault import ChartTier, Grant, Tier
-from mappings.engine import Identifier, LocalId, Mapped, Message
 
 # On Consent.verification: the login of who took the patient's word down.
 RECORDED_BY = "StructureDefinition/recorded-by"
 WITHDRAWN_BY = "StructureDefinition/withdrawn-by"
-SPACE = "resident-id"
 
 SignedKind = Literal["share", "category", "refuse-all", "refuse-organization"]
+ConsentState = Literal["active", "refusing", "doubted", "withdrawn", "superseded", "expired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +69,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class OnFile:
-    """One consent. `kind` is "other" for what no form of this desk says."""
+    """One consent. `kind` is "other" for what no form of this desk says. Signed on a folder whose
+    number was corrected since, it is "refusing" where it refuses anything, else "doubted"."""
 
     id: str
     kind: SignedKind | Literal["other"]
-    state: Literal["active", "withdrawn", "superseded", "expired"]
+    state: ConsentState
     signed: date | datetime | None
     recipient: str
     category: str
@@ -170,116 +159,6 @@ def _body(request: str, caller: Caller, **more: Any) -> Body:
     )
 
 
-# The resident
-
-
-async def known(system: str, value: str, services: Services) -> tuple[list[str], Facts]:
-    """One chart for each person who carries the number, and who they are; the county's own first.
-
-    Demographic facts only, opened to let the desk compare them with the card.
-    """
-    if system == RESIDENT_ID and not isinstance(resident_id.read(value), ResidentId):
-        raise Problem(Trouble.MALFORMED, "This cannot be anybody's resident ID number.", "number")
-    charts = await charts_of(system, value, services)
-    number = resident_id.normalised(value) if system == RESIDENT_ID else ""
-    own = county_id(number, services) if number else ""
-    said: list[tuple[bool, str, str, Facts]] = []
-    for chart in charts:
-        known = await rows.grounds(services.db, chart, "")
-        wants = [ChartTier(row.id, Tier.GENERAL) for row in known.charts if row.facts]
-        keys = await manifests(services, Grant("job", "desk", ALL_TIERS), wants)
-        for row in known.charts:
-            key = keys.get(ChartTier(row.id, Tier.GENERAL))
-            if key is not None:
-                facts = facts_.unpack(key.open(row.facts, f"facts/{row.id}".encode()))
-                said.append((row.id != own, row.id, chart, facts))
-    said.sort(key=lambda one: one[:2])
-    first = next((chart for _, _, chart, facts in said if facts.name), charts[0] if charts else "")
-    of_first = [facts for _, _, chart, facts in said if chart == first]
-    facts = Facts(
-        name=next((f.name for f in of_first if f.name), ""),
-        sex=next((f.sex for f in of_first if f.sex), ""),
-        birth=next((f.birth for f in of_first if f.birth), ""),
-        number=number or next((f.number for f in of_first if f.number), ""),
-    )
-    return sorted(charts, key=lambda chart: (chart != first, chart)), facts
-
-
-def controller(services: Services) -> str:
-    """The organisation whose consents reach across institutions, and in whose name the desk is."""
-    return min(services.policy.controllers, default="")
-
-
-def county_id(number: str, services: Services) -> str:
-    return services.ids(controller(services))(SPACE, "Patient", (number,))
-
-
-async def county_chart(
-    charts: list[str], facts: Facts, name: str, caller: Caller, services: Services
-) -> str:
-    """The county's chart of the resident, made when there is none."""
-    number = resident_id.read(facts.number)
-    if not isinstance(number, ResidentId):
-        raise Problem(
-            Trouble.UNPROCESSABLE, "The desk needs the resident ID number to record.", "number"
-        )
-    name = facts.name or name.strip()
-    if not name:
-        raise Problem(Trouble.UNPROCESSABLE, "The desk needs the resident's name.", "name")
-    chart = county_id(number.number, services)
-    if (await rows.grounds(services.db, chart, "")).charts:
-        return chart
-    at = services.now()
-    made = await _patient(chart, name, facts.sex, number, at, services)
-    body = _body(f"desk.{at}", caller, details={"resource": f"Patient/{chart}"})
-    draft = await services.log.draft(Kind.CREATE, Outcome.PERMIT, caller, at, body, (chart,))
-    await filing.with_neighbours([made], services, _write_patient, made, draft, services)
-    return chart
-
-
-async def _patient(
-    chart: str, name: str, sex: str, number: ResidentId, at: int, services: Services
-) -> Plan:
-    """A minimal Patient. A sex nobody stated is left out: what the number implies would speak
-    against a hospital that knows better."""
-    county = controller(services)
-    resource: dict[str, Any] = {
-        "resourceType": "Patient",
-        "id": chart,
-        "identifier": [{"system": RESIDENT_ID, "value": number.number}],
-        "name": [{"text": name}],
-    }
-    if sex:
-        resource["gender"] = sex
-    resource["birthDate"] = number.birth.isoformat()
-    resource["managingOrganization"] = {
-        "type": "Organization",
-        "identifier": {
-            "system": f"{services.settings.canonical}/sid/organization",
-            "value": county,
-        },
-        "display": services.register.get(county).zh,
-    }
-    text = json.dumps(resource, ensure_ascii=False, separators=(",", ":")).encode()
-    head, tail = merge.renamed(text, chart)
-    message = Message(
-        control_id="",
-        kind="desk",
-        patient=LocalId(SPACE, number.number),
-        identifiers=(Identifier(RESIDENT_ID, number.number),),
-        resources=(Mapped("Patient", chart, (number.number,), head, tail, clock=at),),
-    )
-    made, _ = await plan(message, county, "desk", services)
-    assert made is not None, "a message that names a patient has a plan"
-    made.inbox = ""  # no raw message stands behind it
-    return made
-
-
-def _write_patient(tx: Tx, made: Plan, draft: Draft, services: Services) -> None:
-    filing.write_plan(tx, made, services)
-    append(tx, services.log.filing_writer, [draft], services.now)
-
-
 # The form
 
 
@@ -354,29 +233,39 @@ def told(one: consents.Recorded, services: Services) -> OnFile:
     until = when((provision.get("period") or {}).get("end"), zone)
     ends = interval(str((provision.get("period") or {}).get("end", "")), zone)
     kind, recipient, category = _kind(plain, provision)
+    state = _state(plain, one, ends is not None and ends[1] <= now)
     return OnFile(
         id=one.id,
         kind=kind,
-        state=_state(plain, one.active, ends is not None and ends[1] <= now),
+        state=state,
         signed=when(plain.get("dateTime"), zone),
         recipient=recipient,
         category=category,
         until=until.date() if isinstance(until, datetime) else until,
         evidence=_evidence(plain, services),
         recorded=_said(plain, RECORDED_BY, one.filed, services),
-        withdrawn=None if one.active else _said(plain, WITHDRAWN_BY, one.filed, services),
+        withdrawn=None
+        if one.active or state == "doubted"
+        else _said(plain, WITHDRAWN_BY, one.filed, services),
     )
 
 
-def _state(
-    plain: Mapping[str, Any], active: bool, over: bool
-) -> Literal["active", "withdrawn", "superseded", "expired"]:
+def _state(plain: Mapping[str, Any], one: consents.Recorded, over: bool) -> ConsentState:
     """What became of a consent; one whose place another took says so in an extension."""
-    if active:
-        return "expired" if over else "active"
+    if one.active:
+        return "expired" if over else "refusing" if one.doubted else "active"
+    if one.doubted and not refuses(plain.get("provision") or {}):
+        return "doubted"
     urls = [str(one.get("url", "")) for one in listed(plain.get("extension"))]
     taken = any(url.endswith(consents.SUPERSEDED_BY) for url in urls)
     return "superseded" if taken else "withdrawn"
+
+
+def refuses(provision: Mapping[str, Any]) -> bool:
+    """Whether a provision, or one within it, refuses anything."""
+    return provision.get("type") != "permit" or any(
+        map(refuses, listed(provision.get("provision")))
+    )
 
 
 def _kind(

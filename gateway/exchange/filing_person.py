@@ -59,7 +59,7 @@ def write_person(
             rows.take(tx, chart, 0, 1)
     if facts is not None and facts.number and facts.number != (before.number if before else ""):
         came = correcting.recheck(
-            tx, chart, facts, before, plan.partings, plan.shelves, plan.at, services
+            tx, chart, facts, before, plan.partings, plan.shelves, plan.doubt, plan.at, services
         )
         if came is None:
             plan.corrects = True

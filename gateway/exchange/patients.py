@@ -13,6 +13,9 @@ from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.store import charts as rows
 
+SPACE = "resident-id"
+"""Of the local ids of the county's own charts."""
+
 
 def canonical(system: str, value: str) -> tuple[str, str]:
     """The spelling identifiers are indexed under."""
@@ -36,6 +39,16 @@ async def matched(system: str, value: str, caller: Caller, services: Services) -
     if not await rights.granted(caller, DataClass.IDENTITY, Use.MATCH, services):
         return []
     return await charts_of(system, value, services)
+
+
+def controller(services: Services) -> str:
+    """The organisation whose consents reach across institutions, and in whose name the desk is."""
+    return min(services.policy.controllers, default="")
+
+
+def county_id(number: str, services: Services) -> str:
+    """The id of the county's own chart of who carries this number, made or not."""
+    return services.ids(controller(services))(SPACE, "Patient", (number,))
 
 
 def stranger(system: str, value: str, services: Services) -> str:

@@ -10,6 +10,7 @@ import orjson
 
 from gateway.exchange import correcting, labelling
 from gateway.exchange.aside import aside
+from gateway.exchange.doubting import Doubt
 from gateway.exchange.issued import listed
 from gateway.exchange.joining import Join, joins_of, keys_of
 from gateway.exchange.person import ALL_TIERS, manifests
@@ -71,6 +72,7 @@ class Plan:
     compares: set[str] = field(default_factory=set)  # charts that writing found to compare with
     corrects: bool = False  # writing found the folder's number to be another than before
     partings: Mapping[str, Draft] = field(default_factory=dict)  # what is logged then, by chart
+    doubt: Doubt | None = None  # and what its old number leaves in doubt
     named: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # registers it tells of
 
 
@@ -271,7 +273,7 @@ async def meet_neighbours(plan: Plan, services: Services) -> None:
         plan.bodies |= await services.vault.records(grant, wants)
         plan.lacking.clear()
     if plan.corrects:
-        plan.partings, keys = await correcting.prepared(
+        plan.partings, keys, plan.doubt = await correcting.prepared(
             plan.chart, plan.organization, plan.inbox, grant, services
         )
         plan.shelves |= keys

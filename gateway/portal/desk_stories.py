@@ -18,7 +18,7 @@ class Consent:
 
     id: str
     kind: ConsentKind
-    state: Literal["active", "withdrawn", "superseded", "expired"]
+    state: Literal["active", "refusing", "doubted", "withdrawn", "superseded", "expired"]
     signed: When
     organization: str = ""
     category: str = ""
@@ -30,6 +30,11 @@ class Consent:
     withdrawn_by: str = ""
     withdrawn_at: datetime | None = None
     says: Said | None = None
+
+    @property
+    def in_force(self) -> bool:
+        """Whether it still says anything, and so can be taken back."""
+        return self.state in {"active", "refusing"}
 
 
 @dataclass(frozen=True, slots=True)

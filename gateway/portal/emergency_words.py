@@ -99,4 +99,5 @@ NOTICE_KINDS = {
     "emergency": N_("被紧急查阅"),
     "answer": N_("提问有了答复"),
     "consent-elsewhere": N_("同意由未接诊过的机构登记"),
+    "consent-doubted": N_("身份证号更正后，同意须重新签署"),
 }

@@ -241,7 +241,7 @@ async def take_back_page(desk: Desk) -> Response:
     stories, caller = desk.portal.stories, desk.who.caller
     id = desk.id_of(desk.request.path_params["handle"])
     one = await stories.my_consent(id, caller)
-    if one.consent.state != "active":
+    if not one.consent.in_force:
         raise Problem(Kind.UNKNOWN, "No such consent in force.")
     changes = await stories.preview_taking_back(_acting(desk), id, caller)
     return await _page(desk, me, "mine-take-back.html", one=one, changes=changes)

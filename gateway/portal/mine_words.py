@@ -29,7 +29,10 @@ CATEGORIES = {
 
 STATES = {
     "active": Mark("●", N_("现在有效"), "good"),
+    "refusing": Mark("!", N_("只有“不许看”还有效"), "warn"),
+    "doubted": Mark("!", N_("停了，要重新签"), "warn"),
     "withdrawn": Mark("○", N_("已经收回"), "quiet"),
+    "superseded": Mark("○", N_("已被新的取代"), "quiet"),
     "expired": Mark("○", N_("已经到期"), "quiet"),
 }
 
@@ -57,6 +60,7 @@ NOTICES = {
     "emergency": N_("抢救时，有医生看了您的记录。"),
     "answer": N_("您问的事有答复了。"),
     "consent-elsewhere": N_("有人为您登记了一项同意。请看看对不对。"),
+    "consent-doubted": N_("医院改正了一个身份证号，以前签的一项同意停了。请重新签。"),
     "self-claim": N_("有医生说正在给您看病，看了您的记录。"),
 }
 NOTICE_OTHERWISE = N_("您有一条新消息。请看“谁看过”。")

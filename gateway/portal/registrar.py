@@ -252,7 +252,7 @@ async def withdraw_page(desk: Desk) -> Response:
 async def _withdraw_page(desk: Desk, status: int = 200, missing: str = "") -> Response:
     here = await at_desk(desk)
     id = desk.id_of(desk.request.path_params["handle"])
-    active = [c for c in here.consents if c.state == "active"] if here else []
+    active = [c for c in here.consents if c.in_force] if here else []
     consent = next((c for c in active if c.id == id), None)
     if here is None or consent is None:
         raise Problem(Kind.UNKNOWN, "No such consent in force.")

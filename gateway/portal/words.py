@@ -146,6 +146,8 @@ OUTCOMES = {
 
 CONSENT_STATES = {
     "active": Mark("●", N_("有效"), "good"),
+    "refusing": Mark("!", N_("身份证号已更正：拒绝仍有效，许可已停止"), "warn"),
+    "doubted": Mark("!", N_("身份证号已更正：已停止，须重新签署"), "warn"),
     "withdrawn": Mark("○", N_("已撤回"), "quiet"),
     "superseded": Mark("○", N_("已被新的取代"), "quiet"),
     "expired": Mark("○", N_("已到期"), "quiet"),
@@ -258,6 +260,7 @@ ALARMS = {
     "self-claim": N_("自述诊疗关系"),
     "consent-broken": N_("某位居民登记的同意与当时记录的不一致或无法读取：已按拒绝一切处理"),
     "consent-elsewhere": N_("登记同意的机构从未接诊过该居民"),
+    "consent-doubted": N_("档案的身份证号更正，在其上签署的同意已停止许可：请居民重新签署"),
     "missing-feed": N_("同一理由的自述诊疗关系反复出现：可能没有接入就诊、转诊、预约或签约数据"),
     "own-account": N_(
         "本人账户有疑点：手机号与他人相同，或与医院登记的不同，或在登记台的电脑上设了密码"

@@ -14,6 +14,7 @@ from sqlalchemy import (
     insert,
     literal_column,
     null,
+    or_,
     select,
     union_all,
     update,
@@ -527,6 +528,19 @@ DROP_RELATIONSHIPS = Statement(
     "chart",
     "ids",
     lists=("ids",),
+)
+_personal = (
+    any_of(_relationship.c.chart, "charts"),
+    or_(_relationship.c.kind == "self-claim", _relationship.c.kind == "presence"),
+)
+PERSONAL = Statement(
+    select(_relationship.c.chart, _relationship.c.id).where(*_personal), "charts", lists=("charts",)
+)
+"""What persons themselves said of these charts, no hospital: that they treat, that the patient is there."""
+DROP_PERSONAL = Statement(
+    delete(_relationship).where(*_personal).returning(_relationship.c.id),
+    "charts",
+    lists=("charts",),
 )
 DIRECTIVE = Statement(
     select(

@@ -71,6 +71,21 @@ CLOSE = Statement(
     "id_",
     "at_",
 )
+_running = (
+    any_of(_grant.c.chart, "charts"),
+    _grant.c.closed == 0,
+    _grant.c.end > bindparam("at_"),
+)
+LIVE_ON = Statement(
+    select(_grant.c.id, _grant.c.chart).where(*_running), "charts", "at_", lists=("charts",)
+)
+"""Everybody's on these charts."""
+CLOSE_ON = Statement(
+    update(_grant).where(*_running).values(closed=bindparam("at_")).returning(_grant.c.id),
+    "charts",
+    "at_",
+    lists=("charts",),
+)
 CLOSE_ALL = Statement(
     update(_grant)
     .where(

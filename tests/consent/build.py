@@ -101,6 +101,7 @@ def directive(row: Mapping[str, Any], id: str | int) -> Directive:
         performer=row.get("performer", patient),
         root=None if row.get("unreadable") else provision(row),
         active=row.get("active", True),
+        doubted=at(row["doubted"]) if "doubted" in row else 0,
     )
 
 

@@ -385,3 +385,19 @@ def test_no_broad_permit_opens_what_it_does_not_speak_about(tier: str) -> None:
 @pytest.mark.parametrize("consent", checks.TELLING)
 def test_records_of_one_class_are_told_apart_where_a_consent_does(consent: dict[str, Any]) -> None:
     assert not checks.telling_wrong(deciding, consent)
+
+
+@usual
+@given(situations(), consents())
+def test_a_number_that_is_corrected_opens_nothing_and_ends_no_refusal(
+    at: Setting, signed: list[Directive]
+) -> None:
+    """Each consent in doubt, beside the others as they are: whatever it was, no more is shared."""
+    for number, one in enumerate(signed):
+        doubted = msgspec.structs.replace(one, doubted=one.at + 1)
+        others = [*signed[:number], *signed[number + 1 :]]
+
+        after = at.decide([*others, doubted])
+
+        assert not isinstance(after, SHARED) or isinstance(at.decide(signed), SHARED)
+        assert not isinstance(after, SHARED) or isinstance(at.decide(others), SHARED)

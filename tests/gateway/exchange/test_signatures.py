@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from consent.fhir import Choice, Form, write_consent
 from gateway.errors import Kind, Problem
 from gateway.exchange import consents, evidence, signatures
+from gateway.exchange.patients import county_id
 from gateway.identity.systems import RESIDENT_ID
 from gateway.store import tables
 from gateway.store.statements import Statement
@@ -215,7 +216,8 @@ async def test_what_was_signed_with_the_residents_number_is_found_under_our_id(h
     made = await consents.create(
         signed(text, lambda p: jws(p, SIGNER, MIDDLE)), REGISTRAR, here.services
     )
-    assert json.loads(made.text)["patient"] == {"reference": f"Patient/{here.chart()}"}
+    own = county_id(SHEN.number, here.services)
+    assert json.loads(made.text)["patient"] == {"reference": f"Patient/{own}"}
     assert here.clock.at > NOON
 
 
