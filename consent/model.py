@@ -286,6 +286,20 @@ class Directive(Struct, frozen=True, array_like=True):
         """How a decision and its audit event name this consent."""
         return f"Consent/{self.id}/_history/{self.version}"
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it refuses anything; what could not be interpreted does."""
+        return self.root is None or _refuses(self.root)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it was signed before its folder's number was corrected."""
+        return self.at < self.doubted
+
+
+def _refuses(provision: Provision) -> bool:
+    return not provision.permit or any(map(_refuses, provision.exceptions))
+
 
 # --- the answer -----------------------------------------------------------------------------
 

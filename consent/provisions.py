@@ -124,7 +124,7 @@ def eligible(asked: Asked, directive: Directive) -> Node | None:
     mute = set()
     if (
         directive.at > asked.request.now + policy.clock_skew
-        or directive.at < directive.doubted
+        or directive.in_doubt
         or (own and not surely(patient, policy.guardian_limited_age, directive.at, policy))
     ):
         mute.add(True)

@@ -185,7 +185,8 @@ def _considered(
 
 def _out_of_play(asked: Asked, directive: Directive, record: Record) -> State | None:
     if not directive.active:
-        return State.WITHDRAWN
+        ended = directive.in_doubt and not directive.refuses
+        return State.DOUBTED if ended else State.WITHDRAWN
     if directive.patient not in asked.patient.charts:
         return State.OTHER_PATIENT
     everywhere = directive.controller in asked.policy.controllers

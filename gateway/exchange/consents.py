@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as replace_
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -42,15 +42,15 @@ ELSEWHERE = "consent-elsewhere"  # recorded by an institution that does not know
 
 
 class Recorded(NamedTuple):
-    """A consent as it now stands. `doubted`: signed on a folder whose number was corrected since, so
-    that it grants nothing (exchange/doubting.py)."""
+    """A consent as it now stands. Signed on a folder whose number was corrected since, it is in
+    `doubt`: "refuses" where what it refuses holds, "ended" where all it did was permit."""
 
     id: str
     version: str
     text: bytes
     filed: int
     active: bool
-    doubted: bool = False
+    doubt: Literal["", "refuses", "ended"] = ""
 
 
 async def create(
@@ -171,7 +171,21 @@ async def withdraw(id: str, caller: Caller, services: Services) -> Recorded:
 
 
 async def read(id: str, caller: Caller, services: Services) -> Recorded:
-    """A consent for whoever records them; UNKNOWN for everybody else."""
+    """A consent for whoever records them; UNKNOWN for everybody else.
+
+    One that ended because it may be another person's exists for no resident's account.
+    """
+    recorded = await _read(id, caller, services)
+    if _another(recorded, caller):
+        raise nothing()
+    return recorded
+
+
+def _another(recorded: Recorded, caller: Caller) -> bool:
+    return recorded.doubt == "ended" and caller.role in RESIDENTS
+
+
+async def _read(id: str, caller: Caller, services: Services) -> Recorded:
     _may_record(caller)
     row = await _standing(id, services)
     await _theirs(row.chart, caller, services)
@@ -192,7 +206,7 @@ async def read(id: str, caller: Caller, services: Services) -> Recorded:
     active = _parsed(text).get("status") == "active"
     meant = await _directive(row, services)
     tag = services.vault.version_tag(id, row.version)
-    return Recorded(id, tag, text, row.filed, active, meant.at < meant.doubted)
+    return Recorded(id, tag, text, row.filed, active, _doubt(meant))
 
 
 async def on_file(chart: str, caller: Caller, services: Services) -> list[Recorded]:
@@ -207,7 +221,8 @@ async def on_file(chart: str, caller: Caller, services: Services) -> list[Record
     if caller.role in RESIDENTS:
         charts = list(rows.alongside(known.charts, chart))
     ids = [row[0] for row in await services.db.read(rows.DIRECTIVES_OF, charts)]
-    found = [await read(id, caller, services) for id in ids]
+    found = [await _read(id, caller, services) for id in ids]
+    found = [one for one in found if not _another(one, caller)]
     return sorted(found, key=lambda one: -one.filed)
 
 
@@ -310,7 +325,11 @@ async def _record(
     county = caller.organization in services.policy.controllers
     elsewhere = row is None and not known and not county
     stored = await services.db.do(_write, works, scan, on.epochs, elsewhere, services, at)
-    return Recorded(id, tag, stored, at, read_as.active, read_as.at < read_as.doubted)
+    return Recorded(id, tag, stored, at, read_as.active, _doubt(read_as))
+
+
+def _doubt(meant: Directive) -> Literal["", "refuses", "ended"]:
+    return "" if not meant.in_doubt else "refuses" if meant.refuses else "ended"
 
 
 async def _directive(row: rows.RecordRow, services: Services) -> Directive:

@@ -253,19 +253,12 @@ def told(one: consents.Recorded, services: Services) -> OnFile:
 def _state(plain: Mapping[str, Any], one: consents.Recorded, over: bool) -> ConsentState:
     """What became of a consent; one whose place another took says so in an extension."""
     if one.active:
-        return "expired" if over else "refusing" if one.doubted else "active"
-    if one.doubted and not refuses(plain.get("provision") or {}):
+        return "expired" if over else "refusing" if one.doubt else "active"
+    if one.doubt == "ended":
         return "doubted"
     urls = [str(one.get("url", "")) for one in listed(plain.get("extension"))]
     taken = any(url.endswith(consents.SUPERSEDED_BY) for url in urls)
     return "superseded" if taken else "withdrawn"
-
-
-def refuses(provision: Mapping[str, Any]) -> bool:
-    """Whether a provision, or one within it, refuses anything."""
-    return provision.get("type") != "permit" or any(
-        map(refuses, listed(provision.get("provision")))
-    )
 
 
 def _kind(

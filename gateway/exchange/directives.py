@@ -78,6 +78,19 @@ def opened(
     return tuple(found), broken
 
 
+async def ended(
+    charts: Sequence[rows.ChartRow], keys: Mapping[str, ManifestKey], services: Services
+) -> tuple[Directive, ...]:
+    """What ended because its folder's number was corrected, to be explained: no decision reads it."""
+    found = []
+    for chart, id, text in await services.db.read(rows.INACTIVE, [row.id for row in charts]):
+        try:
+            found.append(consent_fhir.decode(keys[chart].open(text, sealed_name(id))))
+        except (SealBroken, msgspec.MsgspecError, ValueError):
+            continue
+    return tuple(one for one in found if one.in_doubt and not one.refuses)
+
+
 def unreadable(chart: str, id: str, services: Services) -> Directive:
     """A refusal of everything, for what can no longer be read; nobody knows any more whose it was."""
     return Directive(

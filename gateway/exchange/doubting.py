@@ -16,7 +16,7 @@ import msgspec
 from consent import fhir as consent_fhir
 from consent.model import Directive
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.exchange import directives, signing
+from gateway.exchange import directives
 from gateway.exchange.consent_versions import Work, newest, ready, write_version
 from gateway.exchange.patients import controller, county_id
 from gateway.exchange.person import manifests
@@ -88,7 +88,7 @@ async def prepared(chart: str, caller: Caller, grant: Grant, services: Services)
     found = [
         await _doubted(one, heir, at, caller, services)
         for one in _opened(standing, keys)
-        if one.at >= one.doubted
+        if not one.in_doubt
     ]
     ended = await _ended(sorted(standing), at, caller, services)
     return Doubt(facts[chart].number, at, standing, heir, found, ended)
@@ -126,7 +126,7 @@ async def _doubted(
 ) -> tuple[Work, Work | None]:
     """The consent's next version: inactive when all it did was permit; else with a copy."""
     row, text = await newest(one.id, services)
-    refuses = signing.refuses(one.root)
+    refuses = one.refuses
     tag, doubted = services.vault.version_tag, max(at, one.at + 1)
     said = {"active": refuses, "doubted": doubted}
     text = _marked(text, refuses, at, services)
@@ -214,11 +214,11 @@ def write(
     ids += [row[0] for row in tx.all(rows.DROP_PERSONAL, along)]
     if not set(ids) <= doubt.ended.keys():
         return None
-    for work, copy in found:
-        notices.add(tx, work.chart, DOUBTED, work.id, doubt.at)
-        if doubt.heir is not None and (copy is not None or doubt.heir.facts):
-            notices.add(tx, doubt.heir.chart, DOUBTED, copy.id if copy else work.id, doubt.at)
     if found:
+        heirs = [doubt.heir.chart] if doubt.heir and (copies or doubt.heir.facts) else []
+        for one in (chart, *heirs):
+            about = services.vault.digest(DOUBTED, f"{one}/{doubt.at}".encode())[:16].hex()
+            notices.add(tx, one, DOUBTED, about, doubt.at)
         about = services.log.tag(chart)
         tx.run(inbox.ADD_ALARM, DOUBTED, controller(services), about, doubt.at)
     drafts = [one.draft for pair in found for one in pair if one is not None]

@@ -13,6 +13,7 @@ from consent.tracing import Trace, trace
 from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.exchange import directives
 from gateway.exchange.ask import nothing, settled
 from gateway.exchange.person import Person, facet_class, head_name, manifests, meet
 from gateway.records.entry import unpack_head
@@ -62,7 +63,9 @@ async def _justify(chart: str, question: Question, caller: Caller, services: Ser
     named = not question.record
     person = await meet(chart, asking, services, at, action="read", named=named)
     facets = await _facets_of(person, row, services) if row else _facets(person, question, services)
-    found = trace(person.request, person.context, person.directives, facets, services.policy)
+    keys = {want.chart: key for want, key in person.keys.items() if want.tier is KeyTier.GENERAL}
+    signed = (*person.directives, *await directives.ended(person.charts, keys, services))
+    found = trace(person.request, person.context, signed, facets, services.policy)
     body = Body(
         request=f"explain.{now}",
         human=caller.name,

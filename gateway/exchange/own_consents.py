@@ -7,6 +7,7 @@ account was opened; who decides for a child signs with their own.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -27,6 +28,7 @@ from gateway.exchange import (
     own_accounts,
 )
 from gateway.exchange.evidence import Pending, Phone
+from gateway.exchange.issued import listed
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -130,13 +132,20 @@ async def withdraw(chart: str, id: str, caller: Caller, services: Services) -> P
     plain.pop("meta", None)
     said = desk.word(desk.WITHDRAWN_BY, "", caller, services)
     plain["verification"] = [*(plain.get("verification") or ()), said]
-    if not desk.refuses(plain.get("provision") or {}):
+    if not _refuses(plain.get("provision") or {}):
         await consents.replace(
             id, consent_fhir.withdrawn(plain), recorded.version, caller, services
         )
         return None
     plain["dateTime"] = desk.second(services.now(), services)
     return await _send(consent_fhir.withdrawn(plain), caller, services)
+
+
+def _refuses(provision: Mapping[str, Any]) -> bool:
+    """Whether a provision, or one within it, refuses anything."""
+    return provision.get("type") != "permit" or any(
+        map(_refuses, listed(provision.get("provision")))
+    )
 
 
 async def confirm_withdrawal(

@@ -188,8 +188,10 @@ async def answer(
         0, link.id, said, before, caller.organization, caller.user, at,
         services.vault.seal_field("identity-review", place, _encode(words)),
     )  # fmt: skip
-    joins = said == "one" or (said == "undone" and now.answers[0].answer == "two")
-    kind = Kind.IDENTITY_REVIEW if said == "later" else Kind.LINK if joins else Kind.UNLINK
+    stood, stands = now.state in ("merge", "joined"), _stands(said, before, now.two_numbers)
+    kind = Kind.LINK if stands else Kind.UNLINK
+    if said == "later" or (said == "undone" and stood == stands):
+        kind = Kind.IDENTITY_REVIEW  # nothing is joined or parted by it
     details = {"rule": "papers", "answer": said, "link": str(id), "why": words.why}
     draft = await services.log.draft(
         kind, Outcome.PERMIT, caller, at, _body(caller, at, details, words.note), charts
@@ -197,6 +199,11 @@ async def answer(
     await services.db.do(_write, link, row, mark, now.two_numbers, draft, services)
     waits = (await _next(caller, services)) if said != "undone" else [id]
     return next((one for one in waits if one != id or said == "undone"), 0)
+
+
+def _stands(said: str, before: str, two_numbers: bool) -> bool:
+    """Whether an answer leaves the two joined, where the pair was as `before` until it was settled."""
+    return said == "one" or (said == "undone" and before == "merge" and not two_numbers)
 
 
 def _sensible(now: Pair, said: Answer, why: str) -> None:
@@ -227,13 +234,14 @@ def _write(
         raise Problem(Trouble.CONFLICT, "Somebody has just answered this.", "pair")
     if row.answer == "two":
         tx.run(links.REVOKE, link.id, row.at, row.login)
-    elif (row.answer, row.before) in (("one", "possible"), ("undone", "merge")) and not two_numbers:
+    elif _stands(row.answer, row.before, two_numbers):
         tx.run(links.STAND, link.id)
     elif row.answer == "undone":
         by = links.POSSIBLE if row.before == "possible" else links.CONTRADICTED
         tx.run(links.REVOKE, link.id, link.at, by)
     links.regroup(tx, charts)
-    if row.answer in ("two", "undone") and not link.revoked:
+    parts = row.answer in ("two", "undone") and not _stands(row.answer, row.before, two_numbers)
+    if parts and not link.revoked:
         joined = given[0].at if given and row.before == "possible" else link.at
         relied.parted(tx, charts, row.at, services, joined)
     tx.run(reviews.ADD, *row[1:])

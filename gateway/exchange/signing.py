@@ -17,7 +17,7 @@ from typing import Any
 
 from consent import fhir as consent_fhir
 from consent.ages import surely
-from consent.model import Delegation, Directive, PatientContext, Provision
+from consent.model import Delegation, Directive, PatientContext
 from consent.policy import PolicySet
 from consent.reading import Refusal
 from gateway.exchange import acting, directives, evidence, signatures
@@ -333,7 +333,7 @@ async def objections(
         unsigned = (
             not read_as.active
             and standing.assurance > 1
-            and refuses(standing.root)
+            and standing.refuses
             and read_as.evidence == standing.evidence
         )
         if weaker or unsigned:
@@ -353,11 +353,6 @@ def _numbers_of(performer: str, on: Ground) -> frozenset[str]:
     if performer in on.epochs:
         return on.numbers
     return frozenset().union(*(one.numbers for one in on.acts if one.login == performer))
-
-
-def refuses(provision: Provision | None) -> bool:
-    """Whether a provision refuses anything; one that cannot be read does."""
-    return provision is None or not provision.permit or any(map(refuses, provision.exceptions))
 
 
 def superseded(read_as: Directive, on: Ground) -> list[Directive]:

@@ -561,6 +561,13 @@ ACTIVE = Statement(
     ),
     "chart",
 )
+INACTIVE = Statement(
+    select(_directive.c.chart, _directive.c.id, _directive.c.sealed).where(
+        any_of(_directive.c.chart, "charts"), _directive.c.active == 0
+    ),
+    "charts",
+    lists=("charts",),
+)
 DIRECTIVES_SUM = Statement(
     select(_chart.c.directives).where(_chart.c.id == bindparam("chart")), "chart"
 )

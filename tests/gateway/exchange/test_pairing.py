@@ -146,6 +146,22 @@ async def test_two_persons_is_said_once_for_all_but_can_be_taken_back(
     assert told.state == "parted"
     await say(house, "undone", told)
     assert (await stands(house), await links(house)) == (before, written)
+    changes = Kind.LINK if kind == "merge" else Kind.IDENTITY_REVIEW
+    assert "undone" in {one.get("answer") for one in await events(house, changes)}
+
+
+@ON_SQLITE
+async def test_of_a_merge_that_stands_taking_one_person_back_parts_nothing(house: House) -> None:
+    await two_folders(house)
+    await house.file(said("A40", KEPT, GONE, "2026-02-21T08:00"))
+    one = await only(house)
+    before = await stands(house)
+    await say(house, "one", one)
+    await say(house, "undone", await again(house, one))
+    assert await stands(house) == before
+    assert await events(house, Kind.UNLINK) == []
+    told = [each.get("answer") for each in await events(house, Kind.IDENTITY_REVIEW)]
+    assert told.count("undone") == 1
 
 
 @ON_SQLITE
