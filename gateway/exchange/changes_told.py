@@ -85,6 +85,7 @@ async def _file(alert: AlertRow, found: Bundle, services: Services) -> int:
     letter = write_back.Letter(
         "alert", alert.at, organization, chart, where.encounter, where.order, alert.login,
         "".join(filed.change_text(alert.change, found)), (one.mapped.text().decode(),),
+        visit=where.number,
     )  # fmt: skip
     key = plans[0].bodies[ChartTier(chart, Tier.GENERAL)]
     letters = await write_back.message(letter, found.task, key, services)

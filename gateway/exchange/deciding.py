@@ -162,7 +162,7 @@ class Act:
             times=await _times(event, services),
             where=Where(
                 self.visit.encounter, self.visit.department, self.visit.patient_class,
-                self.visit.hook, self.visit.order,
+                self.visit.hook, self.visit.order, self.visit.number,
             ),
             received=opened.filed,
             report=thing.reported,

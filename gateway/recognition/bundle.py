@@ -70,13 +70,14 @@ class Times(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Where(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The visit it was decided in."""
+    """The visit it was decided in; `number` is the hospital's own of it, where its system gave one."""
 
     encounter: str = ""
     department: str = ""
     patient_class: str = ""
     hook: str = ""
     order: str = ""
+    number: str = ""
 
 
 class Bundle(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -239,6 +239,19 @@ async def test_the_hospitals_own_system_is_told_once_and_reads_it_at_the_door(
 
 
 @ON_SQLITE
+async def test_an_alert_names_the_visit_as_the_order_did(here: Town, his: His) -> None:
+    known = {o.id: o for o in here.services.register}
+    known["tcm"] = replace(known["tcm"], write_back=Endpoint(his.url, "hl7v2"))
+    there = replace(here, services=replace(here.services, register=Register(known)))
+    await decided(there, visit=replace(PORTAL, encounter="f" * 32, number="M7"))
+    await correct(there)
+    assert await changes_told.file_due(there.services) == 1
+    await write_back.send_due(later(there.services, 1))
+    visits = [line for _, text in his.got for line in text.split(b"\r") if line[:3] == b"PV1"]
+    assert [one.split(b"|")[19] for one in visits] == [b"M7", b"M7"]
+
+
+@ON_SQLITE
 async def test_what_is_settled_before_it_is_told_is_not_told(here: Town, his: His) -> None:
     task = await decided(here)
     await correct(here)
