@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlmodel import Session
-
 from gateway.audit.events import Kind as Noted
 from gateway.audit.events import Outcome
 from gateway.auth.assertions import key_set
@@ -28,7 +26,7 @@ async def register(
     roles: tuple[str, ...] = (),
     by: Caller,
 ) -> None:
-    """Register a client or register it anew; tokens it holds end at once.
+    """Register a client or register it anew, with its event; tokens it holds end at once.
 
     Problem MALFORMED when its keys or scopes cannot be used.
     """
@@ -42,10 +40,12 @@ async def register(
     if not keys:
         raise Problem(Kind.MALFORMED, "The key set holds no usable public key.", "jwks")
     at = services.now()
+    body = note_of(by, client=id, scopes=scopes, roles=" ".join(roles))
+    draft = await services.log.draft(Noted.CLIENT, Outcome.PERMIT, by, at, body)
 
-    def put(session: Session) -> None:
+    def put(tx: Tx) -> None:
         clients.put(
-            session,
+            tx,
             id=id,
             organization=organization,
             name=name,
@@ -54,10 +54,9 @@ async def register(
             roles=roles,
             at=at,
         )
+        append(tx, services.log.filing_writer, [draft], services.now)
 
-    await services.db.session(put)
-    body = note_of(by, client=id, scopes=scopes, roles=" ".join(roles))
-    await services.log.note(Noted.CLIENT, Outcome.PERMIT, by, at, body)
+    await services.db.do(put)
 
 
 async def revoke(services: Services, id: str, *, by: Caller, reason: str = "") -> None:

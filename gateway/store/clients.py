@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
+    insert,
     literal_column,
     select,
     text,
@@ -20,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, delete
 from sqlmodel import select as choose
 
+from gateway.store.charts import binds
 from gateway.store.engine import Tx
 from gateway.store.log_tables import CALL_KINDS, AuditEvent
 from gateway.store.statements import Statement
@@ -34,6 +36,20 @@ STANDING = Statement(
 )
 """(state, epoch) of a client as last committed: read at every request."""
 
+_ADD = Statement(insert(_client).values(**binds(_client)), *(c.name for c in _client.columns))
+_TOLD = ("organization", "name", "jwks", "scopes", "roles")
+_RENEW = Statement(
+    update(_client)
+    .where(_client.c.id == bindparam("id_"))
+    .values(
+        **{name: bindparam(f"{name}_") for name in _TOLD},
+        state="active",
+        epoch=_client.c.epoch + 1,
+    )
+    .returning(_client.c.id),
+    "id_",
+    *(f"{name}_" for name in _TOLD),
+)
 _CHANGE_KEYS = Statement(
     update(_client)
     .where(
@@ -114,7 +130,7 @@ def everyone(session: Session) -> tuple[Registered, ...]:
 
 
 def put(
-    session: Session,
+    tx: Tx,
     *,
     id: str,
     organization: str,
@@ -125,18 +141,9 @@ def put(
     at: int,
 ) -> None:
     """Register a client or register it anew; tokens it holds end at once."""
-    row = session.get(Client, id, with_for_update=True)
-    if row is None:
-        row = Client(id=id, organization="", name="", jwks="", scopes="", created=at)
-    else:
-        row.epoch += 1
-    row.organization = organization
-    row.name = name
-    row.jwks = jwks
-    row.scopes = scopes
-    row.roles = " ".join(roles)
-    row.state = "active"
-    session.add(row)
+    told = (organization, name, jwks, scopes, " ".join(roles))
+    if tx.one(_RENEW, id, *told) is None:
+        tx.run(_ADD, id, *told, "active", 0, at)
 
 
 def change_keys(tx: Tx, id: str, had: str, jwks: str, end: bool) -> bool:

@@ -39,6 +39,7 @@ from gateway.services import Services, open_services
 from gateway.services.caller import Caller
 from gateway.settings import Settings
 from gateway.store import clients, inbox
+from gateway.store.engine import Tx
 from gateway.vault import KeyMissing
 from tests.conftest import new_database
 from tests.shell import call
@@ -380,14 +381,14 @@ async def doors(services: Services) -> AsyncIterator[tuple[httpx.AsyncClient, st
     """The HTTP doors, and a token of the people's hospital's system."""
     now = services.now()
 
-    def register(session: Session) -> None:
+    def register(tx: Tx) -> None:
         public = json.dumps({"keys": [KEY.as_dict(private=False)]})
         clients.put(
-            session, id=SOURCE, organization="people", name=SOURCE, jwks=public,
+            tx, id=SOURCE, organization="people", name=SOURCE, jwks=public,
             scopes="system/*.cruds", at=now,
         )  # fmt: skip
 
-    await services.db.session(register)
+    await services.db.do(register)
     claims = {
         "iss": SOURCE,
         "sub": SOURCE,

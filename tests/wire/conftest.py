@@ -123,9 +123,9 @@ async def doors(open_doors: Callable[..., Any]) -> Doors:
 
 
 async def register(services: Services, id: str, scopes: str) -> None:
-    def put(session: Any) -> None:
+    def put(tx: Any) -> None:
         clients.put(
-            session,
+            tx,
             id=id,
             organization=id.partition("-")[0],
             name=id,
@@ -134,4 +134,4 @@ async def register(services: Services, id: str, scopes: str) -> None:
             at=1,
         )
 
-    await services.db.session(put)
+    await services.db.do(put)

@@ -163,9 +163,9 @@ async def register_client(
 ) -> None:
     keys = {"keys": [EC.as_dict(private=False), RSA.as_dict(private=False)]}
 
-    def put(session: Any) -> None:
+    def put(tx: Any) -> None:
         clients.put(
-            session,
+            tx,
             id=id,
             organization=organization,
             name="HIS",
@@ -175,7 +175,7 @@ async def register_client(
             at=NOON,
         )
 
-    await services.db.session(put)
+    await services.db.do(put)
 
 
 @pytest.fixture(name="register_client")

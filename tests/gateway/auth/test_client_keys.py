@@ -225,7 +225,10 @@ async def test_what_cannot_be_noted_is_not_done(
     before = await services.db.session(clients.find, hospital.id)
     monkeypatch.setattr(client_keys, "append", full)
     monkeypatch.setattr(registry, "append", full)
+    anew = {"organization": "people", "name": "x", "jwks": before.jwks, "scopes": "system/*.r"}
     tries = [
+        lambda: registry.register(services, id=hospital.id, **anew, by=OPERATOR),
+        lambda: registry.register(services, id="people-new", **anew, by=OPERATOR),
         lambda: client_keys.add_key(hospital.id, public(RSA, "new"), 0, OPERATOR, services),
         lambda: client_keys.revoke(hospital.id, "停用", OPERATOR, services),
     ]
@@ -233,3 +236,34 @@ async def test_what_cannot_be_noted_is_not_done(
         with pytest.raises(Exception):  # noqa: B017 (each engine has its own)
             await one()
     assert await services.db.session(clients.find, hospital.id) == before
+    assert await services.db.session(clients.find, "people-new") is None
+
+
+async def test_a_client_is_registered_with_its_event_or_not_at_all(
+    services: Services, hospital: Any, noted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault before the commit leaves neither; one after it leaves both, whatever the caller heard."""
+    before = await services.db.session(clients.find, hospital.id)
+    events = [row[0] for row in await noted()].count("client")
+    anew = {"organization": "people", "name": "x", "jwks": before.jwks, "scopes": "system/*.r"}
+    store, do = services.db, services.db.do
+    for after in (False, True):
+
+        async def broken(work: Any, *given: Any, after: bool = after) -> None:
+            def last(tx: Any) -> None:
+                work(tx, *given)
+                if not after:
+                    raise OSError
+
+            await do(last)
+            raise OSError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "do", broken)
+            with pytest.raises((OSError, Problem)):
+                await registry.register(services, id=hospital.id, **anew, by=OPERATOR)
+        found = await services.db.session(clients.find, hospital.id)
+        assert (found.name, found.epoch) == (
+            ("x", before.epoch + 1) if after else ("HIS", before.epoch)
+        )
+        assert [row[0] for row in await noted()].count("client") == events + after

@@ -96,9 +96,9 @@ class Door:
 
 
 async def register(house: House, id: str, scopes: str, roles: tuple[str, ...]) -> None:
-    def put(session: Any) -> None:
+    def put(tx: Any) -> None:
         clients.put(
-            session,
+            tx,
             id=id,
             organization=id.partition("-")[0],
             name=id,
@@ -108,7 +108,7 @@ async def register(house: House, id: str, scopes: str, roles: tuple[str, ...]) -
             at=1,
         )
 
-    await house.services.db.session(put)
+    await house.services.db.do(put)
 
 
 @asynccontextmanager
