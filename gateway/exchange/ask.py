@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -23,9 +22,9 @@ from gateway.exchange.person import Person, head_name, manifests, meet
 from gateway.exchange.shelf import (
     NOT_IN_EVERYTHING,
     Match,
+    Permitted,
     Shown,
     Tally,
-    matches_of,
     may_stand_alone,
     permitted,
     withheld,
@@ -40,7 +39,7 @@ from gateway.store import charts as rows
 from gateway.vault import ChartTier, Grant, RecordName, Tier, VaultError
 
 __all__ = [
-    "Gathering", "Match", "Opened", "Page", "Shown",
+    "Gathering", "Match", "Opened", "Page", "Permitted", "Shown",
     "gather", "glance", "nothing", "read", "search", "settled",
 ]  # fmt: skip
 
@@ -376,7 +375,7 @@ async def more(token: str, caller: Caller, services: Services) -> Cursor:
 
 # Gathering for a page
 
-Choose = Callable[[Sequence[Match]], Sequence[Match]]
+Choose = Callable[[Permitted], Sequence[Match]]
 Pick = Callable[[Sequence[Shown]], Sequence[Match]]
 """Chooses from a manifest's columns, so that only what is chosen is made an entry of."""
 
@@ -411,11 +410,11 @@ async def gather(
     Of chosen records whose type is in `amended` the permitted older versions come along.
     """
 
-    def pick(shown: Sequence[Shown]) -> Sequence[Match]:
-        charts = groupby(shown, key=lambda one: one.chart)
-        return choose([match for _, own in charts for match in matches_of(own)])
-
-    return await settled(lambda: _gather(chart, caller, services, pick, kind, named, amended))
+    return await settled(
+        lambda: _gather(
+            chart, caller, services, lambda shown: choose(Permitted(shown)), kind, named, amended
+        )
+    )
 
 
 async def glance(

@@ -18,7 +18,7 @@ from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import image_probes, rights
-from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
+from gateway.exchange.ask import Gathering, Match, Opened, Permitted, gather, nothing
 from gateway.exchange.image_probes import UID, Known, accession_of, uid_of
 from gateway.exchange.issued import listed, parsed, when
 from gateway.exchange.page_records import studies_of
@@ -94,7 +94,7 @@ async def studies(chart: str, caller: Caller, services: Services) -> Studies | R
         caller,
         services,
         lambda permitted: [
-            *(one for one in permitted if one.pair[0].type == "ImagingStudy"),
+            *permitted.where(lambda nature: nature.type == "ImagingStudy"),
             *patients_of(permitted, services),
         ],
         kind=Kind.EVERYTHING,
@@ -203,14 +203,12 @@ async def look(id: str, caller: Caller, services: Services) -> Open:
     return opened
 
 
-def _of_study(permitted: Sequence[Match], id: str, services: Services) -> list[Match]:
+def _of_study(permitted: Permitted, id: str, services: Services) -> list[Match]:
     """The study and the banner's Patients. A study that is shown in part has no images to show."""
     main = [
         one
-        for one in permitted
-        if one.pair[1].hex == id
-        and one.pair[0].type == "ImagingStudy"
-        and isinstance(one.decision, Permit | PermitEmergency)
+        for one in permitted.named([id])
+        if one.pair[0].type == "ImagingStudy" and isinstance(one.decision, Permit | PermitEmergency)
     ]
     return [*main, *patients_of(permitted, services)] if main else []
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.audit.events import Kind
-from gateway.exchange.ask import Match, gather, nothing
+from gateway.exchange.ask import Match, Permitted, gather, nothing
 from gateway.exchange.measured import pairs, same_test
 from gateway.exchange.page_records import AMENDED, with_grounds
 from gateway.exchange.residents import InHand, in_hand
@@ -31,7 +30,7 @@ async def line(id: str, caller: Caller, services: Services) -> Line:
     current = await rows.current(services.db, id)
     asked: set[str] = set()
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    def choose(permitted: Permitted) -> list[Match]:
         main = _of_test(permitted, id, services)
         asked.update(match.pair[1].hex for match in main)
         return with_grounds(permitted, main, caller, services) if main else []
@@ -57,25 +56,27 @@ async def line(id: str, caller: Caller, services: Services) -> Line:
     return Line(resident, await hospitals(services), tuple(results.values()), came_in)
 
 
-def _of_test(permitted: Sequence[Match], id: str, services: Services) -> list[Match]:
+def _of_test(permitted: Permitted, id: str, services: Services) -> list[Match]:
     """The results of the same test and the reports they came in; nothing when `id` may not be known
     of."""
-    measured = [one for one in permitted if one.pair[0].type == "Observation"]
-    asked = next((one for one in measured if one.pair[1].hex == id), None)
-    if asked is None:
+    found = permitted.named([id])
+    asked = [one for one in found if one.pair[0].type == "Observation"]
+    if not asked:
         return []
     at, catalogue = services.now(), services.catalogue
-    named = {
-        codes: same_test(pairs(codes), catalogue, at)
-        for codes in {m.pair[0].codes for m in measured}
-    }
-    test = named[asked.pair[0].codes]
-    same = [one for one in measured if one is asked or (test and named[one.pair[0].codes] == test)]
+    test = same_test(pairs(asked[0].pair[0].codes), catalogue, at)
+    same = asked[:1]
+    if test:
+        same = permitted.where(
+            lambda nature: (
+                nature.type == "Observation"
+                and same_test(pairs(nature.codes), catalogue, at) == test
+            )
+        )
     ids = {one.pair[1].id for one in same}
     reports = [
         one
-        for one in permitted
-        if one.pair[0].type == "DiagnosticReport"
-        and any(said == "result" and to in ids for said, to in one.pair[1].links)
+        for one in permitted.where(lambda nature: nature.type == "DiagnosticReport")
+        if any(said == "result" and to in ids for said, to in one.pair[1].links)
     ]
     return [*same, *reports]

@@ -14,7 +14,7 @@ from typing import Final
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Kind
 from gateway.exchange import image_probes
-from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
+from gateway.exchange.ask import Gathering, Match, Opened, Permitted, gather, nothing
 from gateway.exchange.issued import Resource, codings, listed, parsed, when, words
 from gateway.exchange.measured import pairs
 from gateway.exchange.page_records import AMENDED, members, with_grounds
@@ -22,6 +22,7 @@ from gateway.exchange.residents import InHand, in_hand
 from gateway.exchange.results import DAY, Hospital, Report, hospitals, note_view, reports_of
 from gateway.recognition.catalogue import LOINC
 from gateway.recognition.images import Images
+from gateway.records.entry import Nature
 from gateway.services import Services
 from gateway.services.caller import Caller
 
@@ -76,7 +77,7 @@ async def overview(chart: str, caller: Caller, services: Services) -> Overview |
     """The page for the person of `chart`; a Reason or Problem UNKNOWN as in `results`."""
     asked: set[str] = set()
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    def choose(permitted: Permitted) -> list[Match]:
         main = _of_page(permitted, caller, services)
         asked.update(match.pair[1].hex for match in main)
         return with_grounds(permitted, main, caller, services)
@@ -109,8 +110,11 @@ async def overview(chart: str, caller: Caller, services: Services) -> Overview |
     )
 
 
-def _of_page(permitted: Sequence[Match], caller: Caller, services: Services) -> list[Match]:
-    reports = [one for one in permitted if one.pair[0].type == "DiagnosticReport"]
+def _of_page(permitted: Permitted, caller: Caller, services: Services) -> list[Match]:
+    def of_type(kind: str) -> list[Match]:
+        return permitted.where(lambda nature: nature.type == kind)
+
+    reports = of_type("DiagnosticReport")
     main = [*_of_each(reports, NEWEST), *_recent(permitted, reports, caller, services)]
     main += members(permitted, main)
     for kind, most in (
@@ -118,7 +122,7 @@ def _of_page(permitted: Sequence[Match], caller: Caller, services: Services) -> 
         ("AllergyIntolerance", STATEMENTS),
         ("ImagingStudy", STUDIES),
     ):
-        main += sorted((m for m in permitted if m.pair[0].type == kind), key=_age)[:most]
+        main += sorted(of_type(kind), key=_age)[:most]
     return main
 
 
@@ -139,7 +143,7 @@ def _of_each(reports: Sequence[Match], most: int) -> list[Match]:
 
 
 def _recent(
-    permitted: Sequence[Match], reports: Sequence[Match], caller: Caller, services: Services
+    permitted: Permitted, reports: Sequence[Match], caller: Caller, services: Services
 ) -> list[Match]:
     """Others' reports and lone results young enough for the longest window of what they hold."""
     at, catalogue = services.now(), services.catalogue
@@ -151,22 +155,20 @@ def _recent(
 
     of_all = max(longest.values(), default=0)
 
-    def young(match: Match) -> bool:
-        nature, entry = match.pair
-        age = at - (entry.start or entry.filed) - DAY
-        if age > of_all * DAY:
-            return False
+    def limit(nature: Nature) -> int:
         codes = [code for system, code in pairs(nature.codes) if system == LOINC]
-        limit = max((longest.get(code, 0) for code in codes), default=0) * DAY
-        return bool(limit) and age <= limit
+        return max((longest.get(code, 0) for code in codes), default=0) * DAY
 
-    listed_ones = {
-        match.pair[1].id
-        for match in permitted
-        if match.pair[0].type in AMENDED
-        and match.pair[0].source != caller.organization
-        and young(match)
-    }
+    def of_others(nature: Nature) -> bool:
+        own = nature.source == caller.organization
+        return nature.type in AMENDED and not own and bool(limit(nature))
+
+    recent = [
+        match
+        for match in permitted.where(of_others, at - (of_all + 1) * DAY)
+        if at - (match.pair[1].start or match.pair[1].filed) - DAY <= limit(match.pair[0])
+    ]
+    listed_ones = {match.pair[1].id for match in recent}
     held = {
         to for one in reports for said, to in one.pair[1].links if said == "result"
     } & listed_ones
@@ -177,7 +179,7 @@ def _recent(
         or any(said == "result" and to in held for said, to in one.pair[1].links)
     ]
     lone = listed_ones - held - {one.pair[1].id for one in reports}
-    return [*holding, *(m for m in permitted if m.pair[1].id in lone)]
+    return [*holding, *(match for match in recent if match.pair[1].id in lone)]
 
 
 def _newest(reports: Sequence[Report]) -> tuple[Report, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
-from gateway.exchange.ask import Match, Opened
+from gateway.exchange.ask import Match, Opened, Permitted
 from gateway.exchange.recognise import decision_records
 from gateway.exchange.residents import patients_of
 from gateway.recognition.facts import LOINC
@@ -22,7 +22,7 @@ _ABOUT: Final = frozenset({"specimen", "encounter"})
 
 
 def of_page(
-    permitted: Sequence[Match],
+    permitted: Permitted,
     caller: Caller,
     services: Services,
     ids: Collection[str],
@@ -31,12 +31,12 @@ def of_page(
 ) -> list[Match]:
     """The results and reports of `ids`, the results of those reports, and their grounds; nothing at
     all when none may be known of. With `reports` the reports that name those of `ids` come along."""
-    named = {bytes.fromhex(id) for id in ids if len(id) == 32}
-    told = issued(permitted)
-    main = [m for m in told if m.pair[1].id in named]
+    main = [m for m in permitted.named(ids) if m.pair[0].type in AMENDED]
     if not main:
         return []
-    naming = [m for m in told if reports and _names(m, named)]
+    named = {m.pair[1].id for m in main}
+    told = permitted.where(_is("DiagnosticReport")) if reports else ()
+    naming = [m for m in told if _names(m, named)]
     return with_grounds(
         permitted,
         [
@@ -49,14 +49,13 @@ def of_page(
     )
 
 
-def issued(permitted: Sequence[Match], since: int | None = None) -> list[Match]:
+def issued(permitted: Permitted, since: int | None = None) -> list[Match]:
     """Results and reports, from `since` on."""
-    return [
-        match
-        for match in permitted
-        if match.pair[0].type in AMENDED
-        and (since is None or match.pair[1].start is None or match.pair[1].start >= since)
-    ]
+    return permitted.where(_is(*AMENDED), since)
+
+
+def _is(*types: str) -> Callable[[Nature], bool]:
+    return lambda nature: nature.type in types
 
 
 def in_parts(main: Sequence[Match], most: int) -> list[list[Match]]:
@@ -82,41 +81,44 @@ def in_parts(main: Sequence[Match], most: int) -> list[list[Match]]:
     return parts
 
 
-def members(permitted: Sequence[Match], reports: Iterable[Match]) -> list[Match]:
+def members(permitted: Permitted, reports: Iterable[Match]) -> list[Match]:
     """The results of these reports."""
-    linked = {to for m in reports for said, to in m.pair[1].links if said == "result"}
-    return [match for match in permitted if match.pair[1].id in linked]
+    return permitted.among(
+        {to for m in reports for said, to in m.pair[1].links if said == "result"}
+    )
 
 
 def with_grounds(
-    permitted: Sequence[Match], main: Sequence[Match], caller: Caller, services: Services
+    permitted: Permitted, main: Sequence[Match], caller: Caller, services: Services
 ) -> list[Match]:
     """`main`, and what a page and a judgement on it need: patients, specimens, visits, the caller
     organisation's open encounters and its decisions; nothing else is opened."""
-    by_id = {match.pair[1].id: match for match in permitted}
-    chosen = {m.pair[1].id: m for m in main}
-    about = {to for m in main for said, to in m.pair[1].links if said in _ABOUT}
-    chosen |= {one: by_id[one] for one in sorted(about) if one in by_id}
-    chosen |= {match.pair[1].id: match for match in studies_for(permitted, main)}
-    for match in permitted:
-        nature, entry = match.pair
-        if (nature.type, nature.source, nature.status) == (
-            "Encounter",
-            caller.organization,
-            "in-progress",
-        ):
-            chosen[entry.id] = match
-    chosen |= {match.pair[1].id: match for match in platforms_told(permitted, caller, services)}
-    chosen |= {match.pair[1].id: match for match in patients_of(permitted, services)}
-    focused = {m.pair[1].id for m in main}
-    for match in decision_records(permitted, caller):
-        if any(said == "focus" and to in focused for said, to in match.pair[1].links):
-            chosen[match.pair[1].id] = match
-    return list(chosen.values())
+    at, focused = services.now(), {m.pair[1].id for m in main}
+    measured = permitted.where(lambda nature: bool(platform_items(nature, caller, services, at)))
+    decided = (
+        match
+        for match in decision_records(permitted, caller)
+        if any(said == "focus" and to in focused for said, to in match.pair[1].links)
+    )
+    grounds = (
+        permitted.among({to for m in main for said, to in m.pair[1].links if said in _ABOUT}),
+        studies_for(permitted.where(_is("ImagingStudy")), main),
+        open_visits(permitted, caller),
+        platforms_told(measured, caller, services),
+        patients_of(permitted, services),
+        decided,
+    )
+    return list({match.pair[1].id: match for some in (main, *grounds) for match in some}.values())
 
 
-def studies_for(permitted: Sequence[Match], main: Sequence[Match]) -> list[Match]:
-    """Imaging studies that these name, and those of the orders that reports among them are of, where
+def open_visits(permitted: Permitted, caller: Caller) -> list[Match]:
+    """The open encounters of the caller's organisation."""
+    own = ("Encounter", caller.organization, "in-progress")
+    return permitted.where(lambda nature: (nature.type, nature.source, nature.status) == own)
+
+
+def studies_for(studies: Sequence[Match], main: Sequence[Match]) -> list[Match]:
+    """Those of the `studies` that these name, and those of the orders that reports among them are of, where
     both name the order."""
     named = {to for m in main for said, to in m.pair[1].links if said == STUDY}
     orders = {
@@ -128,14 +130,11 @@ def studies_for(permitted: Sequence[Match], main: Sequence[Match]) -> list[Match
     }
     return [
         match
-        for match in permitted
-        if match.pair[0].type == "ImagingStudy"
-        and (
-            match.pair[1].id in named
-            or any(
-                said == ORDER and (match.pair[0].source, to) in orders
-                for said, to in match.pair[1].links
-            )
+        for match in studies
+        if match.pair[1].id in named
+        or any(
+            said == ORDER and (match.pair[0].source, to) in orders
+            for said, to in match.pair[1].links
         )
     ]
 
@@ -172,7 +171,7 @@ def platform_items(nature: Nature, caller: Caller, services: Services, at: int) 
 
 
 def to_decide(
-    permitted: Sequence[Match],
+    permitted: Permitted,
     caller: Caller,
     services: Services,
     ids: Collection[str],
@@ -186,22 +185,20 @@ def to_decide(
     known = {match.pair[1].id for match in chosen}
     chosen += tellings(permitted, known)
     known |= {match.pair[1].id for match in chosen}
+    own = permitted.named(beside)
     return chosen + [
         match
-        for match in permitted
-        if match.pair[1].id not in known
-        and match.pair[0].source == caller.organization
-        and match.pair[1].hex in beside
+        for match in own
+        if match.pair[1].id not in known and match.pair[0].source == caller.organization
     ]
 
 
-def tellings(permitted: Sequence[Match], ids: Collection[bytes]) -> list[Match]:
+def tellings(permitted: Permitted, ids: Collection[bytes]) -> list[Match]:
     """Each Provenance of what is in `ids`: who made it, and who signed."""
     return [
         match
-        for match in permitted
-        if match.pair[0].type == "Provenance"
-        and match.pair[1].id not in ids
+        for match in permitted.where(_is("Provenance"))
+        if match.pair[1].id not in ids
         and any(said == "target" and to in ids for said, to in match.pair[1].links)
     ]
 

@@ -14,7 +14,7 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import issued
-from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
+from gateway.exchange.ask import Gathering, Match, Opened, Permitted, gather, nothing
 from gateway.exchange.deciding import EVIDENCE
 from gateway.exchange.person import ALL_TIERS
 from gateway.exchange.recognise import decision_records
@@ -72,11 +72,11 @@ async def proofs(task: str, caller: Caller, services: Services) -> Proofs:
     found = [EvidenceRow(*row) for row in await services.db.read(rows.OF_TASKS, [task])]
     results = {row.target for row in found}
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    def choose(permitted: Permitted) -> list[Match]:
         mine = [one for one in decision_records(permitted, caller) if one.pair[1].hex == task]
         if not mine:
             return []
-        today = [one for one in permitted if one.pair[1].hex in results]
+        today = permitted.named(results)
         return [*mine, *today, *patients_of(permitted, services)]
 
     seen = await gather(

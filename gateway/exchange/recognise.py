@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from gateway.exchange.ask import Match, Opened
+from gateway.exchange.ask import Match, Opened, Permitted
 from gateway.exchange.issued import Resource, codings, listed, parsed, words
 from gateway.exchange.ledger import Visit
 from gateway.exchange.person import Person
@@ -218,15 +218,14 @@ def _until(found: Judgement, services: Services) -> date | None:
 # Decisions on file
 
 
-def decision_records(permitted: Sequence[Match], caller: Caller) -> list[Match]:
+def decision_records(permitted: Permitted, caller: Caller) -> list[Match]:
     """The caller organisation's own decision Tasks."""
-    return [
-        match
-        for match in permitted
-        if match.pair[0].type == "Task"
-        and match.pair[0].source == caller.organization
-        and any(code.endswith(f"|{DECISION}") for code in match.pair[0].codes)
-    ]
+    return permitted.where(
+        lambda nature: (
+            (nature.type, nature.source) == ("Task", caller.organization)
+            and any(code.endswith(f"|{DECISION}") for code in nature.codes)
+        )
+    )
 
 
 def decisions(records: Iterable[Opened], services: Services) -> dict[tuple[str, str], Decided]:

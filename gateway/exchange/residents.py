@@ -18,7 +18,7 @@ from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import claims, probing
-from gateway.exchange.ask import Gathering, Match, Opened, gather, settled
+from gateway.exchange.ask import Gathering, Match, Opened, Permitted, gather, settled
 from gateway.exchange.issued import listed, parsed
 from gateway.exchange.patients import matched, stranger
 from gateway.exchange.person import Person
@@ -93,14 +93,10 @@ async def open_resident(
     return refusal if refusal is not Reason.NO_RELATIONSHIP else None
 
 
-def patients_of(permitted: Sequence[Match], services: Services) -> list[Match]:
+def patients_of(permitted: Permitted, services: Services) -> list[Match]:
     """The hospitals' Patients. The county's own says only that somebody signed there."""
-    return [
-        match
-        for match in permitted
-        if match.pair[0].type == "Patient"
-        and match.pair[0].source not in services.policy.controllers
-    ]
+    county = services.policy.controllers
+    return permitted.where(lambda nature: nature.type == "Patient" and nature.source not in county)
 
 
 def in_hand(seen: Gathering, caller: Caller, services: Services) -> InHand | None:

@@ -15,7 +15,7 @@ from typing import Literal
 from consent.model import DenyTell, Reason
 from gateway.audit.events import Body, Item, Kind, Outcome, manifest_root
 from gateway.exchange import image_probes, ledger
-from gateway.exchange.ask import Gathering, Match, Opened, gather, nothing
+from gateway.exchange.ask import Gathering, Match, Opened, Permitted, gather, nothing
 from gateway.exchange.issued import (
     LOINC_FINDINGS,
     LOINC_IMPRESSION,
@@ -172,7 +172,7 @@ async def results(
     asked: set[str] = set()
     turn, turns = 1, 1
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    def choose(permitted: Permitted) -> list[Match]:
         nonlocal turn, turns
         main = issued(permitted, since)
         if part is not None and main:
@@ -234,7 +234,7 @@ async def look_at_each(
     wanted, more = frozenset(ids), frozenset(beside)
     replaced: frozenset[str] = frozenset()
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    def choose(permitted: Permitted) -> list[Match]:
         nonlocal replaced
         chosen = to_decide(permitted, caller, services, wanted, more)
         replaced = _replaced(permitted, chosen)
@@ -274,7 +274,7 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
     newer = ""
     replaced: frozenset[str] = frozenset()
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    def choose(permitted: Permitted) -> list[Match]:
         nonlocal newer, replaced
         newer = _newer(permitted, id)
         chosen = of_page(permitted, caller, services, frozenset({id}))
@@ -325,14 +325,15 @@ async def look_at(id: str, caller: Caller, services: Services) -> Issued:
     )
 
 
-def _replaced(permitted: Sequence[Match], chosen: Iterable[Match]) -> frozenset[str]:
+def _replaced(permitted: Permitted, chosen: Iterable[Match]) -> frozenset[str]:
     """Those of the chosen that a later report probably corrects."""
-    return replaced_among((match.pair for match in permitted), {m.pair[1].id for m in chosen})
+    ids = {match.pair[1].id for match in chosen}
+    return replaced_among((match.pair for match in issued(permitted)), ids) if ids else frozenset()
 
 
-def _newer(permitted: Sequence[Match], id: str) -> str:
+def _newer(permitted: Permitted, id: str) -> str:
     """The last of the same hospital's reports of the same name on the same specimen that came after."""
-    reports = [m for m in permitted if m.pair[0].type == "DiagnosticReport"]
+    reports = permitted.where(lambda nature: nature.type == "DiagnosticReport")
     asked = next((m for m in reports if m.pair[1].hex == id), None)
     if asked is None:
         return ""

@@ -12,11 +12,12 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange import filing, ledger, write_back
-from gateway.exchange.ask import Gathering, Match, gather, nothing, settled
+from gateway.exchange.ask import Gathering, Match, Permitted, gather, nothing, settled
 from gateway.exchange.decide import at_visit, end, may_record, write_own
 from gateway.exchange.deciding import own, person_of, plans_of
 from gateway.exchange.issued import parsed
 from gateway.exchange.ledger import PORTAL, Visit
+from gateway.exchange.page_records import open_visits
 from gateway.exchange.planning import Plan
 from gateway.exchange.recognise import decided_in, decision_records, rested_on, visit_of
 from gateway.recognition.decisions import Revoked, revoked_task
@@ -152,22 +153,17 @@ async def _attempt(
 async def _look(task: str, caller: Caller, services: Services) -> tuple[Gathering, Visit]:
     current = await rows.current(services.db, task)
 
-    def choose(permitted: Sequence[Match]) -> list[Match]:
+    issue = ("DetectedIssue", caller.organization)
+
+    def choose(permitted: Permitted) -> list[Match]:
         mine = [one for one in decision_records(permitted, caller) if one.pair[1].hex == task]
-        open_visits = [
-            one
-            for one in permitted
-            if (one.pair[0].type, one.pair[0].source, one.pair[0].status)
-            == ("Encounter", caller.organization, "in-progress")
-        ]
         about = {to for one in mine for said, to in one.pair[1].links if said == "focus"}
         noticed = [
             one
-            for one in permitted
-            if (one.pair[0].type, one.pair[0].source) == ("DetectedIssue", caller.organization)
-            and any(said == "implicated" and to in about for said, to in one.pair[1].links)
+            for one in permitted.where(lambda nature: (nature.type, nature.source) == issue)
+            if any(said == "implicated" and to in about for said, to in one.pair[1].links)
         ]
-        return [*mine, *noticed, *open_visits] if mine else []
+        return [*mine, *noticed, *open_visits(permitted, caller)] if mine else []
 
     seen = await gather(
         current.chart if current else "",

@@ -6,8 +6,9 @@ records apart, record by record. An entry is unpacked when somebody asks for it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from gateway.audit.events import Ruling
 from gateway.exchange.person import Pair, Person, manifests, segment_name
 from gateway.exchange.shelves import head_name
 from gateway.records.entry import (
+    EARLIEST,
     Entry,
     Nature,
     Segment,
@@ -35,6 +37,7 @@ _SAYS_NOTHING = NOT_IN_EVERYTHING | {"Patient", "Provenance", "Specimen"}
 # These speak of others alone: a specimen says that something was taken for what names it, and a
 # Provenance where what it names came from. They are shown where something they speak of is.
 _SPEAK_OF_OTHERS = frozenset({"Specimen", "Provenance"})
+_ID = re.compile("[0-9a-f]{32}")
 _TAKEN_FOR = frozenset({"Observation", "DiagnosticReport", "ServiceRequest"})
 
 
@@ -119,15 +122,67 @@ class Shown:
         """The entry at a place with the decision that shows it."""
         return self._match(place, self.segment.entry(place))
 
-    def matches(self) -> list[Match]:
-        """Every one of them."""
+    def matches(self, places: Sequence[int]) -> list[Match]:
+        """The entries at these of its places."""
+        if len(places) * 8 < len(self.segment.ids):
+            return [self.match(place) for place in places]
         entries = self.segment.entries
-        return [self._match(place, entries[place]) for place in self.places]
+        return [self._match(place, entries[place]) for place in places]
 
     def _match(self, place: int, entry: Entry) -> Match:
         nature = entry.nature
         decision = self.single[place] if nature not in self.natures else self.natures[nature]
         return Match(self.chart, (self.segment.natures[nature], entry), decision)
+
+
+class Permitted:
+    """Everything of one person that the caller may know of, chart by chart in order of sequence
+    number, the Patient last. Only what is asked for is made an entry of."""
+
+    def __init__(self, shown: Sequence[Shown]) -> None:
+        self._shown = list(_charts(shown))
+
+    def __iter__(self) -> Iterator[Match]:
+        return iter(self.where(lambda nature: True))
+
+    def where(self, wanted: Callable[[Nature], bool], since: int | None = None) -> list[Match]:
+        """Those of a wanted nature; with `since` (µs UTC) none of which an earlier time is told."""
+        found: list[tuple[int, Match]] = []
+        for chart, one in self._shown:
+            natures = {n for n, nature in enumerate(one.segment.natures) if wanted(nature)}
+            places: Sequence[int] = ()
+            if natures:
+                places = [place for place in one.places if one.segment.which[place] in natures]
+            if since is not None:
+                starts = one.segment.starts
+                places = [p for p in places if starts[p] >= since or starts[p] == EARLIEST]
+            found += [(chart, match) for match in one.matches(places)]
+        return _in_order(found)
+
+    def named(self, ids: Iterable[str]) -> list[Match]:
+        """Those with one of these ids as clients say them; what is no id names nothing."""
+        return self.among({bytes.fromhex(id) for id in ids if _ID.fullmatch(id)})
+
+    def among(self, ids: Collection[bytes]) -> list[Match]:
+        """Those with one of these ids as entries hold them."""
+        return _in_order(
+            (chart, one.match(place)) for chart, one in self._shown for place in one.among(ids)
+        )
+
+
+def _charts(shown: Iterable[Shown]) -> Iterator[tuple[int, Shown]]:
+    """Each with the number of its chart, in the order in which they come."""
+    numbers: dict[str, int] = {}
+    for one in shown:
+        yield numbers.setdefault(one.chart, len(numbers)), one
+
+
+def _in_order(found: Iterable[tuple[int, Match]]) -> list[Match]:
+    def key(one: tuple[int, Match]) -> tuple[int, bool, int]:
+        chart, (_, (nature, entry), _) = one
+        return chart, nature.type == "Patient", entry.seq
+
+    return [match for _, match in sorted(found, key=key)]
 
 
 async def permitted(
@@ -158,13 +213,6 @@ async def permitted(
     if not types and not moved and all(one.whole for one in shown):
         return shown  # of all that stands nothing is withheld
     return _without_untold(person, caller, row, segments, shown)
-
-
-def matches_of(shown: Iterable[Shown]) -> list[Match]:
-    """All of one chart in order of sequence number, the Patient last."""
-    found = [match for one in shown if one.places for match in one.matches()]
-    found.sort(key=lambda match: (match.pair[0].type == "Patient", match.pair[1].seq))
-    return found
 
 
 async def withheld(person: Person, services: Services, items: Sequence[Match]) -> frozenset[bytes]:
