@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
-from consent.model import DenyTell, Reason
-from gateway.audit.events import Kind
+from consent.model import Reason
 from gateway.exchange import image_probes
-from gateway.exchange.ask import Gathering, Match, Opened, Permitted, gather, nothing
+from gateway.exchange.ask import Gathering, Match, Opened, Permitted
 from gateway.exchange.issued import Resource, codings, listed, parsed, when, words
 from gateway.exchange.measured import pairs
-from gateway.exchange.page_records import AMENDED, members, with_grounds
-from gateway.exchange.residents import InHand, in_hand
-from gateway.exchange.results import DAY, Hospital, Report, hospitals, note_view, reports_of
+from gateway.exchange.page_records import AMENDED, members
+from gateway.exchange.residents import InHand
+from gateway.exchange.results import DAY, Hospital, Report, gathered, hospitals, note_view
 from gateway.recognition.catalogue import LOINC
 from gateway.recognition.images import Images
 from gateway.records.entry import Nature
@@ -75,28 +74,12 @@ class Overview:
 
 async def overview(chart: str, caller: Caller, services: Services) -> Overview | Reason:
     """The page for the person of `chart`; a Reason or Problem UNKNOWN as in `results`."""
-    asked: set[str] = set()
-
-    def choose(permitted: Permitted) -> list[Match]:
-        main = _of_page(permitted, caller, services)
-        asked.update(match.pair[1].hex for match in main)
-        return with_grounds(permitted, main, caller, services)
-
-    seen = await gather(
-        chart,
-        caller,
-        services,
-        choose,
-        kind=Kind.EVERYTHING,
-        named=True,
-        amended=AMENDED,
+    shown = await gathered(
+        chart, caller, services, lambda permitted: _of_page(permitted, caller, services)
     )
-    if isinstance(seen.person.gate, DenyTell):
-        return seen.person.gate.reason
-    resident = in_hand(seen, caller, services)
-    if resident is None:
-        raise nothing()
-    reports = await reports_of(seen, caller, services, asked)
+    if isinstance(shown, Reason):
+        return shown
+    resident, reports, seen = shown
     countable = tuple(one for one in map(_countable, reports) if one is not None)
     await note_view(seen, countable, caller, services)
     return Overview(

@@ -13,6 +13,7 @@ from gateway.exchange.ask import Match, Opened, Permitted
 from gateway.exchange.issued import Resource, codings, listed, parsed, words
 from gateway.exchange.ledger import Visit
 from gateway.exchange.person import Person
+from gateway.recognition.catalogue import Catalogue
 from gateway.recognition.decisions import Choice
 from gateway.recognition.eligibility import (
     DAY,
@@ -174,15 +175,16 @@ def judged(
         disputed=entry.disputed,
         sensitivities=nature.sensitivities,
     )
-    if any(item.kind == "imaging" for item in services.catalogue.items_for(facts.loinc, at)):
+    catalogue = services.catalogue
+    if any(item.kind == "imaging" for item in catalogue.items_for(facts.loinc, at)):
         facts = msgspec.structs.replace(facts, images=images)
     if services.copied_times.of(nature.source):
         facts = msgspec.structs.replace(facts, times_copied=in_one(facts))
     case = case_of(facts, receiver, at)
-    found = judge(facts, receiver, services.catalogue, at)
+    found = judge(facts, receiver, catalogue, at)
     if not found.eligible:
         return Judged("not-eligible", str(found.reason or ""), judgement=found, case=case)
-    mark, until = _mark(facts, found, receiver, services, at), _until(found, services)
+    mark, until = _mark(facts, found, receiver, catalogue, at), _until(found, services)
     return Judged("eligible", "", mark, until, found, case)
 
 
@@ -193,10 +195,9 @@ def _identity_tier(person: Person, match: Match) -> int:
 
 
 def _mark(
-    facts: ResultFacts, found: Judgement, receiver: Receiver, services: Services, at: int
+    facts: ResultFacts, found: Judgement, receiver: Receiver, catalogue: Catalogue, at: int
 ) -> str:
     """The mark under which it counts here."""
-    catalogue = services.catalogue
     item = next(
         (one for one in catalogue.items_for(facts.loinc, at) if one.code == found.item), None
     )

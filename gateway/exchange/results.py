@@ -6,7 +6,7 @@ here: prompt, view, decision and revocation are told apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
@@ -169,18 +169,36 @@ async def results(
     Reason is a refusal decided without looking at what there is (an unknown chart and one
     without a relationship give the same); Problem UNKNOWN when nothing may be shown.
     """
-    asked: set[str] = set()
     turn, turns = 1, 1
 
-    def choose(permitted: Permitted) -> list[Match]:
+    def main(permitted: Permitted) -> list[Match]:
         nonlocal turn, turns
-        main = issued(permitted, since)
-        if part is not None and main:
-            parts = in_parts(main, MOST)
-            turn, turns = min(part, len(parts)), len(parts)
-            main = parts[turn - 1]
-        asked.update(match.pair[1].hex for match in main)
-        return with_grounds(permitted, main, caller, services)
+        found = issued(permitted, since)
+        if part is None or not found:
+            return found
+        parts = in_parts(found, MOST)
+        turn, turns = min(part, len(parts)), len(parts)
+        return parts[turn - 1]
+
+    shown = await gathered(chart, caller, services, main)
+    if isinstance(shown, Reason):
+        return shown
+    resident, reports, seen = shown
+    await note_view(seen, reports, caller, services)
+    return Folder(resident, reports, await hospitals(services), turn, turns)
+
+
+async def gathered(
+    chart: str, caller: Caller, services: Services, main: Callable[[Permitted], list[Match]]
+) -> tuple[InHand, tuple[Report, ...], Gathering] | Reason:
+    """What `main` picks of everything about the person of `chart`, with the grounds to judge it by:
+    the person, the reports, all that was opened. A Reason or Problem UNKNOWN as in `results`."""
+    asked: set[str] = set()
+
+    def choose(permitted: Permitted) -> list[Match]:
+        chosen = main(permitted)
+        asked.update(match.pair[1].hex for match in chosen)
+        return with_grounds(permitted, chosen, caller, services)
 
     seen = await gather(
         chart,
@@ -196,9 +214,7 @@ async def results(
     resident = in_hand(seen, caller, services)
     if resident is None:
         raise nothing()
-    reports = await reports_of(seen, caller, services, asked)
-    await note_view(seen, reports, caller, services)
-    return Folder(resident, reports, await hospitals(services), turn, turns)
+    return resident, await reports_of(seen, caller, services, asked), seen
 
 
 async def report(id: str, caller: Caller, services: Services) -> Issued:
@@ -533,7 +549,7 @@ class _Pages:
 
     def decision(self, one: Opened) -> Decided | None:
         """What was decided on this very version: a newer one is a new question."""
-        return self.decided.get((one.id, one.version))
+        return self.decided.get((one.id, one.version)) if self.decided else None
 
 
 def _in_words(result: Mapping[str, object]) -> bool:

@@ -225,15 +225,22 @@ async def withheld(person: Person, services: Services, items: Sequence[Match]) -
             if not await _known_of(person, services, one):
                 found.add(bytes.fromhex(one.id))
         return frozenset(found)
+
+    def known_of(chart: str, nature: Nature) -> bool:
+        decision = person.decide_all(chart, nature)
+        return decision is not None and (permits(decision) or _own_mistake(person, nature))
+
     for row in person.charts if named else ():
         segments = person.shelves.get(row.id, ())
+        if all(known_of(row.id, nature) for one in segments for nature in one.natures):
+            continue
         for number, place in places_of(segments, named):
             segment = segments[number]
             nature = segment.natures[segment.which[place]]
-            decision = person.decide_all(row.id, nature)
-            if decision is None:
-                decision = person.decide(row.id, (nature, segment.entry(place)))
-            if not (permits(decision) or _own_mistake(person, nature)):
+            if not known_of(row.id, nature) and not (
+                permits(person.decide(row.id, (nature, segment.entry(place))))
+                or _own_mistake(person, nature)
+            ):
                 found.add(segment.ids[place])
     return frozenset(found)
 
