@@ -10,10 +10,10 @@ from consent.model import Permit, Reason
 from gateway.errors import Problem
 from gateway.exchange import results
 from gateway.exchange.page_records import in_parts
-from gateway.exchange.shelf import Match
+from gateway.exchange.shelf import Match, Permitted, Shown
 from gateway.exchange.succeeding import replaced_among
 from gateway.portal.stories import Results
-from gateway.records.entry import Entry, Nature
+from gateway.records.entry import Entry, Nature, pack_segment, unpack_segment
 from gateway.services import Services
 from tests.gateway.exchange.portal_county import LI, REGISTRAR, Town, town
 
@@ -45,6 +45,57 @@ def records(draw: st.DrawFn) -> list[Match]:
         told = draw(st.integers(1, 9))
         found.append((nature, Entry(_id(1, number), 1, number, 0, 1, 1, 5, told, tuple(links))))
     return [Match("c", pair, YES) for pair in found]
+
+
+@st.composite
+def known(draw: st.DrawFn) -> tuple[list[Shown], list[Match]]:
+    """Two charts in a segment or two each, of which some may be known of; and those as a list."""
+    shown, every = [], []
+    for chart in "ab":
+        own: list[Match] = []
+        seq = 0
+        for part in range(draw(st.integers(1, 2))):
+            pairs, places = [], []
+            for place in range(draw(st.integers(0, 20))):
+                kind = draw(st.sampled_from(("Patient", "Observation", "DiagnosticReport")))
+                seq, at = seq + 1, draw(st.one_of(st.none(), small))
+                id = bytes([ord(chart), part, place, 0]) * 4
+                nature = Nature(kind, f"h{draw(small)}", status="final")
+                pairs.append((nature, Entry(id, 1, seq, 0, at, at, 5)))
+                if draw(st.booleans()):
+                    places.append(place)
+            segment = unpack_segment(pack_segment(pairs))
+            one = Shown(chart, segment, places, dict.fromkeys(range(20), YES), {})
+            own += [one.match(place) for place in places]
+            shown.append(one)
+        own.sort(key=lambda match: (match.pair[0].type == "Patient", match.pair[1].seq))
+        every += own
+    return shown, every
+
+
+@given(known(), small, st.booleans())
+def test_what_is_asked_for_is_what_looking_through_everything_finds(
+    both: tuple[list[Shown], list[Match]], since: int, junk: bool
+) -> None:
+    shown, every = both
+    permitted = Permitted(shown)
+
+    def wanted(nature: Nature) -> bool:
+        return nature.type != "Patient" and nature.source < "h2"
+
+    assert list(permitted) == every
+    assert permitted.where(wanted) == [one for one in every if wanted(one.pair[0])]
+    assert permitted.where(wanted, since) == [
+        one
+        for one in every
+        if wanted(one.pair[0]) and (one.pair[1].start is None or one.pair[1].start >= since)
+    ]
+    # Asked for are some that may be known of, some that may not, and some that are nobody's.
+    asked = {id for one in shown for id in one.segment.ids[::2]} | {bytes(16)}
+    found = [one for one in every if one.pair[1].id in asked]
+    assert permitted.among(asked) == found
+    names = [id.hex() for id in asked] + ["", "visit 7", "F" * 32, "é" * 32] * junk
+    assert permitted.named(names) == found
 
 
 @given(records(), st.integers(1, 6))
