@@ -15,6 +15,7 @@ from gateway.cli import (
     client_keys,
     consent,
     county,
+    entitlements,
     identities,
     intake,
     keys,
@@ -59,7 +60,7 @@ app.add_typer(statistics.app, name="statistics")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(policies.app, name="policy")
 app.add_typer(catalogues.app, name="catalogue")
-app.add_typer(catalogues.entitlement, name="entitlement")
+app.add_typer(entitlements.app, name="entitlement")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(consent.app, name="consent")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit.verify import Report
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, console, print_columns, print_json, say, with_services
 from gateway.exchange import archive, findings
 from gateway.exchange.sequence import log_key
 from gateway.exchange.verification import verify_log
@@ -106,7 +106,7 @@ def _tell(report: Report, seconds: float, as_json: bool) -> None:
         )
         return
     for finding in report.findings:
-        console.print(f"{finding.zh} / {finding.en}", style="red", highlight=False, markup=False)
+        say(f"{finding.zh} / {finding.en}", "red")
     verdict = "every entry is in its place" if report.ok else "THE LOG IS NOT WHOLE"
     console.print(
         f"{verdict}: {report.entries} entries, {report.signed} under a signed checkpoint, "
@@ -125,7 +125,7 @@ def export(
         await archive.export(folder, services)
         return log_key(services).text()
 
-    console.print(with_services(run), highlight=False, markup=False)
+    say(with_services(run))
 
 
 @app.command()
@@ -147,4 +147,4 @@ def key_() -> None:
     async def run(services: Services) -> str:
         return log_key(services).text()
 
-    console.print(with_services(run), highlight=False, markup=False)
+    say(with_services(run))

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, print_json, say, with_services
 from gateway.cli.sites import folder_of, loaded
 from gateway.errors import Kind, Problem
 from gateway.exchange import covering
@@ -56,7 +56,7 @@ def case(
     (folder / f"{name}.raw").write_bytes(raw)
     expected = cases.written(site_map, raw)
     (folder / f"{name}.expect.json").write_bytes(expected)
-    _say(f"{folder / name}.raw and .expect.json: read what is expected before you keep it")
+    say(f"{folder / name}.raw and .expect.json: read what is expected before you keep it")
 
 
 def check(site: str) -> None:
@@ -68,10 +68,10 @@ def check(site: str) -> None:
         lines = cases.failures(one, site_map)
         if lines:
             failed += 1
-            _say(f"{one.name}:")
+            say(f"{one.name}:")
             for line in lines:
-                _say(f"  {line}")
-    _say(f"{len(found)} cases, {failed} read otherwise")
+                say(f"  {line}")
+    say(f"{len(found)} cases, {failed} read otherwise")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -106,17 +106,13 @@ def _told(one: Coverage) -> object:
 
 def _print(site_map: Map, tested: Coverage, seen: Coverage) -> None:
     in_cases = {(use.block, use.rule, use.line): use.fired for use in tested.rules}
-    _say(f"{seen.messages} messages in {seen.deliveries} deliveries; {len(seen.rules)} rules")
+    say(f"{seen.messages} messages in {seen.deliveries} deliveries; {len(seen.rules)} rules")
     for use in seen.rules:
         fired = in_cases.get((use.block, use.rule, use.line), 0)
         if use.fired == 0:
             made = f"{use.made} made" if use.made else "its block made nothing"
-            _say(f"never fired: {use.block} {use.rule}  [{use.line}]  ({made})")
+            say(f"never fired: {use.block} {use.rule}  [{use.line}]  ({made})")
         elif fired == 0 and seen is not tested:
-            _say(f"in no case: {use.block} {use.rule}  [{use.line}]  ({use.fired} times)")
+            say(f"in no case: {use.block} {use.rule}  [{use.line}]  ({use.fired} times)")
     for field in seen.unread:
-        _say(f"no rule reads: {field.address}  ({field.count} times, first {field.place})")
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
+        say(f"no rule reads: {field.address}  ({field.count} times, first {field.place})")

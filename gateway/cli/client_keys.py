@@ -9,7 +9,12 @@ from typing import Annotated
 import typer
 
 from gateway.auth import client_keys
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import (
+    AsJson,
+    print_table,
+    say,
+    with_services,
+)
 from gateway.errors import Kind, Problem
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -51,10 +56,7 @@ def list_keys(
     if client and not found:
         raise Problem(Kind.UNKNOWN, "There is no such client.", "client")
     head = ("client", "kid", "thumbprint", "added", "last day", "days left")
-    if as_json:
-        print_json([dict(zip(head, row, strict=True)) for row in found])
-        return
-    print_columns([head, *found])
+    print_table(head, found, as_json)
 
 
 @app.command()
@@ -76,7 +78,7 @@ def add(
         await client_keys.add_key(client, text, until, OPERATOR, services)
 
     with_services(run)
-    _say(f"Added; the keys {client} held before still count.")
+    say(f"Added; the keys {client} held before still count.")
 
 
 @app.command()
@@ -89,7 +91,7 @@ def drop(
 ) -> None:
     """Drop one of several keys; the last one is not dropped, `client revoke` ends a client."""
     with_services(lambda services: client_keys.drop_key(client, kid, at_once, OPERATOR, services))
-    _say(f"Dropped; {client} can sign with the keys that are left.")
+    say(f"Dropped; {client} can sign with the keys that are left.")
 
 
 def _after(day: str, zone: tzinfo) -> int:
@@ -99,7 +101,3 @@ def _after(day: str, zone: tzinfo) -> int:
     except ValueError:
         raise Problem(Kind.UNPROCESSABLE, "Write a day as YYYY-MM-DD.", "ends") from None
     return int(datetime.combine(after, time(), zone).timestamp()) * 1_000_000
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)

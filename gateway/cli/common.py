@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from gateway.errors import Kind, Problem
 from gateway.services import Services, open_services
 from gateway.settings import Settings, read
 from gateway.store.migrate import pending
@@ -21,6 +23,7 @@ T = TypeVar("T")
 console = Console(soft_wrap=True)  # a key or an address broken in two lines cannot be copied
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+English = Annotated[bool, typer.Option("--english", help="sentences in English")]
 
 
 def with_services(
@@ -49,12 +52,28 @@ async def refuse_unmigrated(settings: Settings) -> None:
     if await pending(settings.database_url, "records") or await pending(
         settings.keyring_url, "keyring"
     ):
-        raise SystemExit(_say("the databases need `health-gateway migrate` first"))
+        sentence = "health-gateway: the databases need `health-gateway migrate` first"
+        print(sentence, file=sys.stderr)
+        raise SystemExit(2)
 
 
-def _say(sentence: str) -> int:
-    print(f"health-gateway: {sentence}", file=sys.stderr)
-    return 2
+def must_be_new(file: Path) -> None:
+    """Problem CONFLICT when there is such a file: a command never writes over one."""
+    if file.exists():
+        raise Problem(Kind.CONFLICT, "The file is there already.", str(file))
+
+
+def say(line: str, style: str | None = None) -> None:
+    """One line as it stands: nothing in it is markup, and nothing is coloured but by `style`."""
+    console.print(line, style=style, highlight=False, markup=False)
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool) -> None:
+    """Rows under their head, or as JSON one object a row."""
+    if as_json:
+        print_json([dict(zip(head, row, strict=True)) for row in rows])
+    else:
+        print_columns([head, *rows])
 
 
 def print_columns(lines: Sequence[Sequence[str]]) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from consent.tracing import Trace
 from consent.tracing_words import lines
-from gateway.cli.common import AsJson, console, print_json
+from gateway.cli.common import AsJson, print_json, say
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.errors import Kind, Problem
 from gateway.exchange import justifying
@@ -76,7 +76,7 @@ def explain(
         )
         return
     for line in told:
-        console.print(line, highlight=False, markup=False)
+        say(line)
 
 
 def _instant(text: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, console, print_json, say, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import releases, safety, sources, standing_consents
 from gateway.portal import assets
@@ -92,14 +92,14 @@ def check_config(as_json: AsJson = False) -> None:
         )
     else:
         for name, value, says in describe(settings):
-            console.print(f"{name}={value}", style="bold", highlight=False, markup=False)
-            console.print(f"    {says}", highlight=False, markup=False)
+            say(f"{name}={value}", "bold")
+            say(f"    {says}")
         for limit in limits:
-            console.print(f"key file: {limit}", highlight=False, markup=False)
+            say(f"key file: {limit}")
         if "htmx" not in assets.read():
-            console.print(assets.MISSING, highlight=False, markup=False)
+            say(assets.MISSING)
         for finding in findings:
-            console.print(f"REFUSED: {finding}", style="red", highlight=False, markup=False)
+            say(f"REFUSED: {finding}", "red")
     raise typer.Exit(1 if findings else 0)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, console, print_json, say, with_services
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.services import Services
@@ -43,7 +43,7 @@ def status(as_json: AsJson = False) -> None:
             if isinstance(value, dict):
                 parts = (", ".join(f"{count} {kind}" for kind, count in value.items()),)
             for part in parts:
-                console.print(f"{name}: {part}", highlight=False, markup=False)
+                say(f"{name}: {part}")
 
 
 @app.command()

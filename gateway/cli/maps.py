@@ -15,7 +15,7 @@ import typer
 from rich.highlighter import JSONHighlighter
 
 from gateway.cli import cases, releases, tracing
-from gateway.cli.common import AsJson, console, indented, print_json
+from gateway.cli.common import AsJson, console, indented, print_json, say
 from gateway.cli.sites import folder_of, loaded, print_findings
 from gateway.exchange.feeds import at_large
 from mappings.engine import Issue, Map, Mapped, Unmapped
@@ -101,11 +101,11 @@ def try_(
             *_what_nothing_knows(unmapped, language),
             *_what_nothing_reads(unread, spare, language),
         ):
-            console.print(line, highlight=False, markup=False)
-        console.print(site_map.validation.text(arrived, language), highlight=False, markup=False)
+            say(line)
+        say(site_map.validation.text(arrived, language))
         for ended in site_map.validation.over(arrived):
             line = f"{ended.line}: {OVER[language]}{ended.path}"
-            console.print(line, highlight=False, markup=False)
+            say(line)
         console.print(_counted(len(resources), len(issues), language))
     stopped = any(issue.severity in {"stop", "hold"} for issue in issues)
     raise typer.Exit(1 if stopped else 0)

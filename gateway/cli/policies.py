@@ -12,9 +12,16 @@ import typer
 from consent.difference import Effect, Sentence
 from consent.policy import PolicySet
 from consent.wording import SECTIONS, facts
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import (
+    AsJson,
+    English,
+    must_be_new,
+    print_columns,
+    print_json,
+    say,
+    with_services,
+)
 from gateway.cli.proof import PasswordFile, as_person
-from gateway.errors import Kind, Problem
 from gateway.exchange import policies
 from gateway.records.instant import instant_text
 from gateway.services import Services
@@ -29,7 +36,6 @@ app = typer.Typer(
 Number = Annotated[int, typer.Argument(metavar="NUMBER", help="number of a version")]
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a policy file (TOML)")]
 Login = Annotated[str, typer.Option("--as", help="your login (role privacy)", prompt="Login")]
-English = Annotated[bool, typer.Option("--english", help="sentences in English")]
 MARKS = {Effect.OPENS: "+", Effect.CLOSES: "-", Effect.CHANGES: "~"}
 LEGEND = "  + shares more or protects less   - shares less or protects more   ~ neither"
 
@@ -51,23 +57,22 @@ def show(
 
     row, policy = with_services(run)
     if into is not None:
-        if into.exists():
-            raise Problem(Kind.CONFLICT, "The file is there already.", str(into))
+        must_be_new(into)
         into.write_bytes(bytes(row.text))
     if as_json:
         print_json({**_told(row), "text": bytes(row.text).decode()})
         return
-    _say(f"policy {row.number} ({policy.name}): {row.state}")
-    _say(f"  sha256 {row.hash}")
-    _say(f"  {_people(row)}")
+    say(f"policy {row.number} ({policy.name}): {row.state}")
+    say(f"  sha256 {row.hash}")
+    say(f"  {_people(row)}")
     section = ""
     for fact in facts(policy):
         if fact.section != section:
             section = fact.section
-            _say("")
-            _say(SECTIONS[section].en if english else SECTIONS[section].zh)
+            say("")
+            say(SECTIONS[section].en if english else SECTIONS[section].zh)
         subject, state = fact.subject, fact.state
-        _say(f"  {subject.en}: {state.en}" if english else f"  {subject.zh}：{state.zh}")
+        say(f"  {subject.en}: {state.en}" if english else f"  {subject.zh}：{state.zh}")
 
 
 @app.command()
@@ -118,7 +123,7 @@ def propose(
     if as_json:
         print_json({"version": number, "changes": msgspec.to_builtins(found)})
         return
-    _say(f"policy {number} proposed; another person approves it: policy approve {number}")
+    say(f"policy {number} proposed; another person approves it: policy approve {number}")
     _print_changes(found, english, as_json=False)
 
 
@@ -147,7 +152,7 @@ def approve(
         lambda services, by: policies.approve(number, reason, by, services, seen=seen),
         "privacy",
     )
-    _say(f"policy {number} is in force from now on, on every process")
+    say(f"policy {number} is in force from now on, on every process")
 
 
 @app.command()
@@ -164,7 +169,7 @@ def refuse(
         lambda services, by: policies.refuse(number, reason, by, services),
         "privacy",
     )
-    _say(f"policy {number} is refused")
+    say(f"policy {number} is refused")
 
 
 @app.command()
@@ -184,7 +189,7 @@ def verify(as_json: AsJson = False) -> None:
             }
         )
     else:
-        _say(f"verifier key {key}")
+        say(f"verifier key {key}")
         zone = read().zone
         for one in found.charters:
             who = (
@@ -192,9 +197,9 @@ def verify(as_json: AsJson = False) -> None:
                 if one.founding
                 else f"proposed by {one.proposed_by}, approved by {one.approved_by}"
             )
-            _say(f"policy {one.number} since {instant_text(one.since, zone)}: {who}")
+            say(f"policy {one.number} since {instant_text(one.since, zone)}: {who}")
         for finding in found.findings:
-            console.print(finding, style="red", highlight=False, markup=False)
+            say(finding, "red")
     raise typer.Exit(1 if found.findings else 0)
 
 
@@ -202,7 +207,7 @@ def verify(as_json: AsJson = False) -> None:
 def recover() -> None:
     """Put the signed versions back into the records, from the copies in the keyring."""
     numbers = with_services(lambda services: policies.recover(OPERATOR, services), policy=False)
-    _say(f"policy {numbers[-1]} is in force; {len(numbers)} signed versions stand in the records")
+    say(f"policy {numbers[-1]} is in force; {len(numbers)} signed versions stand in the records")
 
 
 def _told(row: VersionRow) -> dict[str, Any]:
@@ -224,12 +229,8 @@ def _print_changes(found: Sequence[Sentence], english: bool, as_json: bool) -> N
         print_json(msgspec.to_builtins(found))
         return
     if not found:
-        _say("  nothing changes for anybody: comments or spelling only")
+        say("  nothing changes for anybody: comments or spelling only")
         return
-    _say(LEGEND)
+    say(LEGEND)
     for one in found:
-        _say(f"  {MARKS[one.effect]} {one.en if english else one.zh}")
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
+        say(f"  {MARKS[one.effect]} {one.en if english else one.zh}")

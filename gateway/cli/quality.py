@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import (
+    AsJson,
+    English,
+    console,
+    print_columns,
+    print_json,
+    say,
+    with_services,
+)
 from gateway.errors import Kind, Problem
 from gateway.exchange import quality, scanning
 from gateway.services import Services
@@ -20,7 +28,6 @@ app = typer.Typer(
     help="The quality of what sources send: show, scan, expect.", no_args_is_help=True
 )
 Days = Annotated[int, typer.Option(min=1, max=3660, help="how many days back, today included")]
-English = Annotated[bool, typer.Option("--english", help="sentences in English")]
 
 
 @app.command()
@@ -71,7 +78,7 @@ def _print(of: quality.Quality, english: bool) -> None:
                 f"  {means}",
                 f"  → {do}",
             ):
-                console.print(text, highlight=False, markup=False)
+                say(text)
 
 
 def _as_json(of: quality.Quality) -> dict[str, object]:

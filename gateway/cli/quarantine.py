@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, print_json, say, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.exchange import feeds, reviewing
 from gateway.records.instant import instant_text
@@ -43,23 +43,23 @@ def list_(
         print_json(msgspec.to_builtins(held))
         return
     for one in held:
-        _say(f"{one.id}  {instant_text(one.arrived, read().zone)[:16]}  {one.source}")
+        say(f"{one.id}  {instant_text(one.arrived, read().zone)[:16]}  {one.source}")
         for issue in one.issues:
             if issue.severity in {"stop", "hold"}:
-                _say(f"  {issue.code}: {issue.text('en' if english else 'zh')}")
+                say(f"  {issue.code}: {issue.text('en' if english else 'zh')}")
 
 
 @app.command()
 def withdraw(id: Id, login: Login, password_file: PasswordFile = None) -> None:
     """The laboratory took the missing items out: their results become entered-in-error."""
-    _say(f"{_review(id, 'withdraw', login, password_file)} results withdrawn; {id} is settled")
+    say(f"{_review(id, 'withdraw', login, password_file)} results withdrawn; {id} is settled")
 
 
 @app.command()
 def keep(id: Id, login: Login, password_file: PasswordFile = None) -> None:
     """The missing items are still valid: their results stand."""
     _review(id, "keep", login, password_file)
-    _say(f"the results stand; {id} is settled")
+    say(f"the results stand; {id} is settled")
 
 
 def _review(id: str, verdict: reviewing.Verdict, login: str, password_file: PasswordFile) -> int:
@@ -67,7 +67,3 @@ def _review(id: str, verdict: reviewing.Verdict, login: str, password_file: Pass
         return await reviewing.review(id, verdict, by, services)
 
     return as_person(login, password_file, run)
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False)

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import (
+    AsJson,
+    console,
+    must_be_new,
+    print_columns,
+    print_json,
+    say,
+    with_services,
+)
 from gateway.cli.proof import PasswordFile, as_person
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
@@ -59,11 +67,7 @@ def show(name: Name, id: Id, as_json: AsJson = False) -> None:
         return
     for column in COLUMNS[kind]:
         if found.line[column.name]:
-            console.print(
-                f"{column.zh}：{said(column, found.line[column.name])}",
-                highlight=False,
-                markup=False,
-            )
+            say(f"{column.zh}：{said(column, found.line[column.name])}")
 
 
 async def _one(kind: Kind, id: str, services: Services) -> Entry:
@@ -84,8 +88,7 @@ def export(
     kind, form = _kind(name), into.suffix.removeprefix(".")
     if form not in ("xlsx", "json"):
         raise Problem(Trouble.MALFORMED, "The file ends in .xlsx or .json.", str(into))
-    if into.exists():
-        raise Problem(Trouble.CONFLICT, "The file is there already.", str(into))
+    must_be_new(into)
     content = as_person(
         login,
         password_file,
@@ -113,7 +116,7 @@ def import_(
         kept = as_person(login, password_file, run, "commission")
     except Faults as wrong:
         for one in wrong.faults:
-            console.print(one.text, style="red", highlight=False, markup=False)
+            say(one.text, "red")
         raise typer.Exit(1) from None
     console.print(f"{kept} lines are drafts; another person approves them", highlight=False)
 
@@ -150,12 +153,6 @@ def approve(
 
 
 def _tell(one: Draft) -> None:
-    console.print(
-        f"{'-' if one.act == 'end' else '~'} {one.id} ({one.made_by})",
-        highlight=False,
-        markup=False,
-    )
+    say(f"{'-' if one.act == 'end' else '~'} {one.id} ({one.made_by})")
     for column, before, after in one.changes:
-        console.print(
-            f"    {column.zh}：{before or '—'} → {after or '—'}", highlight=False, markup=False
-        )
+        say(f"    {column.zh}：{before or '—'} → {after or '—'}")

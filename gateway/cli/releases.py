@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, print_columns, print_json, say, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.errors import Kind, Problem
 from gateway.exchange import comparing, kept, receive, releases, replays
@@ -84,9 +84,9 @@ def show(
     if as_json:
         print_json({**_told(row), "files": {path: len(raw) for path, raw in files.items()}})
         return
-    _say(f"release {row.number} of {row.site}: {row.state}")
-    _say(f"  {row.note}")
-    _say(f"  proposed by {row.proposed_by}, decided by {row.decided_by or '-'}")
+    say(f"release {row.number} of {row.site}: {row.state}")
+    say(f"  {row.note}")
+    say(f"  proposed by {row.proposed_by}, decided by {row.decided_by or '-'}")
     print_report(comparing.decode(row.report))
 
 
@@ -126,7 +126,7 @@ def propose(
     if as_json:
         print_json({"release": number, "report": msgspec.to_builtins(report)})
         return
-    _say(f"release {number} proposed; another person approves it: mappings approve {number}")
+    say(f"release {number} proposed; another person approves it: mappings approve {number}")
     print_report(report)
 
 
@@ -164,13 +164,13 @@ def approve(number: Number, login: Login, password_file: PasswordFile = None) ->
         return await releases.named(number, services)
 
     row = as_person(login, password_file, run)
-    _say(f"release {number} of {row.site} is in force from the next message on")
+    say(f"release {number} of {row.site} is in force from the next message on")
 
 
 def refuse(number: Number, login: Login, password_file: PasswordFile = None) -> None:
     """Turn a proposal down."""
     as_person(login, password_file, lambda services, by: releases.refuse(number, by, services))
-    _say(f"release {number} is refused")
+    say(f"release {number} is refused")
 
 
 def rollback(number: Number, login: Login, password_file: PasswordFile = None) -> None:
@@ -184,7 +184,7 @@ def rollback(number: Number, login: Login, password_file: PasswordFile = None) -
         return row
 
     row = as_person(login, password_file, run)
-    _say(f"release {number} of {row.site} is in force again from the next message on")
+    say(f"release {number} of {row.site} is in force again from the next message on")
 
 
 # Replays.
@@ -238,16 +238,16 @@ def replay(
         print_json({**row._asdict(), "report": msgspec.to_builtins(tally)})
         return
     would = "would be " if row.dry else ""
-    _say(f"replay {row.id}: {row.done} messages read, {tally.changed} of them otherwise")
+    say(f"replay {row.id}: {row.done} messages read, {tally.changed} of them otherwise")
     for type, count in tally.types.items():
-        _say(f"  {count} new versions of {type} {would}written")
+        say(f"  {count} new versions of {type} {would}written")
     for what, count in (
         ("not chosen or waiting to be filed", tally.passed),
         ("whose key was destroyed", tally.unreadable),
         ("this program failed on: see the alarms", tally.failed),
     ):
         if count:
-            _say(f"  {count} {what}")
+            say(f"  {count} {what}")
     raise typer.Exit(1 if tally.failed else 0)
 
 
@@ -273,7 +273,7 @@ def _quarantined(source: str) -> None:
         return len(found), len(still)
 
     before, after = with_services(run)
-    _say(f"{before} replayed, {after} still in quarantine")
+    say(f"{before} replayed, {after} still in quarantine")
 
 
 # Showing.
@@ -282,29 +282,25 @@ def _quarantined(source: str) -> None:
 def print_report(report: Report) -> None:
     """A report as the approver reads it."""
     for file in report.files:
-        _say(f"  {file.path}: {file.added} lines added, {file.removed} removed")
+        say(f"  {file.path}: {file.added} lines added, {file.removed} removed")
     if report.failing:
-        _say(f"  golden cases that would read otherwise: {', '.join(report.failing)}")
+        say(f"  golden cases that would read otherwise: {', '.join(report.failing)}")
     if report.shadow is None:
-        _say("  no shadow run yet")
+        say("  no shadow run yet")
         return
     run, found = report.shadow, report.shadow.found
     cut = " (the newest; there were more)" if run.cut else ""
     at = moment(run.at).isoformat(timespec="seconds")
-    _say(f"  shadow run of {at} over {run.days} days: {found.messages} messages{cut},")
-    _say(f"  {found.changed} would be read otherwise than under release {report.against}")
+    say(f"  shadow run of {at} over {run.days} days: {found.messages} messages{cut},")
+    say(f"  {found.changed} would be read otherwise than under release {report.against}")
     if run.unreadable:
-        _say(f"  {run.unreadable} messages could not be opened: their key was destroyed")
+        say(f"  {run.unreadable} messages could not be opened: their key was destroyed")
     for rule in found.rules:
-        _say(f"  {rule.block} {rule.element}: {rule.count} changed  [{rule.after or rule.before}]")
+        say(f"  {rule.block} {rule.element}: {rule.count} changed  [{rule.after or rule.before}]")
         for turn in rule.turns:
-            _say(f"      {turn.count}  {turn.was} -> {turn.now}")
+            say(f"      {turn.count}  {turn.was} -> {turn.now}")
     for word, counts in (("appear", found.appeared), ("disappear", found.disappeared)):
         for block, count in counts.items():
-            _say(f"  {count} {block} {word}")
+            say(f"  {count} {block} {word}")
     for issue in found.issues:
-        _say(f"  issue {issue.severity} {issue.code}: {issue.before} before, {issue.after} after")
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)
+        say(f"  issue {issue.severity} {issue.code}: {issue.before} before, {issue.after} after")

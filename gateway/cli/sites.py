@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 import mappings
-from gateway.cli.common import console
+from gateway.cli.common import say
 from gateway.settings import read
 from mappings.engine import Finding, Map, MapError, load
 from mappings.engine.model import Language
@@ -32,4 +32,4 @@ def loaded(site: str, language: Language = "zh") -> Map:
 def print_findings(findings: Sequence[Finding], language: Language) -> None:
     """File, line, column and what to do, one a line."""
     for finding in findings:
-        console.print(finding.text(language), highlight=False, markup=False)
+        say(finding.text(language))

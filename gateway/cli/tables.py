@@ -10,7 +10,7 @@ import orjson
 import typer
 
 import mappings
-from gateway.cli.common import console, print_columns
+from gateway.cli.common import English, print_columns, say
 from gateway.errors import Kind, Problem
 from gateway.settings import read
 from mappings.engine import MapError, table_review
@@ -22,7 +22,6 @@ from mappings.engine.release import Map
 
 app = typer.Typer(help="Code tables: list, and ConceptMap in and out.", no_args_is_help=True)
 
-English = Annotated[bool, typer.Option("--english", help="sentences in English")]
 Into = Annotated[Path | None, typer.Option("--into", help="write to this file", dir_okay=False)]
 
 
@@ -106,4 +105,4 @@ def _write(raw: bytes, into: Path | None) -> None:
         sys.stdout.buffer.write(raw)
     else:
         into.write_bytes(raw)
-        console.print(f"{into}: {len(raw)} bytes", highlight=False, markup=False)
+        say(f"{into}: {len(raw)} bytes")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, console, print_json, with_services
+from gateway.cli.common import AsJson, print_json, say, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.cli.sites import loaded
 from gateway.errors import Problem
@@ -49,22 +49,22 @@ def explain(
         print_json(_told(traced))
         return
     zone = read().zone
-    _say(f"{traced.type}/{traced.id} version {traced.version}")
+    say(f"{traced.type}/{traced.id} version {traced.version}")
     before: Origin | None = None
     for origin, element in traced.elements:
         if origin != before:
             arrived = instant_text(origin.arrived, zone)
-            _say(f"message {origin.message} of {origin.source}, arrived {arrived},")
-            _say(f"  read by release {origin.release} ({origin.hash[:12]}) at {origin.place}")
+            say(f"message {origin.message} of {origin.source}, arrived {arrived},")
+            say(f"  read by release {origin.release} ({origin.hash[:12]}) at {origin.place}")
             before = origin
         for line in _lines(element):
-            _say(f"  {line}")
+            say(f"  {line}")
     for silent in traced.silent if path else ():
-        _say(f"  {silent.rule}: nothing ({silent.why})  {silent.text}  [{silent.line}]")
+        say(f"  {silent.rule}: nothing ({silent.why})  {silent.text}  [{silent.line}]")
         for found in silent.sources:
-            _say(f"      read    {found.place or found.address}  {found.text!r}")
+            say(f"      read    {found.place or found.address}  {found.text!r}")
     for name in traced.untold:
-        _say(f"  {name}: no message tells of it any more")
+        say(f"  {name}: no message tells of it any more")
 
 
 def _lines(element: Element) -> list[str]:
@@ -149,23 +149,23 @@ def diff(
         if not all and (not one.line or one.line.startswith("base/")):
             continue
         if block != heading:
-            _say(f"[{block}]")
+            say(f"[{block}]")
             heading = block
-        _say(f"  {one.path} = {one.text}" + (f"  [{one.line}]" if one.line else ""))
+        say(f"  {one.path} = {one.text}" + (f"  [{one.line}]" if one.line else ""))
     if running is None:
-        _say("no release of this map is in force")
+        say("no release of this map is in force")
         return
-    _say(f"against release {running.number}:")
+    say(f"against release {running.number}:")
     for edit in edits:
         if edit.before:
-            _say(f"  - {edit.block} {edit.path} = {edit.before}")
+            say(f"  - {edit.block} {edit.path} = {edit.before}")
         if edit.after:
-            _say(f"  + {edit.block} {edit.path} = {edit.after}  [{edit.line}]")
+            say(f"  + {edit.block} {edit.path} = {edit.after}  [{edit.line}]")
     for file in difference.files(running.map.contents, site_map.contents):
-        _say(f"  {file.path}: {file.added} lines added, {file.removed} removed")
+        say(f"  {file.path}: {file.added} lines added, {file.removed} removed")
         if file.path.endswith(".csv"):
             for line in difference.lines(running.map.contents, site_map.contents, file.path):
-                _say(f"    {line}")
+                say(f"    {line}")
 
 
 def _effective(site_map: Map) -> list[tuple[str, difference.Said]]:
@@ -189,7 +189,3 @@ def _running(site: str) -> Release | None:
             return None
 
     return with_services(run)
-
-
-def _say(line: str) -> None:
-    console.print(line, highlight=False, markup=False)

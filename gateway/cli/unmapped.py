@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, console, print_columns, print_json
+from gateway.cli.common import AsJson, print_columns, print_json, say
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.exchange import unmapped
 from gateway.records.instant import instant_text
@@ -63,12 +63,12 @@ def list_(
     for one in found:
         for number, best in enumerate(one.suggestions, 1):
             cells = " ".join(f"{name}={value}" for name, value in best.cells.items() if value)
-            _say(
+            say(
                 f"{one.id} --suggestion {number}  {best.score}  {best.name}  {cells}  {best.text(language)}"
             )
         if one.cells:
             cells = " ".join(f"{name}={value}" for name, value in one.cells.items() if value)
-            _say(f"{one.id}  {one.proposed_by}: {cells}")
+            say(f"{one.id}  {one.proposed_by}: {cells}")
 
 
 def _told(one: unmapped.Waiting) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def propose(
         await unmapped.propose(line, row, by, services, knowing=knowing)
 
     as_person(login, password_file, run)
-    _say(f"line {line} proposed; another person approves it: mappings unmapped approve {line}")
+    say(f"line {line} proposed; another person approves it: mappings unmapped approve {line}")
 
 
 @app.command()
@@ -121,7 +121,7 @@ def approve(line: Line, login: Login, password_file: PasswordFile = None) -> Non
         return await unmapped.approve(line, by, services)
 
     done = as_person(login, password_file, run)
-    _say(f"release {done.release} in force; replay {done.replay} reads its messages again")
+    say(f"release {done.release} in force; replay {done.replay} reads its messages again")
 
 
 @app.command()
@@ -132,7 +132,7 @@ def decline(line: Line, login: Login, password_file: PasswordFile = None) -> Non
         await unmapped.decline(line, by, services)
 
     as_person(login, password_file, run)
-    _say(f"line {line} is open again")
+    say(f"line {line} is open again")
 
 
 @app.command()
@@ -148,7 +148,7 @@ def ignore(
         await unmapped.ignore(line, reason, by, services)
 
     as_person(login, password_file, run)
-    _say(f"line {line} is ignored")
+    say(f"line {line} is ignored")
 
 
 @app.command()
@@ -159,8 +159,4 @@ def reopen(line: Line, login: Login, password_file: PasswordFile = None) -> None
         await unmapped.reopen(line, by, services)
 
     as_person(login, password_file, run)
-    _say(f"line {line} is open again")
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False)
+    say(f"line {line} is open again")
