@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -276,8 +276,23 @@ class Restricted(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: dict[str, int] = {}
 
 
+class Requester(Protocol):
+    """Who stands behind a session, as the door found out; `strength` is that of the sign-in."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def strength(self) -> int: ...
+    @property
+    def session(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
 class Body(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The sealed part of an event ; each kind holds fields of its own.
+    """The sealed part of an event; each kind holds fields of its own.
 
     It names people, so it leaves the process only sealed. `manifest` is `manifest_root` of what
     was handed over, `returned` how many. `policies` are versions: policy set, labels, mapping …
@@ -304,6 +319,17 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     details: dict[str, str] = {}
     restricted: Restricted = Restricted()
     sensitivities: tuple[str, ...] | None = None  # of what was handed over; None: not noted
+
+    def asked_by(self, who: Requester) -> Body:
+        """The same with who asked for it, how strongly they signed in, from which session and where."""
+        return msgspec.structs.replace(
+            self,
+            human=who.name,
+            role=who.role,
+            strength=str(who.strength),
+            token=who.session,
+            address=who.address,
+        )
 
 
 _BODY_ENCODE = msgspec.json.Encoder(order="deterministic").encode

@@ -276,15 +276,7 @@ def caller(access: Access, address: str = "") -> Caller:
 
 def note_of(who: Caller, **details: str) -> Body:
     """The sealed part of an event about signing in."""
-    return Body(
-        request=secrets.token_hex(8),
-        human=who.name,
-        role=who.role,
-        strength=str(who.strength),
-        token=who.session,
-        address=who.address,
-        details=details,
-    )
+    return Body(request=secrets.token_hex(8), details=details).asked_by(who)
 
 
 async def note_refusal(refusal: Refusal, services: Services, address: str) -> None:

@@ -48,14 +48,7 @@ async def look(caller: Caller, services: Services) -> tuple[Alert, ...]:
         found = await services.db.read(rows.ALERTS_OF, caller.organization, caller.user)
         news = [alert for row in found if not (alert := AlertRow(*row)).seen]
         at = services.now()
-        body = Body(
-            request=f"recognition.{at}",
-            human=caller.name,
-            role=caller.role,
-            token=caller.session,
-            address=caller.address,
-            returned=len(news),
-        )
+        body = Body(request=f"recognition.{at}", returned=len(news)).asked_by(caller)
         charts = tuple(sorted({one.chart for one in news}))
         draft = await services.log.draft(
             Kind.RECOGNITION_ALERT, Outcome.PERMIT, caller, at, body, charts

@@ -497,11 +497,6 @@ async def _event(
         tally.withheld[person.gate.reason.value] += 1
     body = Body(
         request=person.grant.about,
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         query_clean=_clean(query),
         policies={"consent": person.policy.version},
         epochs=person.epochs,
@@ -516,7 +511,7 @@ async def _event(
         details=noted(person, items) | dict(more or {}),
         restricted=Restricted(sum(tally.withheld.values()), dict(tally.withheld)),
         sensitivities=tuple(sorted({s for m in items for s in m.pair[0].sensitivities})),
-    )
+    ).asked_by(caller)
     # A refused caller's event names the person they asked about, so that oversight can find it.
     draft = await services.log.draft(
         kind,

@@ -462,15 +462,7 @@ async def _draft(
 
 
 def _body(caller: Caller, at: int, **more: Any) -> Body:
-    return Body(
-        request=f"case.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        **more,
-    )
+    return Body(request=f"case.{at}", **more).asked_by(caller)
 
 
 # Counting

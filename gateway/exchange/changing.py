@@ -22,13 +22,5 @@ def said(text: str, place: str) -> str:
 async def noted(about: str, what: str, by: Caller, services: Services, **details: str) -> Draft:
     """The audit event of a change: `about` is what was changed, such as the policy or a map."""
     at = services.now()
-    body = Body(
-        request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        strength=str(by.strength),
-        token=by.session,
-        address=by.address,
-        details={about: what, **details},
-    )
+    body = Body(request=secrets.token_hex(8), details={about: what, **details}).asked_by(by)
     return await services.log.draft(Noted.CONFIG, Outcome.PERMIT, by, at, body)

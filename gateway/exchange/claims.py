@@ -52,15 +52,7 @@ async def claim_where_lacking(chart: str, reason: str, caller: Caller, services:
     evidence = Evidence(at, at + CLAIM_LIFE, caller.user, reason)
     place = evidence_place(chart, id, SELF_CLAIM, caller.organization)
     sealed = services.vault.seal_field("relationship", place, pack_evidence(evidence))
-    body = Body(
-        request=f"claim.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        reason=reason,
-    )
+    body = Body(request=f"claim.{at}", reason=reason).asked_by(caller)
     charts = (chart,) if chart else ()
     draft = await services.log.draft(
         Kind.RELATIONSHIP_CLAIM, Outcome.PERMIT, caller, at, body, charts

@@ -99,12 +99,8 @@ async def shadow(
     at = services.now()
     body = Body(
         request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        token=by.session,
-        address=by.address,
         details={"map": "shadow", "site": row.site, "release": str(row.number), "days": str(days)},
-    )
+    ).asked_by(by)
     await services.log.note(Noted.CONFIG, Outcome.PERMIT, by, at, body)
     run = _Run(running.map, proposed.map, services, rate)
     for found in await services.db.read(inbox.SOURCES_OF_MAP, row.site):

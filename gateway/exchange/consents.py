@@ -104,9 +104,7 @@ async def _with_patient(text: bytes, caller: Caller, services: Services) -> byte
             continue
         charts = await matched(system, value, caller, services)
         at = services.now()
-        body = Body(
-            request=f"consent.{at}", human=caller.name, role=caller.role, returned=len(charts)
-        )
+        body = Body(request=f"consent.{at}", returned=len(charts)).asked_by(caller)
         outcome = Outcome.PERMIT if len(charts) == 1 else Outcome.DENY
         await services.log.note(Noted.SEARCH, outcome, caller, at, body, charts)
         if len(charts) != 1:
@@ -196,7 +194,7 @@ async def _read(id: str, caller: Caller, services: Services) -> Recorded:
         Outcome.PERMIT,
         caller,
         at,
-        Body(request=f"consent.{at}", human=caller.name, role=caller.role, returned=1),
+        Body(request=f"consent.{at}", returned=1).asked_by(caller),
         (row.chart,),
     )
     keys = await services.vault.records(Grant("request", f"consent.{at}", ALL_TIERS, leaf), [want])

@@ -146,11 +146,6 @@ async def _noted(
         reasons[one.reason.value] = reasons.get(one.reason.value, 0) + 1
     body = Body(
         request=f"consult.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         policies={"consent": services.policy.version},
         epochs=person.epochs,
         rulings=tuple(
@@ -160,7 +155,7 @@ async def _noted(
         ),
         details={"asked": "consult"} | ({"ignored": " ".join(ignored)} if ignored else {}),
         restricted=Restricted(len(refused), reasons),
-    )
+    ).asked_by(caller)
     draft = await services.log.draft(
         Kind.DECISION,
         Outcome.DENY if refused else Outcome.PERMIT,

@@ -55,11 +55,8 @@ async def over_traffic(
     release = await services.maps.in_force(site)
     at = services.now()
     body = Body(
-        request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        details={"map": "coverage", "site": site, "days": str(days)},
-    )
+        request=secrets.token_hex(8), details={"map": "coverage", "site": site, "days": str(days)}
+    ).asked_by(by)
     await services.log.note(Noted.CONFIG, Outcome.PERMIT, by, at, body)
     found = [release.map.coverage(())]
     for row in await services.db.read(inbox.SOURCES_OF_MAP, site):

@@ -234,11 +234,6 @@ class Act:
         caller = self.caller
         return Body(
             request=f"recognition.{self.at}",
-            human=caller.name,
-            role=caller.role,
-            strength=str(caller.strength),
-            token=caller.session,
-            address=caller.address,
             policies=dict(rules),
             note=decision.note,
             details={
@@ -253,7 +248,7 @@ class Act:
                 "evidence": evidence,
                 "licence": "on-file" if decision.licence else "not-on-file",
             },
-        )
+        ).asked_by(caller)
 
 
 async def doctor_of(caller: Caller, services: Services) -> Doctor:

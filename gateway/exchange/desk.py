@@ -148,15 +148,7 @@ def _may_record(caller: Caller) -> None:
 
 
 def _body(request: str, caller: Caller, **more: Any) -> Body:
-    return Body(
-        request=request,
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        **more,
-    )
+    return Body(request=request, **more).asked_by(caller)
 
 
 # The form

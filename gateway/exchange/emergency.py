@@ -263,15 +263,7 @@ async def _draft(
     **more: str | dict[str, str],
 ) -> Draft:
     at = services.now()
-    body = Body(
-        request=f"emergency.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        **more,  # type: ignore[arg-type]
-    )
+    body = Body(request=f"emergency.{at}", **more).asked_by(caller)  # type: ignore[arg-type]
     return await services.log.draft(Kind.BREAK_GLASS, outcome, caller, at, body, charts)
 
 
@@ -313,15 +305,7 @@ async def claimed(name: str, caller: Caller, services: Services) -> None:
     A `refused` event each time; an alarm for the client's organisation while none stands.
     """
     at = services.now()
-    body = Body(
-        request=f"claimed.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"claimed": name},
-    )
+    body = Body(request=f"claimed.{at}", details={"claimed": name}).asked_by(caller)
     draft = await services.log.draft(Kind.REFUSED, Outcome.DENY, caller, at, body)
     await services.db.do(_claimed, draft, caller, services)
 

@@ -150,10 +150,8 @@ async def prepare(
     )
     body = Body(
         request=f"evidence.{at}",
-        human=caller.name,
-        role=caller.role,
         details={"resource": f"{TYPE}/{id}", "evidence": kind, "assurance": str(row.assurance)},
-    )
+    ).asked_by(caller)
     draft = await services.log.draft(Kind.CREATE, Outcome.PERMIT, caller, at, body, (chart,))
     return Kept(id, chart, kind, row.assurance, media_type, at), row, draft
 
@@ -187,12 +185,8 @@ async def read(id: str, caller: Caller, services: Services) -> Opened:
         raise nothing()
     at = services.now()
     body = Body(
-        request=f"evidence.{at}",
-        human=caller.name,
-        role=caller.role,
-        returned=1,
-        details={"resource": f"{TYPE}/{id}"},
-    )
+        request=f"evidence.{at}", returned=1, details={"resource": f"{TYPE}/{id}"}
+    ).asked_by(caller)
     leaf = await services.log.note(Kind.READ, Outcome.PERMIT, caller, at, body, (row.chart,))
     want = ChartTier(row.chart, Tier.GENERAL)
     grant = Grant("request", f"evidence.{at}", ALL_TIERS, leaf)
@@ -354,14 +348,7 @@ async def _draft(
     kind: Kind, outcome: Outcome, signer: str, caller: Caller, services: Services, **details: str
 ) -> Draft:
     at = services.now()
-    body = Body(
-        request=f"signature.{at}",
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
-        details=details,
-    )
+    body = Body(request=f"signature.{at}", details=details).asked_by(caller)
     return await services.log.draft(kind, outcome, caller, at, body, (signer,))
 
 

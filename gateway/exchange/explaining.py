@@ -217,15 +217,10 @@ async def _draft(
     """The event of the question, of the charts as they were read."""
     body = Body(
         request=f"{what}.{matter.at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         policies={"consent": services.policy.version},
         epochs=matter.person.epochs,
         details={"asked": what} | details,
-    )
+    ).asked_by(caller)
     return await services.log.draft(
         Kind.CONSENT_EXPLAIN,
         Outcome.PERMIT,

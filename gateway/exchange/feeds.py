@@ -146,13 +146,8 @@ async def replay(
     source = (await held_here(id, caller, services)).name
     if await receive.replay(id, services):
         at = services.now()
-        body = Body(
-            request=f"replay.{at}",
-            human=caller.name,
-            role=caller.role,
-            token=caller.session,
-            address=caller.address,
-            details={"replay": id, "source": source},
+        body = Body(request=f"replay.{at}", details={"replay": id, "source": source}).asked_by(
+            caller
         )
         await services.log.note(Kind.UPDATE, Outcome.PERMIT, caller, at, body)
         try:

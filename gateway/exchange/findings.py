@@ -82,15 +82,7 @@ async def gathered(row: CaseRow, caller: Caller, services: Services) -> Findings
     if row.kind == "suspension":
         return None
     at = services.now()
-    body = Body(
-        request=f"case.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"case": row.id, "kind": row.kind},
-    )
+    body = Body(request=f"case.{at}", details={"case": row.id, "kind": row.kind}).asked_by(caller)
     charts = (row.chart,) if row.chart else ()
     await services.log.note(Kind.AUDIT_READ, Outcome.PERMIT, caller, at, body, charts)
     found = await services.db.read(emergencies.ONE, row.id) if row.kind == "emergency" else ()

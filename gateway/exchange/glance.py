@@ -220,11 +220,4 @@ async def settle_many(id: int, act: str, caller: Caller, services: Services) -> 
 
 
 def _body(caller: Caller, details: dict[str, str]) -> Body:
-    return Body(
-        request=secrets.token_hex(8),
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
-        details=details,
-    )
+    return Body(request=secrets.token_hex(8), details=details).asked_by(caller)

@@ -125,14 +125,8 @@ async def answer(
     at = services.now()
     pair = tuple(sorted(folder.chart for folder in found[id].folders))
     body = Body(
-        request=f"identity.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"rule": "resident", "answer": said, "link": str(id)},
-    )
+        request=f"identity.{at}", details={"rule": "resident", "answer": said, "link": str(id)}
+    ).asked_by(caller)
     kind = Kind.LINK if said == "one" else Kind.UNLINK
     draft = await services.log.draft(kind, Outcome.PERMIT, caller, at, body, pair)
     by = caller.user or caller.client

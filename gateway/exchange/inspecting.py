@@ -61,15 +61,7 @@ async def inspect(number: int, caller: Caller, services: Services) -> Inspected:
         raise Problem(Trouble.UNKNOWN, "No decision stands at that place of the log.")
     at = services.now()
     about = f"evidence.{at}"
-    body = Body(
-        request=about,
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"act": "inspect", "entry": str(number)},
-    )
+    body = Body(request=about, details={"act": "inspect", "entry": str(number)}).asked_by(caller)
     charts = (event.body_owner,) if event.body_owner else ()
     leaf = await services.log.note(
         Kind.RECOGNITION_EVIDENCE, Outcome.PERMIT, caller, at, body, charts

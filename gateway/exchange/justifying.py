@@ -68,11 +68,6 @@ async def _justify(chart: str, question: Question, caller: Caller, services: Ser
     found = trace(person.request, person.context, signed, facets, services.policy)
     body = Body(
         request=f"explain.{now}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         policies={"consent": services.policy.version},
         epochs=person.epochs,
         details={
@@ -81,7 +76,7 @@ async def _justify(chart: str, question: Question, caller: Caller, services: Ser
             "purpose": question.purpose,
             "record": question.record,
         },
-    )
+    ).asked_by(caller)
     draft = await services.log.draft(
         Kind.CONSENT_EXPLAIN,
         Outcome.PERMIT,

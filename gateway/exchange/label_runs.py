@@ -123,13 +123,9 @@ async def begin(by: Caller, services: Services) -> int:
     total, at = await left(services), services.now()
     body = Body(
         request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        token=by.session,
-        address=by.address,
         policies={"labels": services.rules, "consent": services.policy.version},
         details={"labels": "run", "charts": str(total)},
-    )
+    ).asked_by(by)
     draft = await services.log.draft(Kind.CONFIG, Outcome.PERMIT, by, at, body)
     rules, policy = services.rules, services.policy.version[:12]
 

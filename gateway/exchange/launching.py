@@ -108,13 +108,5 @@ def _tag(name: str, services: Services) -> bytes:
 
 
 async def _noted(caller: Caller, at: int, services: Services, said: str, card: str) -> Draft:
-    body = Body(
-        request=f"launch.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"launch": said, "card": card},
-    )
+    body = Body(request=f"launch.{at}", details={"launch": said, "card": card}).asked_by(caller)
     return await services.log.draft(Kind.TOKEN, Outcome.PERMIT, caller, at, body)

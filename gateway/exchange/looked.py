@@ -128,14 +128,10 @@ async def _looks(chart: str, until: date | None, caller: Caller, services: Servi
     treated = await _treated({look.organization for look in shown}, charts, services)
     body = Body(
         request=f"looked.{at}",
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
         returned=len(shown),
         details={"person": "own" if caller.purpose == "PATRQT" else "represented"},
         epochs=person.epochs,
-    )
+    ).asked_by(caller)
     draft = await services.log.draft(
         Kind.AUDIT_READ, Outcome.PERMIT, caller, at, body, charts, person.epochs
     )

@@ -317,15 +317,7 @@ async def _put(
         details["restricted"] = " ".join(terms.categories) or "all"
     if state in {"stopped", "resumed"}:
         details["why"] = terms.stopped_why
-    body = Body(
-        request=f"mandate.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details=details,
-    )
+    body = Body(request=f"mandate.{at}", details=details).asked_by(caller)
     draft = await services.log.draft(Kind.MANDATE, Outcome.PERMIT, caller, at, body, (row.chart,))
     await services.db.do(_write, row, draft, services)
 

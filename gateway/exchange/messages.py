@@ -130,13 +130,8 @@ async def became(id: str, caller: Caller, services: Services) -> tuple[Became, .
         return ()
     at = services.now()
     body = Body(
-        request=secrets.token_hex(8),
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
-        details={"monitor": "became", "message": id},
-    )
+        request=secrets.token_hex(8), details={"monitor": "became", "message": id}
+    ).asked_by(caller)
     await services.log.note(Noted.CONFIG, Outcome.PERMIT, caller, at, body)
     place = (charts.bucket_of(raw.owner), raw.owner, id)
     found = await services.db.read(rows.OF_MESSAGE, *place)

@@ -183,15 +183,7 @@ async def _note_reading(
 
 
 def _body(what: str, at: int, caller: Caller, details: dict[str, str]) -> Body:
-    return Body(
-        request=f"{what}.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details=details,
-    )
+    return Body(request=f"{what}.{at}", details=details).asked_by(caller)
 
 
 async def _people(events: Sequence[EventRow], services: Services) -> list[str]:

@@ -329,15 +329,7 @@ def _at_desk(caller: Caller) -> None:
 
 
 def _body(at: int, caller: Caller, details: dict[str, str]) -> Body:
-    return Body(
-        request=f"own.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details=details,
-    )
+    return Body(request=f"own.{at}", details=details).asked_by(caller)
 
 
 async def _send(phone: str, text: str, services: Services) -> None:

@@ -348,13 +348,4 @@ async def _note(found: Sequence[Link], page: str, caller: Caller, services: Serv
 
 
 def _body(caller: Caller, at: int, details: dict[str, str], reason: str = "") -> Body:
-    return Body(
-        request=f"identity-review.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        reason=reason,
-        details=details,
-    )
+    return Body(request=f"identity-review.{at}", reason=reason, details=details).asked_by(caller)

@@ -270,12 +270,4 @@ def _place(tag: bytes, login: str, organization: str) -> str:
 
 
 def _body(at: int, caller: Caller, details: dict[str, str]) -> Body:
-    return Body(
-        request=f"presence.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details=details,
-    )
+    return Body(request=f"presence.{at}", details=details).asked_by(caller)

@@ -21,15 +21,7 @@ async def note(
     reading only). Once this returns, the event is durable.
     """
     at = services.now()
-    body = Body(
-        request=f"print.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"what": what, "title": title},
-    )
+    body = Body(request=f"print.{at}", details={"what": what, "title": title}).asked_by(caller)
     outcome = Outcome.DENY if emergency else Outcome.PERMIT
     await services.log.note(Kind.PRINT, outcome, caller, at, body, (chart,) if chart else ())
     if emergency:

@@ -17,14 +17,8 @@ async def struck(caller: Caller, services: Services) -> None:
     at = services.now()
     if not services.probes.strike(caller.client, caller.user, at):
         return
-    body = Body(
-        request=f"probe.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        reason="asked many times for what is not there",
+    body = Body(request=f"probe.{at}", reason="asked many times for what is not there").asked_by(
+        caller
     )
     draft = await services.log.draft(Kind.ALARM, Outcome.DENY, caller, at, body)
     await services.db.do(_raise, caller.organization, draft, services, at)

@@ -342,15 +342,10 @@ async def _dismiss(card: str, kept: Kept, words: str, caller: Caller, services: 
     at = services.now()
     body = Body(
         request=f"recognition.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         policies=dict(kept.rules),
         note=words,
         details={"card": card, "service": kept.service},
-    )
+    ).asked_by(caller)
     draft = await services.log.draft(
         Kind.RECOGNITION_FEEDBACK, Outcome.PERMIT, caller, at, body, (kept.chart,)
     )

@@ -87,14 +87,9 @@ async def proofs(task: str, caller: Caller, services: Services) -> Proofs:
     at = services.now()
     body = Body(
         request=f"evidence.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         returned=len(found),
         details={"task": task, "event": f"{seen.leaf.writer}/{seen.leaf.counter}"},
-    )
+    ).asked_by(caller)
     await services.log.note(
         Kind.RECOGNITION_EVIDENCE, Outcome.PERMIT, caller, at, body, seen.person.chart_ids
     )

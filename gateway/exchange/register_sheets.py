@@ -42,15 +42,7 @@ async def exported(kind: Kind, form: str, caller: Caller, services: Services) ->
 async def noted(what: str, lines: int, caller: Caller, services: Services) -> None:
     """Write the event of an export."""
     at = services.now()
-    body = Body(
-        request=f"register.{at}",
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
-        returned=lines,
-        details={"export": what},
-    )
+    body = Body(request=f"register.{at}", returned=lines, details={"export": what}).asked_by(caller)
     await services.log.note(Noted.REGISTER_EXPORT, Outcome.PERMIT, caller, at, body)
 
 

@@ -329,10 +329,6 @@ async def _event(
     at = services.now()
     body = Body(
         request=f"register.{at}",
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
         details={
             "what": what,
             "register": kind,
@@ -340,7 +336,7 @@ async def _event(
             "count": str(len(ids)),
             **more,
         },
-    )
+    ).asked_by(caller)
     return await services.log.draft(Noted.REGISTER, Outcome.PERMIT, caller, at, body)
 
 

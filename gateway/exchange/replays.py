@@ -109,10 +109,6 @@ async def start(
     )
     body = Body(
         request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        token=by.session,
-        address=by.address,
         details={
             "map": "replay",
             "source": source,
@@ -120,7 +116,7 @@ async def start(
             "messages": str(total),
             "dry": "yes" if dry else "no",
         },
-    )
+    ).asked_by(by)
     draft = await services.log.draft(Noted.CONFIG, Outcome.PERMIT, by, at, body)
 
     def add(tx: Tx) -> int:

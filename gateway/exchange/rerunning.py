@@ -130,10 +130,6 @@ async def _note(
     at = services.now()
     body = Body(
         request=secrets.token_hex(8),
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
         details={
             "monitor": "rerun",
             "message": raw.id,
@@ -141,7 +137,7 @@ async def _note(
             "release": release.map.release,
             "dry": "yes" if dry else "no",
         },
-    )
+    ).asked_by(caller)
     kind = Noted.CONFIG if dry else Noted.UPDATE
     charts_of = (raw.owner,) if raw.owner else ()
     await services.log.note(kind, Outcome.PERMIT, caller, at, body, charts_of)

@@ -62,13 +62,8 @@ async def review(id: str, verdict: Verdict, caller: Caller, services: Services) 
         raise Problem(Trouble.CONFLICT, "The message does not wait for this decision.", "message")
     plans = await _plans(raw, source, services) if verdict == "withdraw" else []
     at = services.now()
-    body = Body(
-        request=f"review.{at}",
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
-        details={verdict: id, "source": source.name},
+    body = Body(request=f"review.{at}", details={verdict: id, "source": source.name}).asked_by(
+        caller
     )
     charts = tuple(sorted({plan.chart for plan in plans} or ({raw.owner} if raw.owner else ())))
     draft = await services.log.draft(Kind.UPDATE, Outcome.PERMIT, caller, at, body, charts)

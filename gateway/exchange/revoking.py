@@ -101,14 +101,9 @@ async def _attempt(
     entry = found.match.pair[1]
     body = Body(
         request=f"recognition.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         note=words,
         details={"task": task, "target": decided.target, "why": why.value, "hook": visit.hook},
-    )
+    ).asked_by(caller)
     draft = await services.log.draft(
         Kind.RECOGNITION_REVOCATION, Outcome.PERMIT, caller, at, body, (found.match.chart,)
     )

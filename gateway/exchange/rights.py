@@ -71,14 +71,8 @@ async def granted(caller: Caller, data_class: DataClass, use: Use, services: Ser
         return True
     at = services.now()
     body = Body(
-        request=f"{NO_RIGHT}.{at}",
-        human=caller.name,
-        role=caller.role,
-        token=caller.session,
-        address=caller.address,
-        reason=NO_RIGHT,
-        details={"class": data_class, "use": use},
-    )
+        request=f"{NO_RIGHT}.{at}", reason=NO_RIGHT, details={"class": data_class, "use": use}
+    ).asked_by(caller)
     await services.log.note(Kind.REFUSED, Outcome.DENY, caller, at, body)
     await services.db.do(_alarm, caller.client, f"{data_class}.{use}", at)
     return False

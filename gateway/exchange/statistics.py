@@ -165,12 +165,6 @@ async def drafted(kind: Kind, caller: Caller, services: Services, **details: str
     """The same, for the caller's transaction."""
     at = services.now()
     body = Body(
-        request=f"{kind}.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"definitions": dictionary().version, **details},
-    )
+        request=f"{kind}.{at}", details={"definitions": dictionary().version, **details}
+    ).asked_by(caller)
     return await services.log.draft(kind, Outcome.PERMIT, caller, at, body)

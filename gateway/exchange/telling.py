@@ -146,14 +146,9 @@ async def hold_back(case: str, until: int, reason: str, caller: Caller, services
     until = min(max(until, at), at + LONGEST_HOLD)
     body = Body(
         request=f"notice.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         reason=reason.strip(),
         details={"about": case, "kept-back-until": str(until)},
-    )
+    ).asked_by(caller)
     charts = (found.row.chart,) if found.row.chart else ()
     draft = await services.log.draft(Kind.NOTICE, Outcome.PERMIT, caller, at, body, charts)
     await services.db.do(_hold, case, until, draft, services)

@@ -122,14 +122,9 @@ async def _source(row: RecordRow, services: Services) -> inbox.SourceRow | None:
 async def _note(row: RecordRow, path: str, by: Caller, services: Services) -> None:
     body = Body(
         request=secrets.token_hex(8),
-        human=by.name,
-        role=by.role,
-        strength=str(by.strength),
-        token=by.session,
-        address=by.address,
         returned=1,
         details={"map": "explain", "record": row.id, "path": path},
-    )
+    ).asked_by(by)
     at = services.now()
     await services.log.note(Noted.READ, Outcome.PERMIT, by, at, body, (row.chart,))
 

@@ -501,11 +501,6 @@ async def _event(line: Line, what: str, caller: Caller, at: int, services: Servi
     """Who did what to which line; never the code."""
     body = Body(
         request=secrets.token_hex(8),
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
         details={"unmapped": what, "line": str(line.id), "source": line.source},
-    )
+    ).asked_by(caller)
     return await services.log.draft(Kind.CONFIG, Outcome.PERMIT, caller, at, body)

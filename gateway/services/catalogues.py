@@ -247,15 +247,13 @@ class Catalogues:
         steps = founding(catalogue, OPERATOR.user, at, FOUNDED)
         body = Body(
             request=secrets.token_hex(8),
-            human=OPERATOR.name,
-            role=OPERATOR.role,
             details={
                 "catalogue": "founded",
                 "version": "1",
                 "hash": digest.hexdigest(),
                 "register": str(len(steps)),
             },
-        )
+        ).asked_by(OPERATOR)
         draft = await log.draft(Noted.CONFIG, Outcome.PERMIT, OPERATOR, at, body)
         statement = Charter(self.key.name, 1, digest.digest(), at, OPERATOR.user)
         notes = [note for _, note in self.entries(steps, None)]

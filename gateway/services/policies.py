@@ -171,15 +171,13 @@ class Policies:
         digest = sha256(text)
         body = Body(
             request=secrets.token_hex(8),
-            human=OPERATOR.name,
-            role=OPERATOR.role,
             details={
                 "policy": "founded",
                 "name": preset,
                 "version": "1",
                 "hash": digest.hexdigest(),
             },
-        )
+        ).asked_by(OPERATOR)
         draft = await log.draft(Noted.CONFIG, Outcome.PERMIT, OPERATOR, at, body)
         statement = Charter(self.key.name, 1, digest.digest(), at, OPERATOR.user)
         note = self.sign(statement)

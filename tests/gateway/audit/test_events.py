@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.audit import events
 from gateway.audit.events import Body, Event, Item, Kind, Outcome, Restricted, Ruling
+from gateway.services.caller import Caller
 
 texts = st.text(max_size=20)
 made = st.builds(
@@ -129,6 +130,14 @@ def test_a_body_is_written_in_one_way_and_read_back():
     assert events.decode_body(data[:-1] + b',"later":1}') == body
     with pytest.raises(ValueError):
         events.decode_body(b"{}")
+
+
+def test_an_event_says_who_asked_how_surely_from_which_session_and_where():
+    who = Caller(
+        "portal", "people", "clinician", name="李娜", strength=2, session="s1", address="10.0.0.7"
+    )
+    found = Body(request="r", returned=1).asked_by(who)
+    assert found == Body("r", "李娜", "clinician", "2", "s1", "10.0.0.7", returned=1)
 
 
 def test_the_manifest_depends_on_every_item_and_on_their_order():
