@@ -1,6 +1,6 @@
-"""Signed statements that a version of the county's consent policy is in force (C2SP signed-note).
+"""Signed statements that a version of the county's policy or catalogue is in force (C2SP signed-note).
 
-A statement covers the policy's text by its SHA-256, since when it holds, who proposed and who
+A statement covers the version's text by its SHA-256, since when it holds, who proposed and who
 approved it, and the statement before it. So one key checks the whole line of versions, and none
 of them can be left out, altered or put in another's place.
 """
@@ -19,7 +19,7 @@ __all__ = ["Charter", "Key", "NoteFault", "Sign", "read", "sign"]
 
 
 class Charter(msgspec.Struct, frozen=True):
-    """Version `number` of the policy, whose text has this SHA-256, is in force since `since`.
+    """Version `number`, whose text has this SHA-256, is in force since `since`.
 
     The founding version has no `previous` and nobody who approved it: an operator's command took it
     up when the county was made. Every later one was approved by another than who proposed it, and
@@ -28,7 +28,7 @@ class Charter(msgspec.Struct, frozen=True):
 
     origin: str
     number: int
-    hash: bytes  # SHA-256 of the policy's text
+    hash: bytes  # SHA-256 of the text
     since: int  # µs UTC
     proposed_by: str
     approved_by: str = ""

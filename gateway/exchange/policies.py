@@ -24,7 +24,8 @@ from gateway.exchange.event_bodies import bodies
 from gateway.services import Services
 from gateway.services.caller import Caller
 from gateway.services.log import Draft, append
-from gateway.services.policies import ABOUT, Line, Signed
+from gateway.services.policies import ABOUT, Line
+from gateway.services.versions import Signed
 from gateway.store import oversight as listed
 from gateway.store import policies as rows
 from gateway.store.engine import Tx

@@ -28,8 +28,10 @@ from gateway.recognition.catalogue import Catalogue
 from gateway.recognition.catalogue.content import HASH
 from gateway.recognition.catalogue.reader import of_content
 from gateway.recognition.catalogue.register import Act, Step, Terms, founding, state
+from gateway.services import versions
 from gateway.services.caller import OPERATOR
 from gateway.services.log import AccessLog, Draft, append
+from gateway.services.versions import RESTORE, Signed, Standing
 from gateway.store import catalogues as rows
 from gateway.store.catalogues import EventRow, VersionRow
 from gateway.store.engine import Store, Tx
@@ -42,13 +44,6 @@ KEPT, HEADS = "catalogue", "register"  # names of the copies in the keyring
 HELD = 16  # catalogues of other days that stay at hand
 
 _log = logging.getLogger("gateway.catalogue")
-
-
-class Signed(NamedTuple):
-    """A published version: its signed note and the content that the note covers."""
-
-    note: bytes
-    content: bytes
 
 
 class Line(NamedTuple):
@@ -188,10 +183,8 @@ class Catalogues:
 
     async def mend(self, line: Line) -> None:
         """Keep every good version in the keyring, in the place of copies that do not hold."""
-        for number in sorted(line.lacking & line.charters.keys()):
-            copy = _copy(number, line.signed[number])
-            if not await self._keyring.replace([copy]):
-                await self._keyring.keep([copy])
+        numbers = sorted(line.lacking & line.charters.keys())
+        await versions.mend(self._keyring, [_copy(n, line.signed[n]) for n in numbers])
 
     def sign(self, statement: Charter) -> bytes:
         """The signed note of a published version."""
@@ -210,7 +203,7 @@ class Catalogues:
         made = self._made.get((number, event))
         if made is None:
             known = state(self.register_held.steps[:event])
-            content = self.line_held.signed[number].content
+            content = self.line_held.signed[number].text
             made = of_content(content, self._zone).with_register(
                 known.members, known.entitlements, str(event)
             )
@@ -224,7 +217,7 @@ class Catalogues:
         for finding in (*line.findings, *register.findings):
             raise Problem(Kind.BUSY, finding)
         try:
-            of_content(line.signed[line.newest].content, self._zone)
+            of_content(line.signed[line.newest].text, self._zone)
         except ValueError as fault:
             raise Problem(
                 Kind.BUSY,
@@ -236,7 +229,7 @@ class Catalogues:
             last = await self._db.read(rows.LAST)
             await self.keep_head(len(register.entries), bytes(EventRow(*last[0]).signature))
         if len(register.steps) < self.event:
-            raise Problem(Kind.BUSY, f"The register lost its newest steps: {_RESTORE}")
+            raise Problem(Kind.BUSY, f"The register lost its newest steps: {RESTORE}")
         self.line_held, self.register_held = line, register
         self._made.clear()
 
@@ -264,7 +257,7 @@ class Catalogues:
 
 
 def _copy(number: int, signed: Signed) -> Wrapped:
-    packed = msgspec.msgpack.encode((signed.note, zlib.compress(signed.content, 9)))
+    packed = msgspec.msgpack.encode((signed.note, zlib.compress(signed.text, 9)))
     return Wrapped(KEPT, number, "", packed)
 
 
@@ -325,58 +318,17 @@ def step_of(row: EventRow) -> Step:
 
 def examine(found: Sequence[VersionRow], kept: Mapping[int, bytes], key: Key) -> Line:
     """The line of versions, from rows and from the keyring's copies by number, and its findings."""
-    findings: list[str] = []
     copies = {number: _unpacked(packed) for number, packed in kept.items()}
-    here = {row.number: row for row in found}
-    good: dict[int, tuple[Charter, Signed]] = {}
-    for number in sorted(copies.keys() | here.keys()):
-        row, copy = here.get(number), copies.get(number)
-        standing = Signed(bytes(row.signature), bytes(row.content)) if row else None
-        for one in (copy, standing):
-            said = _verified(number, one, key)
-            if number not in good and said is not None and one is not None:
-                good[number] = said, one
-        if number in copies and _verified(number, copy, key) is None:
-            findings.append(f"The keyring's copy of catalogue {number} does not hold: {_BACK}")
-        if row is None:
-            findings.append(f"Catalogue {number} was published but is not in the records: {_BACK}")
-        elif number not in good:
-            findings.append(
-                f"Catalogue {number} stands as published, but nobody signed it: {_BACK}"
-            )
-        elif good[number][1] != standing or not _as_said(row, good[number][0]):
-            findings.append(f"Catalogue {number} was altered after it was signed: {_BACK}")
-    before: Charter | None = None
-    charters: dict[int, Charter] = {}
-    for number, (said, _) in sorted(good.items()):
-        if said.previous == (before.digest() if before else None):
-            charters[number] = before = said
-        else:
-            findings.append(f"Catalogue {number} does not follow the one before it: {_RESTORE}")
-    lacking = frozenset(n for n, (_, one) in good.items() if copies.get(n) != one)
+    good, findings = versions.whole(_KIND, [_standing(row) for row in found], copies, key)
+    charters, broken = versions.chained(_KIND, good)
     signed = {number: good[number][1] for number in charters}
-    return Line(signed, charters, tuple(findings), lacking)
+    return Line(signed, charters, (*findings, *broken), versions.lacking(good, copies))
 
 
-def _verified(number: int, one: Signed | None, key: Key) -> Charter | None:
-    """What the note of a version says, if it is signed and covers its number and content."""
-    if one is None:
-        return None
-    try:
-        said = charter.read(one.note, key)
-    except NoteFault:
-        return None
-    fits = said.number == number and said.hash == sha256(one.content).digest()
-    return said if fits else None
-
-
-def _as_said(row: VersionRow, said: Charter) -> bool:
-    return (row.hash, row.since, row.made_by, row.decided_by) == (
-        said.hash.hex(),
-        said.since,
-        said.proposed_by,
-        said.approved_by,
-    )
+def _standing(row: VersionRow) -> Standing:
+    signed = Signed(bytes(row.signature), bytes(row.content))
+    said = row.hash, row.since, row.made_by, row.decided_by
+    return Standing(row.number, row.state, signed, said)
 
 
 def examine_register(found: Sequence[EventRow], kept: Mapping[int, bytes], key: Key) -> Register:
@@ -389,13 +341,11 @@ def examine_register(found: Sequence[EventRow], kept: Mapping[int, bytes], key: 
         try:
             step, entry = step_of(row), chain.read(bytes(row.signature), key)
         except ValueError:
-            findings.append(
-                f"Step {row.number} of the register is not as it was signed: {_RESTORE}"
-            )
+            findings.append(f"Step {row.number} of the register is not as it was signed: {RESTORE}")
             break
         previous = before.digest() if before else None
         if (entry.number, entry.hash, entry.previous) != (row.number, step.hash(), previous):
-            findings.append(f"Step {row.number} of the register was altered or moved: {_RESTORE}")
+            findings.append(f"Step {row.number} of the register was altered or moved: {RESTORE}")
             break
         steps.append(step)
         entries.append(entry)
@@ -406,11 +356,11 @@ def examine_register(found: Sequence[EventRow], kept: Mapping[int, bytes], key: 
         except NoteFault:
             stands = False
         if not stands and not findings:
-            findings.append(f"Step {number} of the register is lost or another: {_RESTORE}")
+            findings.append(f"Step {number} of the register is lost or another: {RESTORE}")
     return Register(tuple(steps), tuple(entries), tuple(findings))
 
 
 _BACK = (
     "`health-gateway catalogue recover` puts the signed versions back; find out who changed them."
 )
-_RESTORE = "restore the records and the keyring from backups of the same day."
+_KIND = versions.Kind("catalogue", "was published", _BACK)

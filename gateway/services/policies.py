@@ -20,12 +20,14 @@ import msgspec
 from consent import policy as policy_files
 from consent.policy import PolicyFault, PolicySet
 from gateway.audit import charter
-from gateway.audit.charter import Charter, Key, NoteFault
+from gateway.audit.charter import Charter, Key
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.errors import Kind, Problem
+from gateway.services import versions
 from gateway.services.caller import OPERATOR
 from gateway.services.log import AccessLog, Draft, append
+from gateway.services.versions import Signed, Standing
 from gateway.store import policies as rows
 from gateway.store.engine import Store, Tx
 from gateway.store.keyring import StoredKeyring
@@ -38,13 +40,6 @@ _KEPT = "policy"  # name of the copies in the keyring
 FOUNDED = "由运维人员用命令采用，尚无第二人批准。Taken up by the operator's command; nobody has approved it yet."
 
 _log = logging.getLogger("gateway.policies")
-
-
-class Signed(NamedTuple):
-    """A version that came in force: its signed note and the text that the note covers."""
-
-    note: bytes
-    text: bytes
 
 
 class Line(NamedTuple):
@@ -139,10 +134,8 @@ class Policies:
 
     async def mend(self, line: Line) -> None:
         """Keep every good version in the keyring, in the place of copies that do not hold."""
-        for number in sorted(line.lacking & line.charters.keys()):
-            copy = _copy(number, line.signed[number])
-            if not await self._keyring.replace([copy]):
-                await self._keyring.keep([copy])
+        numbers = sorted(line.lacking & line.charters.keys())
+        await versions.mend(self._keyring, [_copy(n, line.signed[n]) for n in numbers])
 
     def sign(self, statement: Charter) -> bytes:
         """The signed note of a statement."""
@@ -212,43 +205,27 @@ def examine(found: Sequence[VersionRow], kept: Mapping[int, bytes], key: Key) ->
 
     Each finding is a sentence that says what to do about it.
     """
-    findings: list[str] = []
     copies = {number: _unpacked(packed) for number, packed in kept.items()}
-    here = {row.number: row for row in found if row.state in ("in-force", "retired")}
-    good: dict[int, tuple[Charter, Signed]] = {}
-    for number in sorted(copies.keys() | here.keys()):
-        row, copy = here.get(number), copies.get(number)
-        standing = Signed(bytes(row.signature), bytes(row.text)) if row else None
-        for one in (copy, standing):
-            said = _verified(number, one, key)
-            if number not in good and said is not None and one is not None:
-                good[number] = said, one
-        if number in copies and _verified(number, copy, key) is None:
-            findings.append(f"The keyring's copy of policy {number} does not hold: {_BACK}")
-        if row is None:
-            findings.append(f"Policy {number} came in force but is not in the records: {_BACK}")
-        elif number not in good:
-            findings.append(f"Policy {number} stands as {row.state}, but nobody signed it: {_BACK}")
-        elif good[number][1] != standing or not _as_said(row, good[number][0]):
-            findings.append(f"Policy {number} was altered after it was signed: {_BACK}")
+    here = [row for row in found if row.state in ("in-force", "retired")]
+    good, findings = versions.whole(_KIND, [_standing(row) for row in here], copies, key)
     newest = max(good, default=0)
-    in_force = [row.number for row in here.values() if row.state == "in-force"]
+    in_force = [row.number for row in here if row.state == "in-force"]
     if good and in_force != [newest]:
         stands = ", ".join(map(str, in_force)) or "none"
         findings.append(f"Policy {newest} is the newest, but in force stands {stands}: {_BACK}")
-    before: Charter | None = None
-    charters: dict[int, Charter] = {}
-    for number, (said, _) in sorted(good.items()):
-        if said.previous == (before.digest() if before else None):
-            charters[number] = before = said
-        else:
-            findings.append(f"Policy {number} does not follow the one before it: {_RESTORE}")
+    charters, broken = versions.chained(_KIND, good)
     notes = [one.note for one in copies.values() if one] + [bytes(row.signature) for row in found]
-    told = {said.number for note in notes if (said := _read(note, key)) is not None}
+    told = {said.number for note in notes if (said := versions.read(note, key)) is not None}
     lost = frozenset((copies.keys() | good.keys() | told) - charters.keys())
-    lacking = frozenset(n for n, (_, one) in good.items() if copies.get(n) != one)
     signed = {number: good[number][1] for number in charters}
-    return Line(signed, charters, tuple(findings), lost, lacking)
+    lacking = versions.lacking(good, copies)
+    return Line(signed, charters, (*findings, *broken), lost, lacking)
+
+
+def _standing(row: VersionRow) -> Standing:
+    signed = Signed(bytes(row.signature), bytes(row.text))
+    said = row.hash, row.since, row.proposed_by, row.decided_by
+    return Standing(row.number, row.state, signed, said)
 
 
 def _unpacked(packed: bytes) -> Signed | None:
@@ -258,30 +235,5 @@ def _unpacked(packed: bytes) -> Signed | None:
         return None
 
 
-def _verified(number: int, one: Signed | None, key: Key) -> Charter | None:
-    """What the note of a version says, if it is signed and covers its number and text."""
-    said = _read(one.note, key) if one is not None else None
-    if one is None or said is None:
-        return None
-    fits = said.number == number and said.hash == sha256(one.text).digest()
-    return said if fits else None
-
-
-def _read(note: bytes, key: Key) -> Charter | None:
-    try:
-        return charter.read(note, key)
-    except NoteFault:
-        return None
-
-
-def _as_said(row: VersionRow, said: Charter) -> bool:
-    return (row.hash, row.since, row.proposed_by, row.decided_by) == (
-        said.hash.hex(),
-        said.since,
-        said.proposed_by,
-        said.approved_by,
-    )
-
-
 _BACK = "`health-gateway policy recover` puts the signed versions back; find out who changed them."
-_RESTORE = "restore the records and the keyring from backups of the same day."
+_KIND = versions.Kind("policy", "came in force", _BACK)

@@ -22,7 +22,7 @@ from gateway.portal.policy_stories import PolicyView
 from gateway.services import Services, open_services
 from gateway.services.caller import OPERATOR, Caller
 from gateway.services.log import AccessLog
-from gateway.services.policies import Signed
+from gateway.services.versions import Signed
 from gateway.settings import Settings
 from gateway.store import tables
 from gateway.store.statements import Statement

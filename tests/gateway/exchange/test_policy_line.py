@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.audit import charter
 from gateway.audit.charter import Charter, Key
-from gateway.services.policies import Signed, examine
+from gateway.services.policies import examine
+from gateway.services.versions import Signed
 from gateway.store.policies import VersionRow
 
 SIGNER = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
