@@ -62,8 +62,6 @@ async def ready(
     grant = Grant("filing", f"consent.{at}", ALL_TIERS)
     body = Body(
         request=f"consent.{at}",
-        human=caller.name,
-        role=caller.role,
         details={
             "consent": f"{id}/{expected + 1}",
             "evidence": directive.evidence,
@@ -71,7 +69,7 @@ async def ready(
             "status": "active" if directive.active else "inactive",
         }
         | details,
-    )
+    ).asked_by(caller)
     kind = Kind.CONSENT_CREATE if directive.active else Kind.CONSENT_WITHDRAW
     head, tail = merge.renamed(text, id)
     return Work(

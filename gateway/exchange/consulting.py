@@ -23,7 +23,7 @@ from gateway.audit.events import Body, Kind, Outcome, Restricted, Ruling
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.exchange.ask import settled
-from gateway.exchange.patients import matched
+from gateway.exchange.patients import the_one
 from gateway.exchange.person import WITHOUT_RIGHT, Person, meet
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -100,14 +100,7 @@ async def _chart(subject: Subject, caller: Caller, services: Services) -> str:
     """The one person's chart; empty for nobody, and for numbers of several."""
     if subject.chart:
         return subject.chart
-    found = {
-        tuple(await matched(system, value, caller, services))
-        for system, value in subject.identifiers
-    }
-    if len(found) != 1:
-        return ""
-    (charts,) = found
-    return charts[0] if len(charts) == 1 else ""
+    return await the_one(subject.identifiers, caller, services)
 
 
 def _decided(person: Person, matter: Matter, services: Services) -> Decision:

@@ -83,15 +83,7 @@ async def county_chart(
         return chart
     at = services.now()
     made = await _patient(chart, name, facts.sex, number, at, services)
-    body = Body(
-        request=f"desk.{at}",
-        human=caller.name,
-        role=caller.role,
-        strength=str(caller.strength),
-        token=caller.session,
-        address=caller.address,
-        details={"resource": f"Patient/{chart}"},
-    )
+    body = Body(request=f"desk.{at}", details={"resource": f"Patient/{chart}"}).asked_by(caller)
     draft = await services.log.draft(Kind.CREATE, Outcome.PERMIT, caller, at, body, (chart,))
     await filing.with_neighbours([made], services, _write_patient, made, draft, services)
     return chart

@@ -27,7 +27,7 @@ from gateway.exchange.page_records import (
     studies_for,
     studies_of,
 )
-from gateway.exchange.patients import matched
+from gateway.exchange.patients import the_one
 from gateway.exchange.person import Person
 from gateway.exchange.recognise import Judged, judged, platforms_of, receiver_of, visit_of
 from gateway.exchange.same_finding import said
@@ -180,14 +180,7 @@ async def chart_of(subject: Subject, caller: Caller, services: Services) -> str:
         if len(subject.chart) == 32 and not set(subject.chart) - set("0123456789abcdef"):
             return subject.chart
         return services.ids(caller.organization)("mrn", "Patient", [subject.chart])
-    found = {
-        tuple(await matched(system, value, caller, services))
-        for system, value in subject.identifiers
-    }
-    if len(found) != 1:
-        return ""
-    (charts,) = found
-    return charts[0] if len(charts) == 1 else ""
+    return await the_one(subject.identifiers, caller, services)
 
 
 async def check(

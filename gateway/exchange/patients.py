@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.errors import Kind, Problem
 from gateway.exchange import ask, rights
 from gateway.exchange.grants import nobody
@@ -49,6 +51,17 @@ def controller(services: Services) -> str:
 def county_id(number: str, services: Services) -> str:
     """The id of the county's own chart of who carries this number, made or not."""
     return services.ids(controller(services))(SPACE, "Patient", (number,))
+
+
+async def the_one(
+    identifiers: Iterable[tuple[str, str]], caller: Caller, services: Services
+) -> str:
+    """The one chart that carries all the identifiers; empty for nobody, and for numbers of several."""
+    found = {tuple(await matched(system, value, caller, services)) for system, value in identifiers}
+    if len(found) != 1:
+        return ""
+    (charts,) = found
+    return charts[0] if len(charts) == 1 else ""
 
 
 def stranger(system: str, value: str, services: Services) -> str:

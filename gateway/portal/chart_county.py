@@ -26,9 +26,8 @@ from gateway.portal.chart_stories import (
     Study,
 )
 from gateway.portal.image_county import study_row
-from gateway.portal.shown import Shown, fours, status
+from gateway.portal.shown import Shown
 from gateway.portal.stories import (
-    Amendment,
     Contribution,
     Refused,
     Resident,
@@ -117,20 +116,8 @@ class ChartCounty:
         found = await told.report(id, caller, self._services)
         one = found.report
         names = await self._shown.names([one])
-        return ReportView(
-            resident=self._shown.resident(found.resident),
-            report=self._shown.report(one, names, caller),
-            findings=one.findings,
-            department="",
-            author=issued.people(one.resource, "performer"),
-            verifier=issued.people(one.resource, "resultsInterpreter"),
-            source=found.source,
-            received=moment(found.received),
-            fingerprint=fours(found.content),
-            amendments=tuple(
-                Amendment(version.tag, moment(version.filed), status(version.status))
-                for version in found.versions
-            ),
+        return replace(
+            self._shown.whole(found, names, caller),
             newer=found.newer,
             originals=tuple(map(_listed, originals.listing(one.resource))),
             differences=tuple(

@@ -129,7 +129,6 @@ class ReportView:
     resident: Resident
     report: Report
     findings: str
-    department: str
     author: str
     verifier: str
     source: str  # the system it was received from

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from starlette.responses import Response
 
@@ -14,6 +13,7 @@ from gateway.portal import chart_words, decision_form, emergency, image_words, r
 from gateway.portal.chart_stories import NameAsked, SeveralFit
 from gateway.portal.decision_form import Form
 from gateway.portal.desk import Desk, plain
+from gateway.portal.identifiers import kept, typed
 from gateway.portal.narrative import harmless
 from gateway.portal.stories import (
     Identifier,
@@ -22,27 +22,6 @@ from gateway.portal.stories import (
     Report,
     Resident,
 )
-
-
-def kept(value: dict[str, Any]) -> Identifier | None:
-    """An identifier kept in the session."""
-    if not value:
-        return None
-    return Identifier(
-        "health-card" if value["kind"] == "health-card" else "resident-id", value["number"]
-    )
-
-
-def typed(desk: Desk) -> Identifier | NotAnId:
-    """The number in a look-up form, or why it cannot be anybody's."""
-    number = desk.text("number", 64)
-    if desk.text("kind") == "health-card":
-        return Identifier("health-card", number) if number else NotAnId.EMPTY
-    match resident_id.read(number):
-        case NotAnId() as why:
-            return why
-        case found:
-            return Identifier("resident-id", found.number)
 
 
 async def look_up_page(desk: Desk) -> Response:

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import Literal, cast
 
 from consent.model import Reason
-from consent.model import Tier as Category
 from gateway.exchange import (
     comparing,
     decide,
@@ -43,7 +42,6 @@ from gateway.portal.printing_county import PrintingCounty
 from gateway.portal.prompt_county import PromptCounty
 from gateway.portal.releases import Release, SiteReleases, difference
 from gateway.portal.shown import (
-    ORGANIZATION,
     PERSON,
     Shown,
     detected,
@@ -79,7 +77,6 @@ from gateway.portal.stories import (
     Verdict,
 )
 from gateway.portal.verdicts import verdict_of
-from gateway.portal.words import CATEGORIES
 from gateway.records import facts as facts_
 from gateway.records.instant import moment
 from gateway.services import Services
@@ -158,7 +155,6 @@ class _County(
         named = {login: self._shown.person(name, at) for login, name, at in people}
         logins = {w.recorder for c in found.on_file for w in (c.recorded, c.withdrawn) if w}
         names = await staff.names(logins, self._services)
-        policy = self._services.policy
         return ConsentDesk(
             resident=Resident(
                 chart=found.chart,
@@ -170,19 +166,11 @@ class _County(
             ),
             consents=tuple(self._shown.consent(one, names, named) for one in found.on_file),
             organizations=(
-                *(
-                    Choice(ORGANIZATION + one.id, one.zh)
-                    for one in self._services.register
-                    if one.kind != "authority"
-                ),
+                *self._shown.may_be_told(),
                 *(Choice(PERSON + login, name) for login, name in named.items()),
             ),
-            categories=tuple(
-                Choice(code, CATEGORIES.get(code, code)) for code in sorted(policy.restricted)
-            ),
-            by_default="shared"
-            if policy.default(Category.GENERAL, "TREAT") == "permit"
-            else "not-shared",
+            categories=self._shown.restricted(),
+            by_default=self._shown.by_default(),
         )
 
     async def record_consent(

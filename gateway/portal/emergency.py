@@ -13,6 +13,7 @@ from gateway.identity.resident_id import NotAnId
 from gateway.portal.desk import Desk, plain
 from gateway.portal.emergency_county import minutes_left
 from gateway.portal.emergency_stories import EmergencyAccess, Plea
+from gateway.portal.identifiers import kept, typed
 from gateway.portal.second_factor import stepped_up
 from gateway.portal.stories import Identifier, Refused
 from gateway.services.caller import Caller
@@ -24,23 +25,10 @@ FIELDS = frozenset({"reason", "words", "hold", "second"})
 
 def _kept(desk: Desk) -> Identifier | str | None:
     """Whom it would be about: the number that was looked up, else the chart in hand."""
-    asked = plain(desk.who.memory, "asked")
-    if asked:
-        kind = "health-card" if asked["kind"] == "health-card" else "resident-id"
-        return Identifier(kind, asked["number"])  # type: ignore[arg-type]
+    if asked := kept(plain(desk.who.memory, "asked")):
+        return asked
     chart = desk.who.memory.get("chart")
     return chart if isinstance(chart, str) else None
-
-
-def _typed(desk: Desk) -> Identifier | NotAnId:
-    number = desk.text("number", 64)
-    if desk.text("kind") == "health-card":
-        return Identifier("health-card", number) if number else NotAnId.EMPTY
-    match resident_id.read(number):
-        case NotAnId() as why:
-            return why
-        case found:
-            return Identifier("resident-id", found.number)
 
 
 def _matter(who: Identifier | str | None) -> tuple[str, ...]:
@@ -77,9 +65,9 @@ async def _page(
 async def break_glass(desk: Desk) -> Response:
     """Say why, show the second factor, and read; the same whoever it is about."""
     desk.even = True
-    kept = _kept(desk)
-    desk.still_about(*_matter(kept))
-    who = kept if kept is not None else _typed(desk)
+    known = _kept(desk)
+    desk.still_about(*_matter(known))
+    who = known if known is not None else typed(desk)
     if isinstance(who, NotAnId):
         return await _page(desk, 422, "number", who)
     plea = Plea(desk.text("reason", 64), desk.text("words"), desk.text("hold"))

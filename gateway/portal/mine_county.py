@@ -9,7 +9,6 @@ from itertools import groupby
 from typing import NamedTuple, cast
 
 from consent.model import Reason
-from consent.model import Tier as Category
 from gateway.auth import first_password
 from gateway.errors import Kind, Problem
 from gateway.exchange import (
@@ -19,7 +18,6 @@ from gateway.exchange import (
     casework,
     desk,
     explaining,
-    issued,
     looked,
     mandates,
     own_accounts,
@@ -44,9 +42,8 @@ from gateway.portal.mine_stories import (
     NewMandate,
     Wish,
 )
-from gateway.portal.shown import ORGANIZATION, PERSON, Shown, fours, status
-from gateway.portal.stories import Amendment, Choice, Evidence, Report, Said
-from gateway.portal.words import CATEGORIES
+from gateway.portal.shown import PERSON, Shown
+from gateway.portal.stories import Choice, Evidence, Report, Said
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -156,24 +153,15 @@ class MineCounty:
     async def my_consents(self, acting_: str, caller: Caller) -> MyConsents:
         whom = await self._must(acting_, caller)
         found = await own_consents.papers(whom.chart, whom.caller, self._services)
-        policy = self._services.policy
         people = await staff.clinicians(self._services)
         return MyConsents(
             consents=tuple([await self._paper(one) for one in found]),
             organizations=(
-                *(
-                    Choice(ORGANIZATION + one.id, one.zh)
-                    for one in self._services.register
-                    if one.kind != "authority"
-                ),
+                *self._shown.may_be_told(),
                 *(Choice(PERSON + who, self._shown.person(name, at)) for who, name, at in people),
             ),
-            categories=tuple(
-                Choice(code, CATEGORIES.get(code, code)) for code in sorted(policy.restricted)
-            ),
-            by_default="shared"
-            if policy.default(Category.GENERAL, "TREAT") == "permit"
-            else "not-shared",
+            categories=self._shown.restricted(),
+            by_default=self._shown.by_default(),
         )
 
     async def my_consent(self, id: str, caller: Caller) -> MyConsent:
@@ -304,22 +292,7 @@ class MineCounty:
     async def my_report(self, acting_: str, id: str, caller: Caller) -> ReportView:
         whom = await self._must(acting_, caller)
         found = await results.report(id, whom.caller, self._services)
-        one = found.report
-        return ReportView(
-            resident=self._shown.resident(found.resident),
-            report=self._shown.report(one, {}),
-            findings=one.findings,
-            department="",
-            author=issued.people(one.resource, "performer"),
-            verifier=issued.people(one.resource, "resultsInterpreter"),
-            source=found.source,
-            received=moment(found.received),
-            fingerprint=fours(found.content),
-            amendments=tuple(
-                Amendment(version.tag, moment(version.filed), status(version.status))
-                for version in found.versions
-            ),
-        )
+        return self._shown.whole(found, {})
 
     # The account
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from gateway.errors import Kind, Problem
 from gateway.identity.resident_id import NotAnId
-from gateway.portal.clinician import kept, typed
 from gateway.portal.desk import EVIDENCE_LIMIT, Desk, plain
+from gateway.portal.identifiers import kept, typed
 from gateway.portal.stories import (
     ConsentChoice,
     ConsentDesk,

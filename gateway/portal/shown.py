@@ -7,13 +7,17 @@ from datetime import date, datetime
 from typing import Literal, cast
 
 from consent import wording
+from consent.model import Tier
 from gateway.exchange import desk, issued, quality, residents, staff, unmapped
 from gateway.exchange import results as told
 from gateway.exchange.measured import Detail, basis_of, detail
 from gateway.exchange.recognise import Decided, Judged
 from gateway.identity import resident_id
+from gateway.portal.chart_stories import ReportView
 from gateway.portal.stories import (
     Age,
+    Amendment,
+    Choice,
     CodeSuggestion,
     Consent,
     Decision,
@@ -128,6 +132,26 @@ class Shown:
             conclusion=one.conclusion,
         )
 
+    def whole(
+        self, found: told.Issued, names: dict[str, str], caller: Caller | None = None
+    ) -> ReportView:
+        """A report by itself, with where it came from and what became of it."""
+        one = found.report
+        return ReportView(
+            resident=self.resident(found.resident),
+            report=self.report(one, names, caller),
+            findings=one.findings,
+            author=issued.people(one.resource, "performer"),
+            verifier=issued.people(one.resource, "resultsInterpreter"),
+            source=found.source,
+            received=moment(found.received),
+            fingerprint=fours(found.content),
+            amendments=tuple(
+                Amendment(version.tag, moment(version.filed), status(version.status))
+                for version in found.versions
+            ),
+        )
+
     def result(
         self, one: told.Result, names: dict[str, str], caller: Caller | None = None
     ) -> Result:
@@ -182,6 +206,26 @@ class Shown:
             version=one.version,
             task=one.task,
         )
+
+    def may_be_told(self) -> tuple[Choice, ...]:
+        """The organisations a consent may name."""
+        return tuple(
+            Choice(ORGANIZATION + one.id, one.zh)
+            for one in self._services.register
+            if one.kind != "authority"
+        )
+
+    def restricted(self) -> tuple[Choice, ...]:
+        """The protected categories a consent may name."""
+        return tuple(
+            Choice(code, CATEGORIES.get(code, code))
+            for code in sorted(self._services.policy.restricted)
+        )
+
+    def by_default(self) -> Literal["shared", "not-shared"]:
+        """What holds where a resident said nothing."""
+        permits = self._services.policy.default(Tier.GENERAL, "TREAT") == "permit"
+        return "shared" if permits else "not-shared"
 
     def person(self, name: str, organization: str) -> str:
         return f"{self.organization(organization)} {name}"

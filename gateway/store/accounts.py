@@ -12,6 +12,7 @@ from sqlalchemy import update as change
 from sqlmodel import Session, col, delete, update
 from sqlmodel import select as choose
 
+from gateway.store import attempts
 from gateway.store.engine import Tx
 from gateway.store.statements import Statement
 from gateway.store.tables import Account, AccountRole, PortalSession
@@ -19,10 +20,6 @@ from gateway.store.tables import Account, AccountRole, PortalSession
 _account = Account.__table__  # type: ignore[attr-defined]
 _role = AccountRole.__table__  # type: ignore[attr-defined]
 _session = PortalSession.__table__  # type: ignore[attr-defined]
-
-FREE_ATTEMPTS = 5
-FIRST_LOCK = 60_000_000
-LONGEST_LOCK = 15 * 60_000_000
 
 
 def tidy(login: str) -> str:
@@ -217,22 +214,13 @@ def _end_all(session: Session, login: str) -> None:
 
 
 def attempt(session: Session, login: str, at: int) -> Attempt | None:
-    """Count an attempt to sign in, before its password is looked at; None for an unknown login.
-
-    Counting first means that guesses sent all at once are all counted. From the fifth on the account
-    is locked for a minute, then twice as long each time, a quarter of an hour at most; attempts
-    while it is locked neither count nor lengthen the lock. `admit` forgets the failures.
-    """
+    """Count an attempt to sign in (`attempts`), before its password is looked at; None for an unknown
+    login. `admit` forgets the failures."""
     row = session.get(Account, login, with_for_update=True)
     if row is None:
         return None
-    locked = row.locked_until > at
-    if not locked:
-        row.failures += 1
-        if row.failures >= FREE_ATTEMPTS:
-            doubled = FIRST_LOCK << min(row.failures - FREE_ATTEMPTS, 10)
-            row.locked_until = at + min(doubled, LONGEST_LOCK)
-        session.add(row)
+    locked = attempts.locked(row, at)
+    session.add(row)
     return Attempt(_person(session, row), row.password, locked)
 
 

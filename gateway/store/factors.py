@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
+from gateway.store import attempts
 from gateway.store.charts import binds, insert_or_leave
 from gateway.store.engine import Tx
 from gateway.store.statements import Statement
@@ -16,10 +17,6 @@ _PUT_FIRST = Statement(
     insert_or_leave(_factor).values(**binds(_factor)).returning(_factor.c.login),
     *(c.name for c in _factor.columns),
 )
-
-FREE_ATTEMPTS = 5
-FIRST_LOCK = 60_000_000
-LONGEST_LOCK = 15 * 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +60,13 @@ def enrolled(session: Session, login: str) -> bool:
 
 
 def attempt(session: Session, login: str, at: int) -> Trial | None:
-    """Count a try before the code is looked at; None without a factor.
-
-    As with passwords: from the fifth wrong one on it is locked, a minute at first, twice as long
-    each time, a quarter of an hour at most. `spend` forgets the failures.
-    """
+    """Count a try (`attempts`) before the code is looked at; None without a factor. `spend` forgets
+    the failures."""
     row = session.get(SecondFactor, login, with_for_update=True)
     if row is None:
         return None
-    locked = row.locked_until > at
-    if not locked:
-        row.failures += 1
-        if row.failures >= FREE_ATTEMPTS:
-            doubled = FIRST_LOCK << min(row.failures - FREE_ATTEMPTS, 10)
-            row.locked_until = at + min(doubled, LONGEST_LOCK)
-        session.add(row)
+    locked = attempts.locked(row, at)
+    session.add(row)
     return Trial(row.sealed, locked, row.made_by == login, row.at)
 
 

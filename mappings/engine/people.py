@@ -228,18 +228,7 @@ def _make_time(setup: Setup, bound: Bound) -> Apply:
 
 def _make_instant(setup: Setup, bound: Bound) -> Apply:
     """instant: a full time with offset, for issued and recorded; a bare date is none."""
-    form = bound.texts.get("format", "")
-
-    def instant(found: Sequence[Value], at: Instance) -> Any:
-        moment = _moment(found, at, form, quiet=False)
-        if moment is None:
-            return None
-        if not moment.precise:
-            at.issue("drop", "bad-time", found[0].place)
-            return None
-        return moment.text
-
-    return instant
+    return _precise(bound, ahead=False)
 
 
 def _make_planned(setup: Setup, bound: Bound) -> Apply:
@@ -255,10 +244,14 @@ def _make_planned(setup: Setup, bound: Bound) -> Apply:
 
 def _make_planned_instant(setup: Setup, bound: Bound) -> Apply:
     """planned_instant: the same with offset, for the start and end of an appointment; a bare date is none."""
+    return _precise(bound, ahead=True)
+
+
+def _precise(bound: Bound, *, ahead: bool) -> Apply:
     form = bound.texts.get("format", "")
 
-    def planned_instant(found: Sequence[Value], at: Instance) -> Any:
-        moment = _moment(found, at, form, quiet=False, ahead=True)
+    def precise(found: Sequence[Value], at: Instance) -> Any:
+        moment = _moment(found, at, form, quiet=False, ahead=ahead)
         if moment is None:
             return None
         if not moment.precise:
@@ -266,7 +259,7 @@ def _make_planned_instant(setup: Setup, bound: Bound) -> Apply:
             return None
         return moment.text
 
-    return planned_instant
+    return precise
 
 
 def _make_date(setup: Setup, bound: Bound) -> Apply:

@@ -137,7 +137,6 @@ class FakeClinician:
             findings=""
             if found.results
             else "肝脏形态大小正常，实质回声增强、分布欠均匀，远场衰减。\n胆囊大小约 72 mm × 28 mm，壁稍毛糙。\n胰腺、脾脏形态大小正常，内部回声均匀。",
-            department="检验科" if found.results else "功能检查科",
             author="王若",
             verifier="李清越",
             source="tcm-lis",
