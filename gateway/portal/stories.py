@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
+from gateway.exchange.issued import ReportKind
 from gateway.exchange.measured import NO_DETAIL, Detail
 from gateway.portal.audit_stories import (
     Access,
@@ -263,7 +264,7 @@ class Report:
     id: str
     version: str
     title: str
-    kind: Literal["laboratory", "ultrasound", "ct", "radiology", "mri", "pathology", "ecg", "other"]
+    kind: ReportKind
     organization: str
     collected: When | None
     issued: When | None

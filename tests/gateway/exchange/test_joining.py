@@ -13,18 +13,16 @@ from sqlalchemy import select
 from gateway.audit.events import Kind
 from gateway.demo import people
 from gateway.exchange.joining import RULE
-from gateway.store import log_tables, tables
+from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, clinician, person
+from tests.logged import kinds
 
 KEPT, GONE = "0000000001", "0000000002"
 SHEN = person()
 # The same man, registered in a hurry without his number.
 UNKNOWN = replace(SHEN, key="unknown", name="王坤", born=date(1980, 1, 2), number="")
 LINKS = Statement(select(tables.Link.__table__))  # type: ignore[attr-defined]
-EVENTS = Statement(
-    select(log_tables.AuditEvent.__table__.c.kind)  # type: ignore[attr-defined]
-)
 
 
 def said(event: str, kept: str, gone: str, at: str, control: str = "") -> bytes:
@@ -49,10 +47,6 @@ async def patient(house: House, number: str) -> dict[str, Any]:
     return one.plain
 
 
-async def kinds(house: House) -> list[str]:
-    return [row[0] for row in await house.services.db.read(EVENTS)]
-
-
 @pytest.mark.parametrize("event", ["A18", "A34", "A36", "A39", "A40", "A47"])
 async def test_a_merge_links_the_charts_and_retires_the_number(house: House, event: str) -> None:
     states = await house.file(
@@ -70,7 +64,7 @@ async def test_a_merge_links_the_charts_and_retires_the_number(house: House, eve
     ]
     assert retired["name"][0]["text"] == "王坤"
     assert "active" not in await patient(house, KEPT)
-    assert str(Kind.LINK) in await kinds(house)
+    assert str(Kind.LINK) in await kinds(house.services)
 
 
 async def test_what_hangs_on_the_retired_number_stays_where_it_is_and_is_found(
@@ -127,7 +121,7 @@ async def test_a37_takes_a_merge_back(house: House) -> None:
     again = await patient(house, GONE)
     assert again["active"] is True
     assert "link" not in again
-    assert str(Kind.UNLINK) in await kinds(house)
+    assert str(Kind.UNLINK) in await kinds(house.services)
     (link,) = await house.services.db.read(LINKS)
     assert (link[3], link[7]) == (RULE, "source")  # the row stays, revoked
     assert link[6] > 0

@@ -16,10 +16,11 @@ from gateway.exchange.presence import LIFE
 from gateway.portal.county import stories
 from gateway.portal.stories import Results
 from gateway.services.caller import Caller
-from gateway.store import log_tables, tables
+from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import REGISTRAR, House, clinician, person
 from tests.gateway.exchange.residents_at_desk import CHILD, MOTHER, account, guardian
+from tests.logged import kinds
 
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 SHEN = person()
@@ -264,11 +265,7 @@ async def test_who_asked_and_what_was_answered_stands_in_the_log(house: House) -
     _, shen = await known(house)
     asked = await presence.ask(LI, services)
     await presence.answer(asked.token, True, await own(house, shen), shen, services)
-    kinds = [row[0] for row in await services.db.read(EVENTS)]
-    assert kinds.count("presence") == 2
-
-
-EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
+    assert (await kinds(services)).count("presence") == 2
 
 
 async def test_the_doctors_page_goes_on_to_the_results_of_whoever_said_yes(house: House) -> None:

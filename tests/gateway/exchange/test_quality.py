@@ -21,27 +21,23 @@ from gateway.recognition.judgement import Flag
 from gateway.services.caller import Caller
 from gateway.services.copied_times import CopiedTimes
 from gateway.services.scrub import TAKEN_OUT, scrubbed, withheld
-from gateway.store import log_tables, tables
 from gateway.store import quality as rows
+from gateway.store import tables
 from gateway.store.statements import Statement
 from gateway.vault import VaultError
 from mappings.quality import DETECTORS, told
 from tests.gateway.exchange.house import HOUR, House, clinician, person
+from tests.logged import kinds
 
 SHEN = person()
 DAY = "2026-03-01"
 ALL = Statement(select(tables.Quality.__table__))  # type: ignore[attr-defined]
-EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 IT = Caller(client="portal", organization="people", role="it", user="he", name="何")
 
 
 async def stored(house: House) -> dict[tuple[str, str], rows.Row]:
     found = [rows.Row(*row) for row in await house.services.db.read(ALL)]
     return {(row.day, row.detector): row for row in found}
-
-
-async def events(house: House) -> list[str]:
-    return [row[0] for row in await house.services.db.read(EVENTS)]
 
 
 def everybody(house: House) -> int:
@@ -64,7 +60,7 @@ def results(house: House, count: int, first: int = 0) -> Sequence[bytes]:
 
 async def test_a_scan_counts_what_was_kept_and_says_so_in_the_log_before(house: House) -> None:
     await house.file(house.adt(SHEN), *results(house, 3))
-    before = await events(house)
+    before = await kinds(house.services)
 
     done = await scanning.scan("people-his", house.services)
 
@@ -74,7 +70,7 @@ async def test_a_scan_counts_what_was_kept_and_says_so_in_the_log_before(house: 
     equal = rows_[DAY, "equal-times"]
     assert (equal.seen, equal.struck, json.loads(equal.detail)) == (3, 3, {"LAB": 3})
     assert rows_[DAY, "control-id-reused"][3:5] == (4, 0)
-    assert [kind for kind in await events(house) if kind == "read"] == ["read"]
+    assert [kind for kind in await kinds(house.services) if kind == "read"] == ["read"]
     assert "read" not in before
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.util.concurrency import await_only
 
 from gateway.exchange import ask, consents, residents
 from gateway.identity.systems import RESIDENT_ID
+from gateway.services import Services
 from gateway.services.log import AccessLog
 from gateway.store.engine import PostgresStore, Tx
 from tests.gateway.exchange.house import REGISTRAR, House, clinician, person
@@ -70,9 +71,9 @@ def process(house: House, store: Any) -> Any:
     return replace(house.services, db=store, log=log)
 
 
-async def waiting_for_a_lock(house: House, task: asyncio.Task[Any]) -> bool:
+async def waiting_for_a_lock(services: Services, task: asyncio.Task[Any]) -> bool:
     """True once a connection waits for another's row; False when the task ends without."""
-    db = await asyncpg.connect(house.services.settings.database_url)
+    db = await asyncpg.connect(services.settings.database_url)
     try:
         while not task.done():
             if await db.fetchval(
@@ -96,7 +97,7 @@ async def test_an_answer_waits_for_a_withdrawal_that_is_about_to_commit_and_is_d
     await store.reached(withdrawal)
 
     asked = asyncio.create_task(ask.search(shared.query("Observation"), LI, shared.services))
-    waited = await waiting_for_a_lock(shared, asked)
+    waited = await waiting_for_a_lock(shared.services, asked)
     store.go.set()
     page, _ = await asyncio.gather(asked, withdrawal)
 
@@ -113,7 +114,7 @@ async def test_a_withdrawal_waits_for_an_answer_whose_event_is_about_to_commit(
     await store.reached(asked)
 
     withdrawal = asyncio.create_task(consents.withdraw(form.id, REGISTRAR, shared.services))
-    assert await waiting_for_a_lock(shared, withdrawal)
+    assert await waiting_for_a_lock(shared.services, withdrawal)
     store.go.set()
     page, _ = await asyncio.gather(asked, withdrawal)
 

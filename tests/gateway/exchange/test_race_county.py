@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from gateway.errors import Kind, Problem
@@ -19,7 +18,7 @@ from gateway.services.caller import Caller
 from gateway.settings import Settings
 from tests.gateway.attacks.test_vouched import last_month
 from tests.gateway.exchange.test_catalogues import ALT, SHEN, XU, officer, with_days
-from tests.gateway.exchange.test_race import Pausing
+from tests.gateway.exchange.test_race import Pausing, waiting_for_a_lock
 from tests.gateway.exchange.test_statistics import decided, keep
 
 pytestmark = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
@@ -117,7 +116,7 @@ async def test_of_two_at_once_one_wins_and_the_other_is_told(
     one = asyncio.create_task(first(replace(other, db=store)))
     await store.reached(one)
     two = asyncio.create_task(second(services))
-    assert await waits(services, two), "the second waits for the first one's commit"
+    assert await waiting_for_a_lock(services, two), "the second waits for the first one's commit"
     store.go.set()
 
     answers = await asyncio.gather(one, two, return_exceptions=True)
@@ -131,19 +130,3 @@ async def test_of_two_at_once_one_wins_and_the_other_is_told(
     after = services.catalogues.number, services.catalogues.event
     assert sum(after) - sum(before) == (work in {"_publish", "_steps"}), "decided once"
     assert (await verify_log(services)).ok
-
-
-async def waits(services: Services, task: asyncio.Task[Any]) -> bool:
-    """True once the task's connection waits for a lock; False when it ends without."""
-    db = await asyncpg.connect(services.settings.database_url)
-    try:
-        while not task.done():
-            if await db.fetchval(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            ):
-                return True
-            await asyncio.sleep(0.01)
-        return False
-    finally:
-        await db.close()

@@ -54,7 +54,7 @@ async def test_a_decision_waits_for_a_correction_that_is_about_to_commit_and_is_
     decision = asyncio.create_task(
         decide_results(shown.resident.chart, [(id, version)], ACCEPT, LI, here.services, PORTAL)
     )
-    waited = await waiting_for_a_lock(here, decision)  # type: ignore[arg-type]
+    waited = await waiting_for_a_lock(here.services, decision)
     store.go.set()
     await correction
     with pytest.raises(Problem) as told:
@@ -77,7 +77,7 @@ async def test_a_correction_waits_for_a_decision_that_is_about_to_commit_and_ale
     await store.reached(decision)
 
     correction = asyncio.create_task(correct(here))
-    waited = await waiting_for_a_lock(here, correction)  # type: ignore[arg-type]
+    waited = await waiting_for_a_lock(here.services, correction)
     store.go.set()
     await asyncio.gather(decision, correction)
 

@@ -15,7 +15,7 @@ from gateway.exchange import comparing, releases
 from gateway.portal.county import stories
 from gateway.services.caller import OPERATOR
 from gateway.services.maps import Maps, pack, unpack
-from gateway.store import inbox, log_tables, tables
+from gateway.store import inbox, tables
 from gateway.store import maps as rows
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, person
@@ -29,6 +29,7 @@ from tests.gateway.exchange.map_office import (
     Office,
     office,
 )
+from tests.logged import kinds
 
 BY_HAND = '"method" = "\'by hand\' | codeable_text"'
 RELEASES = tables.MapRelease.__table__  # type: ignore[attr-defined]
@@ -40,9 +41,7 @@ def here(house: House, tmp_path: Path) -> Office:
 
 
 async def events(here: Office) -> int:
-    table = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
-    found = await here.services.db.read(Statement(select(table.c.kind)))
-    return sum(row[0] == "config" for row in found)
+    return (await kinds(here.services)).count("config")
 
 
 async def state(here: Office, number: int) -> str:

@@ -12,10 +12,11 @@ from sqlalchemy import select
 from gateway.errors import Kind, Problem
 from gateway.exchange import comparing, releases
 from gateway.exchange.comparing import Report
-from gateway.store import log_tables, tables
+from gateway.store import tables
 from gateway.store.statements import Statement
 from tests.gateway.exchange.house import House, person
 from tests.gateway.exchange.map_office import LI, WANG, Office, office
+from tests.logged import kinds
 
 DAY = 24 * 3600
 ITEMS = "codes/lis_items.csv"
@@ -121,13 +122,12 @@ async def test_a_shadow_run_changes_nothing_but_its_report_and_is_in_the_log(her
     await traffic(here)
     number = await with_row(here, COPPER)
     before = await everything(here)
-    events = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
-    noted = len(await here.services.db.read(events))
+    noted = len(await kinds(here.services))
 
     await run(here, number)
 
     assert await everything(here) == before
-    assert len(await here.services.db.read(events)) == noted + 1
+    assert len(await kinds(here.services)) == noted + 1
 
 
 async def test_a_run_that_is_stopped_leaves_everything_as_it_was(

@@ -24,19 +24,18 @@ from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.publication import encode
 from gateway.services import Services
 from gateway.services.caller import Caller
-from gateway.store import log_tables, recognition_tables, tables
+from gateway.store import recognition_tables, tables
 from gateway.store.engine import Tx
 from gateway.store.statements import Statement
 from mappings.r4 import check
 from tests.gateway.exchange.house import NOON, SECOND, House, person
+from tests.logged import kinds
 
 DAY = 86_400 * SECOND
 COMMISSION = Caller("portal", "county", "commission", "commission", "许望川")
 OFFICE = Caller("portal", "tcm", "it", "it-tcm", "某")
 SHEN, MRN = person(), "0000000001"
 _SNAPSHOT = recognition_tables.StatisticsSnapshot.__table__  # type: ignore[attr-defined]
-_AUDIT = log_tables.AuditEvent.__table__  # type: ignore[attr-defined]
-AUDITED = Statement(select(_AUDIT.c.kind))
 
 
 def coded(code: str) -> list[dict[str, Any]]:
@@ -176,8 +175,8 @@ async def test_a_hospital_objects_and_is_answered_once(house: House) -> None:
     assert (one.text, one.state, one.answer) == ("两条系测试", "upheld", "属实")
     other = replace(OFFICE, organization="people")
     assert await frozen.objections("2026-02", "people", other, services) == ()
-    kinds = [row[0] for row in await services.db.read(AUDITED)]
-    assert kinds.count("statistics-change") == 3
+    noted = await kinds(services)
+    assert noted.count("statistics-change") == 3
 
 
 async def test_files_say_the_same_and_are_no_formulas(house: House) -> None:
@@ -201,8 +200,8 @@ async def test_files_say_the_same_and_are_no_formulas(house: House) -> None:
     told = json.loads(await file("json"))["publication"]
     assert told["totals"]["counts"]["eligible"] == row[2] == 7
     assert any(cell == "指标口径版本" for one in lines for cell in one)
-    kinds = [row[0] for row in await services.db.read(AUDITED)]
-    assert kinds.count("statistics-export") == 3
+    noted = await kinds(services)
+    assert noted.count("statistics-export") == 3
 
 
 async def test_a_report_holds_what_its_receiver_wants_under_its_own_codes(house: House) -> None:
@@ -222,8 +221,8 @@ async def test_a_report_holds_what_its_receiver_wants_under_its_own_codes(house:
     assert len(book.sheetnames) == 1
     assert await problem(file("json", "upstream")) is Trouble.MALFORMED
     assert await problem(file("csv", "nobody")) is Trouble.UNKNOWN
-    kinds = [row[0] for row in await services.db.read(AUDITED)]
-    assert kinds.count("statistics-export") == 2
+    noted = await kinds(services)
+    assert noted.count("statistics-export") == 2
 
 
 async def test_measure_reports_are_valid_and_mask_small_counts(house: House) -> None:

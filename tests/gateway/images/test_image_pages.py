@@ -12,24 +12,21 @@ from axe_playwright_python.sync_playwright import Axe
 from dicomweb_client.api import DICOMwebClient
 from playwright.sync_api import Browser
 from requests import Session
-from sqlalchemy import select
 
 from gateway.demo import story
 from gateway.exchange import sources
 from gateway.services.archives import Archives
-from gateway.store import log_tables
-from gateway.store.statements import Statement
 from tests.dicom_objects import ROOT
 from tests.gateway.exchange.house import Clock, House
 from tests.gateway.images.archive import Archive, picture
 from tests.gateway.images.conftest import OTHERS, PACS
 from tests.gateway.portal.conftest import Eyes, chromium  # noqa: F401
 from tests.gateway.portal.own_town import HOSTILE, MOTHER, PASSWORD, OwnTown
+from tests.logged import kinds
 
 pytestmark = pytest.mark.browser
 STUDY = f"{ROOT}.31"
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 OWN = {
     "StudyInstanceUID": STUDY, "PatientID": "0000000001", "PatientName": "Mu=母亲",
     "AccessionNumber": "R260301031", "StudyDescription": HOSTILE,
@@ -93,7 +90,7 @@ def open_mother(eyes: Eyes) -> None:
 
 
 def events(town: OwnTown) -> int:
-    return len(town.do(town.services.db.read(EVENTS)))
+    return len(town.do(kinds(town.services)))
 
 
 def test_a_doctor_pages_through_a_study_in_both_languages(eyes: Eyes, town: OwnTown) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from pydicom.pixels import pixel_array
-from sqlalchemy import select
 
 from gateway.audit.events import Kind
 from gateway.errors import Kind as Trouble
@@ -19,18 +18,16 @@ from gateway.identity.systems import RESIDENT_ID
 from gateway.services.archives import Archives, Streamed
 from gateway.services.caller import Caller
 from gateway.services.register import Archive as Declared
-from gateway.store import log_tables
-from gateway.store.statements import Statement
 from tests.dicom_objects import STUDY
 from tests.gateway.exchange.house import REGISTRAR, clinician
 from tests.gateway.exchange.test_rights import decided, right, stop
 from tests.gateway.images.conftest import MRN, OTHERS, SLICES, WHO, Hospital
+from tests.logged import kinds
 
 DOCTOR = replace(clinician(), session="s1")
 ELSEWHERE = replace(clinician("dr-li", "people"), session="s2")
 OTHER_HOSPITAL = replace(clinician("dr-chen", "tcm"), session="s4")
 STRANGER = Caller("x", "township", "clinician", "dr-x", "x", "TREAT", session="s3")
-EVENTS = Statement(select(log_tables.AuditEvent.__table__.c.kind))  # type: ignore[attr-defined]
 
 
 async def _bytes(found: Streamed | list[Any]) -> bytes:
@@ -40,8 +37,7 @@ async def _bytes(found: Streamed | list[Any]) -> bytes:
 
 async def _reads(hospital: Hospital) -> int:
     """How often a study was opened, as the log tells it."""
-    rows = await hospital.services.db.read(EVENTS)
-    return sum(kind == Kind.READ.value for (kind,) in rows)
+    return (await kinds(hospital.services)).count(Kind.READ.value)
 
 
 async def test_a_study_is_listed_with_what_is_known_of_its_images(hospital: Hospital) -> None:

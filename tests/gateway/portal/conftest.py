@@ -113,9 +113,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OwnTown]:
+def kind_of_town() -> type[OwnTown]:
+    """What kind of county a module wants."""
+    return OwnTown
+
+
+@pytest.fixture(scope="module")
+def town(
+    tmp_path_factory: pytest.TempPathFactory, migrated_files: Path, kind_of_town: type[OwnTown]
+) -> Iterator[OwnTown]:
     """A real county of this module's own."""
-    with closing(OwnTown(tmp_path_factory.mktemp("town"), migrated_files)) as made:
+    with closing(kind_of_town(tmp_path_factory.mktemp("town"), migrated_files)) as made:
         yield made
 
 
@@ -192,6 +200,15 @@ class Eyes:
 
     def violations(self) -> list[str]:
         return [str(v) for v in self.page.evaluate("window.__violations || []")]
+
+
+@pytest.fixture
+def visitor(chromium: Browser, town: OwnTown) -> Iterator[Eyes]:
+    """A window on the real county, which may keep what it is given."""
+    seen = Eyes(chromium, town.address, accept_downloads=True)
+    yield seen
+    seen.context.close()
+    assert seen.trouble == []
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from gateway.exchange.issued import ReportKind
 from gateway.portal.stories import (
     Age,
     Contribution,
@@ -74,6 +75,31 @@ def result(
     )
 
 
+def report(
+    name: str,
+    title: str,
+    kind: ReportKind,
+    organization: str,
+    collected: datetime | date,
+    *results: Result,
+    recognition: Recognition = ELIGIBLE,
+    **more: Any,
+) -> Report:
+    return Report(
+        id=id_(name),
+        version=more.pop("version", "1"),
+        title=title,
+        kind=kind,
+        organization=organization,
+        collected=collected,
+        issued=more.pop("issued", collected),
+        status=more.pop("status", "final"),
+        results=results,
+        recognition=recognition,
+        **more,
+    )
+
+
 def blood_count() -> Report:
     at = days(1.2)
     rows = (
@@ -84,160 +110,68 @@ def blood_count() -> Report:
         ("中性粒细胞百分比", "82.10", "%", "40～75", Flag("high", "↑")),
         ("C反应蛋白", "＞200", "mg/L", "0～10", Flag("very-high", "↑↑")),
     )
-    return Report(
-        id=id_("cbc"),
-        version="1",
-        title="血常规 + CRP",
-        kind="laboratory",
-        organization=TCM,
-        collected=at,
-        issued=at + timedelta(minutes=42),
-        status="final",
-        results=tuple(result(*row, TCM, at, specimen="全血") for row in rows),
-        recognition=ELIGIBLE,
-    )
+    results = [result(*row, TCM, at, specimen="全血") for row in rows]
+    issued = at + timedelta(minutes=42)
+    return report("cbc", "血常规 + CRP", "laboratory", TCM, at, *results, issued=issued)
 
 
 def chemistry() -> Report:
     at = days(3.1)
     decided = Decision("accepted", "", "", "周明（演示）", PEOPLE, days(2.9), "1")
     declined = Decision("declined", "02", "", "周明（演示）", PEOPLE, days(2.9), "1")
-    return Report(
-        id=id_("chem"),
-        version="2",
-        title="生化全套",
-        kind="laboratory",
-        organization=TCM,
-        collected=at,
-        issued=at + timedelta(hours=3),
-        status="corrected",
-        results=(
-            result("葡萄糖", "6.10", "mmol/L", "3.9-6.1", NONE, TCM, at, decision=decided),
-            result(
-                "钾",
-                "5.62",
-                "mmol/L",
-                "3.5-5.3",
-                HIGH,
-                TCM,
-                at,
-                version="2",
-                status="corrected",
-                earlier="6.52",
-                recognition=no("E04"),
-            ),
-            result("丙氨酸氨基转移酶", "38", "U/L", "9-50", NONE, TCM, at, decision=declined),
-            result(
-                "肌酐",
-                "97",
-                "μmol/L",
-                "57-97",
-                NONE,
-                TCM,
-                at,
-                recognition=PROVINCE,
-                method="酶法",
-            ),
-            result(
-                "尿酸",
-                "412",
-                "μmol/L",
-                "208-428",
-                NONE,
-                TCM,
-                at,
-                status="cancelled",
-                recognition=no("E04"),
-                note="标本溶血，请重新采集。",
-            ),
+    return report(
+        "chem", "生化全套", "laboratory", TCM, at,
+        result("葡萄糖", "6.10", "mmol/L", "3.9-6.1", NONE, TCM, at, decision=decided),
+        result(
+            "钾", "5.62", "mmol/L", "3.5-5.3", HIGH, TCM, at, no("E04"),
+            version="2", status="corrected", earlier="6.52",
         ),
-        recognition=PROVINCE,
-    )
+        result("丙氨酸氨基转移酶", "38", "U/L", "9-50", NONE, TCM, at, decision=declined),
+        result("肌酐", "97", "μmol/L", "57-97", NONE, TCM, at, PROVINCE, method="酶法"),
+        result(
+            "尿酸", "412", "μmol/L", "208-428", NONE, TCM, at, no("E04"),
+            status="cancelled", note="标本溶血，请重新采集。",
+        ),
+        issued=at + timedelta(hours=3), version="2", status="corrected", recognition=PROVINCE,
+    )  # fmt: skip
 
 
 def immunity() -> Report:
     at = days(24)
-    return Report(
-        id=id_("imm"),
-        version="1",
-        title="免疫组合",
-        kind="laboratory",
-        organization=MCH,
-        collected=at,
-        issued=at,
-        status="final",
-        results=(
-            result("乙肝表面抗原", "阴性(-)", "", "阴性", NONE, MCH, at),
-            result(
-                "梅毒螺旋体抗体",
-                "阳性(+)",
-                "",
-                "阴性",
-                Flag("abnormal", "阳性"),
-                MCH,
-                at,
-                no("E10"),
-            ),
-            result("抗核抗体滴度", "1:80", "", "＜1:80", Flag("unread", "★"), MCH, at, no("E01")),
-            result("高敏肌钙蛋白I", "<0.01", "ng/mL", "0-0.04", NONE, MCH, at, no("E03")),
-        ),
+    positive = Flag("abnormal", "阳性")
+    return report(
+        "imm", "免疫组合", "laboratory", MCH, at,
+        result("乙肝表面抗原", "阴性(-)", "", "阴性", NONE, MCH, at),
+        result("梅毒螺旋体抗体", "阳性(+)", "", "阴性", positive, MCH, at, no("E10")),
+        result("抗核抗体滴度", "1:80", "", "＜1:80", Flag("unread", "★"), MCH, at, no("E01")),
+        result("高敏肌钙蛋白I", "<0.01", "ng/mL", "0-0.04", NONE, MCH, at, no("E03")),
         recognition=no("E01"),
-    )
+    )  # fmt: skip
 
 
 def township() -> Report:
     day = date(2025, 12, 19)
-    return Report(
-        id=id_("town"),
-        version="1",
-        title="随访检验",
-        kind="laboratory",
-        organization=TOWN,
-        collected=day,
-        issued=day,
-        status="final",
-        results=(
-            result(
-                "空腹血糖", "7.4", "mmol/L", "3.9～6.1", Flag("high", "偏高"), TOWN, day, no("E02")
-            ),
-            result("糖化血红蛋白", "6.9", "%", "4-6", HIGH, TOWN, day, no("E02")),
-        ),
+    above = Flag("high", "偏高")
+    return report(
+        "town", "随访检验", "laboratory", TOWN, day,
+        result("空腹血糖", "7.4", "mmol/L", "3.9～6.1", above, TOWN, day, no("E02")),
+        result("糖化血红蛋白", "6.9", "%", "4-6", HIGH, TOWN, day, no("E02")),
         recognition=no("E02"),
-    )
+    )  # fmt: skip
 
 
 def ultrasound() -> Report:
-    at = days(9)
-    return Report(
-        id=id_("us"),
-        version="1",
-        title="肝胆胰脾彩色多普勒超声",
-        kind="ultrasound",
-        organization=TCM,
-        collected=at,
-        issued=at,
-        status="final",
-        results=(),
-        recognition=ELIGIBLE,
-        conclusion="脂肪肝（轻度）。\n胆囊壁稍毛糙；胰、脾未见明显异常。",
-    )
+    said = "脂肪肝（轻度）。\n胆囊壁稍毛糙；胰、脾未见明显异常。"
+    title = "肝胆胰脾彩色多普勒超声"
+    return report("us", title, "ultrasound", TCM, days(9), conclusion=said)
 
 
 def ct() -> Report:
     at = days(40)
-    return Report(
-        id=id_("ct"),
-        version="2",
-        title="胸部CT平扫",
-        kind="ct",
-        organization=PEOPLE,
-        collected=at,
-        issued=at + timedelta(hours=2),
-        status="amended",
-        results=(),
-        recognition=OWN,
-        conclusion="右肺上叶磨玻璃结节，约 6 mm，建议 3 个月后复查。",
-    )
+    return report(
+        "ct", "胸部CT平扫", "ct", PEOPLE, at, issued=at + timedelta(hours=2), recognition=OWN,
+        version="2", status="amended", conclusion="右肺上叶磨玻璃结节，约 6 mm，建议 3 个月后复查。",
+    )  # fmt: skip
 
 
 RESIDENT = Resident(

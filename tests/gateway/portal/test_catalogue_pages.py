@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from openpyxl import load_workbook
 from playwright.sync_api import Browser
 
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import OfficeTown
+from tests.gateway.portal.own_town import OfficeTown, OwnTown
 
 pytestmark = pytest.mark.browser
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -22,17 +20,13 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[OfficeTown]:
-    with closing(OfficeTown(tmp_path_factory.mktemp("commission"), migrated_files)) as made:
-        yield made
+def kind_of_town() -> type[OwnTown]:
+    return OfficeTown
 
 
 @pytest.fixture
-def eyes(chromium: Browser, town: OfficeTown) -> Iterator[Eyes]:
-    seen = Eyes(chromium, town.address, accept_downloads=True)
-    yield seen
-    seen.context.close()
-    assert seen.trouble == []
+def eyes(visitor: Eyes) -> Eyes:
+    return visitor
 
 
 def book(eyes: Eyes) -> bytes:

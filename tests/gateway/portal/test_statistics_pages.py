@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import openpyxl
 import pytest
@@ -21,7 +18,7 @@ from gateway.exchange import statistics
 from gateway.store import log_tables
 from gateway.store.statements import Statement
 from tests.gateway.portal.conftest import Eyes
-from tests.gateway.portal.own_town import OfficeTown
+from tests.gateway.portal.own_town import OfficeTown, OwnTown
 
 pytestmark = pytest.mark.browser
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -37,17 +34,13 @@ class FiguresTown(OfficeTown):
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory, migrated_files: Path) -> Iterator[FiguresTown]:
-    with closing(FiguresTown(tmp_path_factory.mktemp("figures"), migrated_files)) as made:
-        yield made
+def kind_of_town() -> type[OwnTown]:
+    return FiguresTown
 
 
 @pytest.fixture
-def eyes(chromium: Browser, town: FiguresTown) -> Iterator[Eyes]:
-    seen = Eyes(chromium, town.address, accept_downloads=True)
-    yield seen
-    seen.context.close()
-    assert seen.trouble == []
+def eyes(visitor: Eyes) -> Eyes:
+    return visitor
 
 
 def month(town: FiguresTown, back: int) -> str:
