@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from openpyxl import load_workbook
-from playwright.sync_api import Browser
 
 from tests.gateway.portal.conftest import Eyes
 from tests.gateway.portal.own_town import OfficeTown, OwnTown
 
 pytestmark = pytest.mark.browser
-WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -191,38 +187,3 @@ def test_what_is_not_accepted_is_said_and_nothing_is_kept(eyes: Eyes, town: Offi
     eyes.page.wait_for_load_state()
     assert "没有被接受" in eyes.page.inner_text("main")
     assert town.services.catalogues.event == before
-
-
-@pytest.mark.parametrize(("language", "width"), [("zh", 375), ("en", 1366)])
-def test_the_pages_are_open_to_everybody_and_fit(
-    chromium: Browser, town: OfficeTown, language: str, width: int
-) -> None:
-    eyes = Eyes(
-        chromium, town.address, viewport={"width": width, "height": 800}, java_script_enabled=True
-    )
-    eyes.context.add_init_script(Axe().axe_script)
-    eyes.go("/sign-in")
-    if language == "en":
-        eyes.in_english()
-    eyes.enter("commission")
-    faults: list[str] = []
-    for path in (
-        "/county/catalogue",
-        "/county/catalogue/items/HR-L-0013",
-        "/county/entitlements",
-        "/county/entitlements/20",
-    ):
-        page = eyes.go(path)
-        found = page.evaluate(
-            "tags => axe.run(document, {runOnly: tags, resultTypes: ['violations']})", WCAG
-        )
-        faults += [
-            f"{path}: {v['id']} {n['html']}" for v in found["violations"] for n in v["nodes"]
-        ]
-        if page.evaluate("document.documentElement.scrollWidth - innerWidth") > 0:
-            faults.append(f"{path}: too wide")
-        faults += [f"{path}: {one}" for one in eyes.violations()]
-        if language == "en" and re.search("[一-鿿]", page.locator("main h1").inner_text()):
-            faults.append(f"{path}: Chinese heading")
-    eyes.context.close()
-    assert "\n".join(faults + eyes.trouble) == ""
