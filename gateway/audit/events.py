@@ -313,7 +313,6 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     obligations: tuple[str, ...] = ()
     returned: int = 0
     manifest: bytes = b""
-    receiver_key: str = ""
     reason: str = ""
     note: str = ""
     details: dict[str, str] = {}

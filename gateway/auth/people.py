@@ -7,7 +7,6 @@ a row that can be deleted, so signing out, disabling an account and taking a rol
 from __future__ import annotations
 
 import asyncio
-import hmac
 import secrets
 import unicodedata
 from collections.abc import Mapping
@@ -317,16 +316,6 @@ async def _admit(
     return Admitted(cookie, PortalCaller(who, csrf, tag.hex(), language))
 
 
-async def session_of(request: Request, services: Services) -> PortalCaller:
-    """Who is at the browser; Problem(UNAUTHENTICATED) when nobody is signed in (any more)."""
-    cookie = cookie_of(request, services.settings)
-    address = request.client.host if request.client else ""
-    portal = await session_at(cookie, services, address) if cookie else None
-    if portal is None:
-        raise Problem(Kind.UNAUTHENTICATED, "Please sign in.")
-    return portal
-
-
 async def session_at(cookie: str, services: Services, address: str = "") -> PortalCaller | None:
     """Who is signed in by this cookie, or None: ended, idle, changed or never was."""
     at, tag = services.now(), _tag(services, cookie)
@@ -504,15 +493,3 @@ def same_origin(headers: Mapping[str, str], settings: Settings) -> bool:
         return site == "same-origin"
     ours = urlsplit(settings.base_url)
     return headers.get("origin") == f"{ours.scheme}://{ours.netloc}"
-
-
-def check_csrf(
-    headers: Mapping[str, str], portal: PortalCaller, token: str | None, settings: Settings
-) -> None:
-    """Problem(REFUSED) unless our page sent the request and it carries the session's token.
-
-    `token` comes from the form's field or the `x-csrf-token` header.
-    """
-    good = hmac.compare_digest((token or "").encode(), portal.csrf.encode())
-    if not (good and same_origin(headers, settings)):
-        raise Problem(Kind.REFUSED, "The form is out of date; please load the page again.")

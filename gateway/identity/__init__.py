@@ -1,1 +1,1 @@
-"""Who is who: resident ID numbers, organisation codes, identifier systems, linking rules."""
+"""Who is who: resident ID numbers, identifier systems, linking rules."""

@@ -136,7 +136,6 @@ REASONS = {
     "99": N_("连续监测需要（不计入不互认）"),
     "08": N_("其他确需复查的情形（请说明）"),
 }
-NEEDS_WORDS = "08"
 
 OUTCOMES = {
     "accepted": Mark("✓", N_("已认可"), "good"),

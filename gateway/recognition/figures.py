@@ -36,11 +36,6 @@ COLUMNS = (
     "eligible", "silent", "prompted", "viewed", "accepted", "reread", "declined", *PARTS["declined"],
     "uncounted", *PARTS["uncounted"], "undecided", "repeated", "saved",
 )  # fmt: skip
-ASIDE = (
-    "emergencies", "unanswered", "unprompted", "unseen", "quick", "unpriced", "questionable",
-    "repeated-accepted", "repeated-declined", "repeated-uncounted", "repeated-undecided",
-)  # fmt: skip
-"""Counts of the whole only, beside the columns."""
 
 
 class Case(msgspec.Struct, frozen=True):

@@ -127,11 +127,6 @@ class Compared(Generic[T]):
             line.item for line in self.lines if line.eligible or not line.item.laterality_required
         )
 
-    @property
-    def only_informational(self) -> bool:
-        """There is something to look at, and nothing to recognise."""
-        return not self.covered and any(line.informational for line in self.lines)
-
 
 @dataclass(frozen=True, slots=True)
 class Repeat:

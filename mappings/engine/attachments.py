@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MARK = "base64:"
 _LONG = 512
 _BASE64 = re.compile(r"[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*")
-_HEX = re.compile(r"[0-9A-Fa-f\r\n]+")
 _BREAKS = re.compile(r"\\\.br\\|\\X0D(?:0A)?\\|\\X0A\\|\s")
 _ENCODINGS = {"BASE64": "base64", "HEX": "hex"}
 

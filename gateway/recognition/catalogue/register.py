@@ -33,7 +33,6 @@ STATUS = {
     Act.RESTORED: "active",
     Act.REVOKED: "revoked",
 }
-BEGINS = frozenset({Act.GRANTED, Act.JOINED})
 
 
 class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
