@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.auth import assertions, bearer, systems
-from gateway.auth.assertions import Unproven
-from gateway.auth.systems import Person, Refusal
+from gateway.auth import bearer, systems
+from gateway.auth.systems import Refusal
 from gateway.errors import Kind, Problem
 from gateway.services import Services
 from gateway.services.caller import Caller
@@ -41,35 +40,15 @@ async def _signed(token: str, services: Services, audience: str, address: str) -
     """1 which client · 2 its signature, for this endpoint, now · 3 for whom · 4 spent once."""
     at = services.now()
     # 1
-    try:
-        claimed = assertions.read(token, subject=False)
-    except Unproven as fault:
-        raise Refusal("invalid_client", str(fault)) from None
-    client = await services.db.session(clients.find, claimed.client)
-    if client is None:
-        raise Refusal("invalid_client", "client")
-    if not client.active:
-        raise Refusal("invalid_client", "client revoked", client.id)
+    claimed, client = await systems.claimant(token, services, subject=False)
     # 2
     if "iat" not in claimed.claims:
         raise Refusal("invalid_client", "iat", client.id)
-    try:
-        proven = assertions.verify(claimed, client.jwks, audience, at)
-    except Unproven as fault:
-        raise Refusal("invalid_client", str(fault), client.id) from None
+    proven = systems.proved(claimed, client, audience, at)
     # 3
-    person = Person(client.organization, "", "", "system", "")
-    if "hl7-b2b" in proven.extensions:
-        bases = (services.settings.canonical, f"{services.settings.base_url.rstrip('/')}/fhir")
-        person = systems.spoken_for(
-            proven.extensions["hl7-b2b"], client, bases, services.register.chain
-        )
-        if not await systems.stands_for(person.user, person.role, person.organization, services):
-            raise Refusal("invalid_grant", "account", client.id)
+    person = await systems.person_of(proven, client, services)
     # 4
-    tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
-    if not await services.db.session(systems.spend, client, proven.kid, tag, proven.expires, at):
-        raise Refusal("invalid_client", "used before, or the client changed", client.id)
+    await systems.spent(proven, client, at, services)
     return Caller(
         client=client.id,
         organization=person.organization,

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from gateway.audit.events import Body, Outcome
 from gateway.audit.events import Kind as Noted
 from gateway.auth import assertions
-from gateway.auth.assertions import Unproven
+from gateway.auth.assertions import Claimed, Proven, Unproven
 from gateway.auth.scopes import narrowed
 from gateway.errors import Kind, Problem
 from gateway.services import Services
@@ -171,6 +171,49 @@ def _line(value: Any, longest: int) -> bool:
     return isinstance(value, str) and len(value) <= longest and value.isprintable()
 
 
+async def claimant(
+    text: str, services: Services, *, subject: bool = True
+) -> tuple[Claimed, Registered]:
+    """Which active client an assertion says it is of; nothing is proved yet. Refusal without one."""
+    try:
+        claimed = assertions.read(text, subject=subject)
+    except Unproven as fault:
+        raise Refusal("invalid_client", str(fault)) from None
+    client = await services.db.session(clients.find, claimed.client)
+    if client is None:
+        raise Refusal("invalid_client", "client")
+    if not client.active:
+        raise Refusal("invalid_client", "client revoked", client.id)
+    return claimed, client
+
+
+def proved(claimed: Claimed, client: Registered, audience: str, at: int) -> Proven:
+    """The assertion, signed with a registered key, for this endpoint and now; Refusal otherwise."""
+    try:
+        return assertions.verify(claimed, client.jwks, audience, at)
+    except Unproven as fault:
+        raise Refusal("invalid_client", str(fault), client.id) from None
+
+
+async def person_of(proven: Proven, client: Registered, services: Services) -> Person:
+    """For whom the client speaks: itself, or the person of its `hl7-b2b` object; Refusal if it may not."""
+    if "hl7-b2b" not in proven.extensions:
+        return Person(client.organization, "", "", "system", "")
+    bases = (services.settings.canonical, f"{services.settings.base_url.rstrip('/')}/fhir")
+    b2b = proven.extensions["hl7-b2b"]
+    person = spoken_for(b2b, client, bases, services.register.chain)
+    if not await stands_for(person.user, person.role, person.organization, services):
+        raise Refusal("invalid_grant", "account", client.id)
+    return person
+
+
+async def spent(proven: Proven, client: Registered, at: int, services: Services) -> None:
+    """The assertion is used up now, by one of several that come with it; Refusal for the others."""
+    tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
+    if not await services.db.session(spend, client, proven.kid, tag, proven.expires, at):
+        raise Refusal("invalid_client", "used before, or the client changed", client.id)
+
+
 async def issue(fields: Mapping[str, str], services: Services, address: str = "") -> dict[str, Any]:
     """Answer a token request: the members of RFC 6749 5.1, or Refusal.
 
@@ -186,37 +229,18 @@ async def issue(fields: Mapping[str, str], services: Services, address: str = ""
     if fields.get("client_assertion_type") != _ASSERTION_TYPE or not fields.get("client_assertion"):
         raise Refusal("invalid_request", "client_assertion_type")
     # 2
-    try:
-        claimed = assertions.read(fields["client_assertion"])
-    except Unproven as fault:
-        raise Refusal("invalid_client", str(fault)) from None
-    client = await services.db.session(clients.find, claimed.client)
-    if client is None:
-        raise Refusal("invalid_client", "client")
-    if not client.active:
-        raise Refusal("invalid_client", "client revoked", client.id)
+    claimed, client = await claimant(fields["client_assertion"], services)
     if fields.get("client_id", client.id) != client.id:
         raise Refusal("invalid_client", "client_id", client.id)
-    try:
-        proven = assertions.verify(claimed, client.jwks, token_url(services), at)
-    except Unproven as fault:
-        raise Refusal("invalid_client", str(fault), client.id) from None
+    proven = proved(claimed, client, token_url(services), at)
     # 3
-    person = Person(client.organization, "", "", "system", "")
-    if "hl7-b2b" in proven.extensions:
-        bases = (services.settings.canonical, f"{services.settings.base_url.rstrip('/')}/fhir")
-        b2b = proven.extensions["hl7-b2b"]
-        person = spoken_for(b2b, client, bases, services.register.chain)
-        if not await stands_for(person.user, person.role, person.organization, services):
-            raise Refusal("invalid_grant", "account", client.id)
+    person = await person_of(proven, client, services)
     # 4
     scopes = narrowed(fields.get("scope", ""), client.scopes)
     if not scopes:
         raise Refusal("invalid_scope", "scope", client.id)
     # 5
-    tag = services.vault.digest("assertion", f"{client.id}\n{proven.jti}".encode())
-    if not await services.db.session(spend, client, proven.kid, tag, proven.expires, at):
-        raise Refusal("invalid_client", "used before, or the client changed", client.id)
+    await spent(proven, client, at, services)
     # 6
     access = Access(
         client=client.id,

@@ -1,4 +1,4 @@
-"""Commands on the access log: verify, export, prove."""
+"""Commands on the access log: verify, export, prove, key, emergencies."""
 
 from __future__ import annotations
 

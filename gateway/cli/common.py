@@ -1,4 +1,4 @@
-"""What every command needs: the settings, the services for as long as they run, JSON output."""
+"""What every command needs: the services for as long as it runs; lines, tables and JSON to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages for clinicians, registration desks, auditors and IT offices."""
+"""Pages for residents, clinicians, registration desks, privacy officers, auditors, IT offices, the commission."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 
 from gateway.errors import Kind, Problem
 from gateway.portal import catalogue_words
-from gateway.portal.catalogue_stories import CatalogueView
+from gateway.portal.catalogue_stories import CatalogueView, Grounds
 from gateway.portal.desk import Adder, Desk
 from gateway.recognition.catalogue import Item
 from gateway.recognition.catalogue.excel import LARGEST, MEDIA_TYPE
@@ -154,6 +154,16 @@ async def decide(desk: Desk) -> Response:
     return await desk.go(LIST, f"catalogue-{what}")
 
 
+def _grounds(desk: Desk) -> Grounds:
+    return Grounds(
+        _day(desk, "begins"),
+        _day(desk, "to"),
+        desk.text("basis", 80),
+        desk.text("evidence", WORDS),
+        desk.text("reason", WORDS),
+    )
+
+
 def _day(desk: Desk, name: str) -> date | None:
     """A day of the form; None when it is left empty."""
     text = desk.text(name, 10)
@@ -244,11 +254,7 @@ async def grant(desk: Desk) -> Response:
             desk.text("organization", 80),
             desk.text("what", 80),
             desk.text("scope", 80),
-            _day(desk, "begins"),
-            _day(desk, "to"),
-            desk.text("basis", 80),
-            desk.text("evidence", WORDS),
-            desk.text("reason", WORDS),
+            _grounds(desk),
             desk.who.caller,
         )
     except Problem as problem:
@@ -264,15 +270,7 @@ async def act(desk: Desk) -> Response:
     if what not in ACTS:
         raise Problem(Kind.MALFORMED, "That is nothing that can be done.")
     try:
-        await desk.portal.stories.act_on_entitlement(
-            what,
-            number,
-            _day(desk, "begins"),
-            _day(desk, "to"),
-            desk.text("evidence", WORDS),
-            desk.text("reason", WORDS),
-            desk.who.caller,
-        )
+        await desk.portal.stories.act_on_entitlement(what, number, _grounds(desk), desk.who.caller)
     except Problem as problem:
         if problem.kind not in MISTAKES:
             raise

@@ -14,6 +14,7 @@ from gateway.exchange.register_files import Addition
 from gateway.portal.catalogue_stories import (
     CatalogueVersionView,
     CatalogueView,
+    Grounds,
     Holder,
     ItemView,
     LineView,
@@ -219,48 +220,32 @@ class CatalogueCounty:
         return len(await register_files.take_up(found, reason, caller, self._services))
 
     async def grant_entitlement(
-        self,
-        organization: str,
-        what: str,
-        scope: str,
-        begins: date | None,
-        to: date | None,
-        basis: str,
-        evidence: str,
-        reason: str,
-        caller: Caller,
+        self, organization: str, what: str, scope: str, grounds: Grounds, caller: Caller
     ) -> int:
         services = self._services
-        start, end = self._day_begins(begins) or services.now(), self._day_ends(to)
+        start, end = self._day_begins(grounds.begins) or services.now(), self._day_ends(grounds.to)
         if not what:
-            terms = Terms(start, end, scope=scope, evidence=evidence)
-            return await entitlements.join(organization, terms, reason, caller, services)
+            terms = Terms(start, end, scope=scope, evidence=grounds.evidence)
+            return await entitlements.join(organization, terms, grounds.reason, caller, services)
         single = any(item.code == what for item in services.catalogue.items)
         terms = Terms(
             start, end, scope=scope, item=what if single else "", group="" if single else what,
-            basis=basis, evidence=evidence,
+            basis=grounds.basis, evidence=grounds.evidence,
         )  # fmt: skip
-        return await entitlements.grant(organization, terms, reason, caller, services)
+        return await entitlements.grant(organization, terms, grounds.reason, caller, services)
 
     async def act_on_entitlement(
-        self,
-        act: str,
-        number: int,
-        begins: date | None,
-        to: date | None,
-        evidence: str,
-        reason: str,
-        caller: Caller,
+        self, act: str, number: int, grounds: Grounds, caller: Caller
     ) -> None:
         await entitlements.act(
             Act(act),
             number,
-            reason,
+            grounds.reason,
             caller,
             self._services,
-            start=self._day_begins(begins),
-            end=self._day_ends(to),
-            evidence=evidence,
+            start=self._day_begins(grounds.begins),
+            end=self._day_ends(grounds.to),
+            evidence=grounds.evidence,
         )
 
     def _day_begins(self, day: date | None) -> int:

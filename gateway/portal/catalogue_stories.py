@@ -126,6 +126,17 @@ class LineView:
     scopes: tuple[Scope, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a step of the register stands on: for which county days, by which evidence, why."""
+
+    begins: date | None
+    to: date | None
+    basis: str
+    evidence: str
+    reason: str
+
+
 class CatalogueStories(Protocol):
     """Stories on the catalogue and the register, for persons of the health commission."""
 
@@ -166,27 +177,11 @@ class CatalogueStories(Protocol):
         """One line of the register; Problem UNKNOWN without one."""
 
     async def grant_entitlement(
-        self,
-        organization: str,
-        what: str,
-        scope: str,
-        begins: date | None,
-        to: date | None,
-        basis: str,
-        evidence: str,
-        reason: str,
-        caller: Caller,
+        self, organization: str, what: str, scope: str, grounds: Grounds, caller: Caller
     ) -> int:
         """Entitle (or, without `what`, put into the scope); the number of the new line."""
 
     async def act_on_entitlement(
-        self,
-        act: str,
-        number: int,
-        begins: date | None,
-        to: date | None,
-        evidence: str,
-        reason: str,
-        caller: Caller,
+        self, act: str, number: int, grounds: Grounds, caller: Caller
     ) -> None:
         """Suspend, restore, revoke or end it."""
