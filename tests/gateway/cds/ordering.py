@@ -100,6 +100,7 @@ async def hook(
     service: str,
     *orders: dict[str, Any],
     user: str = "dr-li",
+    client: str = "tcm-his",
     language: str = "zh",
     **more: Any,
 ) -> list[dict[str, Any]]:
@@ -109,6 +110,7 @@ async def hook(
         service,
         call(door, service, *orders, user=user, **more),
         user,
+        client,
         accept_language=language,
     )
     assert answer.status_code == 200, answer.text
