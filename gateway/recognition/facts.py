@@ -250,14 +250,13 @@ def _words(concept: object) -> list[str]:
     """Codes, displays and text of a CodeableConcept, a Coding or a plain text, as folded capitals."""
     if concept is None:
         return []
-    if isinstance(concept, str):
-        found = [concept]
-    else:
+    found: list[object] = [concept]
+    if not isinstance(concept, str):
         node = _map(concept)
-        found = [_text(node.get(name)) for name in ("code", "display", "text")]
+        found = [node.get("code"), node.get("display"), node.get("text")]
         for coding in _list(node.get("coding")):
-            found += [_text(coding.get("code")), _text(coding.get("display"))]
-    return [_folded(word) for word in found if word and not word.isspace()]
+            found += (coding.get("code"), coding.get("display"))
+    return [_folded(word) for word in found if isinstance(word, str) and word.strip()]
 
 
 def _folded(word: str) -> str:
