@@ -367,13 +367,12 @@ def _note(tx: Tx, draft: Noted, events: ledger.Prepared, services: Services) -> 
 
 async def signed_after_all(
     checked: Checked, orders: Mapping[str, str], caller: Caller, services: Services
-) -> int:
-    """Decisions that do not stand, because the order they spared is being signed; how many.
+) -> None:
+    """End the decisions that do not stand, because the order they spared is being signed.
 
-    `orders` names the sender's order by the question that its signing answers. One that may not be seen any more, or that somebody
-    else changes now, stays: signing waits for nothing.
+    `orders` names the sender's order by the question that its signing answers. One that may not be
+    seen any more, or that somebody else changes now, stays: signing waits for nothing.
     """
-    undone = 0
     for question in checked.questions.values():
         order = orders.get(question.id)
         if order is not None and question.accepted:
@@ -383,9 +382,6 @@ async def signed_after_all(
             except Problem as problem:
                 if problem.kind not in (Trouble.UNKNOWN, Trouble.CONFLICT):
                     raise
-                continue
-            undone += 1
-    return undone
 
 
 async def forget(services: Services) -> None:

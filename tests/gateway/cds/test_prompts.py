@@ -258,12 +258,12 @@ async def test_without_an_encounter_the_day_counts(ward: Door) -> None:
 
 
 async def test_the_event_is_durable_and_names_what_was_opened(ward: Door) -> None:
-    before = await audited(ward, "recognition-prompt")
+    before = {one.counter for one in await audited(ward, "recognition-prompt")}
 
     await hook(ward, SELECT, order("a", ALT), encounterId="V12")
 
     after = await audited(ward, "recognition-prompt")
-    assert after[0].counter > before[0].counter
+    assert after[0].counter > max(before, default=0)
     assert (after[0].outcome, after[0].actor, after[0].client) == ("permit", "dr-li", "tcm-his")
 
 

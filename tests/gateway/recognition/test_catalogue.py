@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
-from gateway.recognition.catalogue import SHIPPED, plain_mark
+from gateway.recognition.catalogue import SHIPPED, Window, plain_mark
 from gateway.recognition.catalogue.csvfile import CatalogueFault
 from gateway.recognition.catalogue.reader import load, loinc_ok
 
@@ -88,6 +89,8 @@ def test_the_most_specific_window_counts():
         ("OP", "心内科"), ("IP", "心内科"), ("OP", "肾内科"), ("IP", "肾内科"), ("IP", "重症医学科"),
         ("EM", "急诊科"),
     )] == [7, 2, 3, 1, 0, 2]  # fmt: skip
+    either = msgspec.structs.replace(item, windows=(Window(4, "IP"), Window(5, "", "肾内")))
+    assert [either.window(*who).days for who in (("IP", "肾内科"), ("IP", "儿科"))] == [5, 4]
 
 
 def test_values_that_depend_on_the_platform_say_so():

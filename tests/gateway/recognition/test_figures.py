@@ -20,11 +20,12 @@ from gateway.recognition.figures import (
     LONE,
     PARTS,
     Case,
+    Counts,
     broken_down,
     cases,
     counted,
 )
-from gateway.recognition.indicators import dictionary
+from gateway.recognition.indicators import dictionary, value_of
 from gateway.recognition.ledger import Event, Happened
 from gateway.recognition.publication import Publication, decode, encode, publish
 
@@ -114,6 +115,15 @@ def test_a_rate_over_few_is_not_shown() -> None:
     kept = [one for one in few if int(one.question.rpartition(".")[2]) < 5]
     assert published(kept).value("CHK-07").why == "few"
     assert published(kept).totals.rate == "50.0"
+
+
+def test_a_share_is_not_shown_where_the_rest_of_it_is_small() -> None:
+    """12 of 14 answered at once tells that two were not."""
+    quick = dictionary().named("CHK-QUICK")
+    counts = Counts({"accepted": 14, "quick": 12})
+    assert value_of(quick, counts, frozenset(), 10).why == "withheld"
+    more = Counts({"accepted": 17, "quick": 12})
+    assert value_of(quick, more, frozenset(), 10).value == "70.6"
 
 
 # Any county
