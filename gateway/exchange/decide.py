@@ -110,13 +110,41 @@ async def _settled(
 ) -> tuple[Made, ...]:
     beside = [one.rpartition("/")[2] for one in (visit.order, visit.encounter)]
 
-    async def work() -> tuple[Made, ...]:
+    async def look() -> Looked:
         ids = [id for id, _ in targets]
         accepts = verdict.choice is not Choice.DECLINE
-        looked = await look_at_each(chart, ids, caller, services, visit, beside, decisive=accepts)
+        return await look_at_each(chart, ids, caller, services, visit, beside, decisive=accepts)
+
+    async def work() -> tuple[Made, ...]:
+        looked = await look()
         return await _decide(looked, dict(targets), verdict, caller, services, visit, report)
 
-    return await settled(work)
+    try:
+        return await settled(work)
+    except Problem as problem:
+        if problem.kind is not Trouble.CONFLICT:
+            raise
+        said = _said_meanwhile(await settled(look), targets, verdict, caller)
+        if not said:
+            raise
+        return said
+
+
+def _said_meanwhile(
+    looked: Looked, targets: Sequence[tuple[str, str]], verdict: Verdict, caller: Caller
+) -> tuple[Made, ...]:
+    """What stands where the same person said all the same at once; empty where they did not."""
+    offered = _offered(looked.reports)
+    found = [(offered.get(id), id, version) for id, version in targets]
+    made = tuple(
+        Made(thing.decided.task, id, version, verdict.choice, new=False)
+        for thing, id, version in found
+        if thing is not None
+        and thing.opened.version == version
+        and thing.decided is not None
+        and _said_already(verdict, thing.decided, caller)
+    )
+    return made if len(made) == len(targets) else ()
 
 
 def _may_decide(targets: Sequence[tuple[str, str]], caller: Caller, services: Services) -> None:

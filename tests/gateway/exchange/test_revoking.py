@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
@@ -160,21 +163,50 @@ async def test_looking_at_a_report_is_a_view_of_what_may_be_recognised_in_it(her
     assert [one.kind.value for one in same] == ["view", "decision"]
 
 
-async def test_of_two_doctors_who_decide_at_once_the_second_is_told_to_look(
-    here: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown, targets = await offered(here)
-    both = asyncio.Barrier(2)
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
+    """Of two who decide within the block, neither writes before the other has looked."""
 
-    async def has_looked(caller: Caller, services: Services) -> Doctor:
-        async with both:  # neither writes before the other has looked
+    @contextmanager
+    def block() -> Iterator[None]:
+        looked, times = asyncio.Barrier(2), count()
+
+        async def has_looked(caller: Caller, services: Services) -> Doctor:
+            if next(times) < 2:
+                await looked.wait()
             return await doctor_of(caller, services)
 
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(decide, "doctor_of", has_looked)
+            yield
+
+    return block
+
+
+async def test_the_same_said_twice_at_once_is_one_decision(
+    here: Town, at_once: Callable[[], AbstractContextManager[None]]
+) -> None:
+    shown, targets = await offered(here)
+    chart, services = shown.resident.chart, here.services
+    no = Verdict(Choice.DECLINE, Declined.CHANGED)
+    for verdict in (no, ACCEPT):  # the second finds its folder and an older word there
+        with at_once():
+            one, other = await asyncio.gather(*(
+                decide_results(chart, targets, verdict, LI, services, VISIT) for _ in range(2)
+            ))  # fmt: skip
+        assert [made.task for made in one] == [made.task for made in other]
+        assert {made.new for made in (*one, *other)} == {True, False}
+    assert len(await happened(here)) == 2 * len(targets)
+
+
+async def test_of_two_doctors_who_decide_at_once_the_second_is_told_to_look(
+    here: Town, at_once: Callable[[], AbstractContextManager[None]]
+) -> None:
+    shown, targets = await offered(here)
     chart, services = shown.resident.chart, here.services
     no = Verdict(Choice.DECLINE, Declined.CHANGED)
     await here.results("shen", CHEN)
-    with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(decide, "doctor_of", has_looked)
+    with at_once():
         said = await asyncio.gather(
             decide_results(chart, targets[:1], ACCEPT, LI, services, VISIT),
             decide_results(chart, targets[:1], no, CHEN, services, VISIT),
