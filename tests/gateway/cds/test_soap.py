@@ -191,6 +191,8 @@ async def test_without_a_token_nothing_is_said(ward: Door) -> None:
 
 
 async def prompted(ward: Door, user: str, visit: str) -> tuple[His, str]:
+    """A hospital's system and the prompt it was given for a doctor who has an account here."""
+    await open_account(ward, user, "tcm")
     system = await his(ward)
     (prompt,) = await system(
         "CheckOrders", **asked(ward, order("5", ALT), doctor={"id": user}, visit=visit)
@@ -199,7 +201,6 @@ async def prompted(ward: Door, user: str, visit: str) -> tuple[His, str]:
 
 
 async def test_a_page_opens_once_for_the_doctor_and_takes_the_decision(ward: Door) -> None:
-    await open_account(ward, "dr-li", "tcm")
     system, card = await prompted(ward, "dr-li", "V90")
     opened = await system("OpenPage", doctor={"id": "dr-li"}, prompt=card)
     address = opened["address"]
