@@ -280,6 +280,8 @@ def at(portal: Portal, page: Page, role: str | None = "", upload: bool = False) 
             return await page(desk)
         except Problem as problem:
             says = words.PROBLEMS.get(problem.kind, words.PROBLEM_OTHERWISE)
+            if problem.place == "csrf":
+                says = words.STALE
             return desk.render("problem.html", problem.kind.status, says=says)
         except ClientDisconnect:
             raise
@@ -309,7 +311,7 @@ def _same_site(desk: Desk) -> None:
     ours = same_origin(desk.request.headers, desk.portal.services.settings)
     sent = desk.text("csrf")
     if not ours or not hmac.compare_digest(sent.encode(), desk.token.encode()):
-        raise Problem(Kind.REFUSED, "The form did not come from this session.")
+        raise Problem(Kind.REFUSED, "The form did not come from this session.", "csrf")
 
 
 async def _form(request: Request, upload: int) -> FormData:

@@ -422,6 +422,10 @@ NOTICES = {
     "mandate-ended": N_("代办权已结束。"),
     "password-set": N_("密码设好了。请用它登录。"),
 }
+NOT_DONE = frozenset(
+    ("figures-not-verified", "register-same", "emergency-over", "quarantined", "acting-ended")
+)
+"""Notices of what did not happen, or is over."""
 
 PROBLEMS = {
     Kind.UNAUTHENTICATED: N_("请先登录。"),
@@ -437,6 +441,7 @@ PROBLEMS = {
     Kind.BUSY: N_("系统此刻不能保存。请稍后再试；没有任何内容丢失。"),
 }
 PROBLEM_OTHERWISE = N_("这个请求不能处理。请返回后重试。")
+STALE = N_("这一页已经过期，什么也没有改变。请重新打开这一页，再做一次。")
 BROKEN = N_("系统内部出了差错。已经留下记录，请稍后再试。")
 
 _NOTED = frozenset((catalogues.FOUNDED, policies.FOUNDED, releases.FIRST))

@@ -110,7 +110,8 @@
 
   const span = times[times.length - 1] - times[0];
   const pad = span * 0.03 || 86400;
-  const axis = { stroke: token("--soft"), grid: { stroke: token("--line"), width: 1 }, ticks: { stroke: token("--line"), width: 1 }, font: `12px ${token("--sans")}` };
+  const faint = { stroke: () => token("--line"), width: 1 };
+  const axis = { stroke: () => token("--soft"), grid: faint, ticks: faint, font: `12px ${token("--sans")}` };
   // Steps of the time axis: no shorter than a day, or a label would stand there twice.
   const DAY = 86400;
   const steps = [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 120, 180, 365, 730, 1825, 3650].map((days) => days * DAY);
@@ -160,6 +161,7 @@
     event.preventDefault();
     move(to);
   });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot.redraw());
   addEventListener("resize", () => plot.setSize({ width: place.clientWidth, height: 300 }));
   // For tests, and for whoever wants to know what was drawn.
   window.trend = { plot, given, points: all, move, ticks: () => ticks };
