@@ -228,9 +228,8 @@ async def receipt_file(desk: Desk) -> Response:
     """The receipt as a file to keep; also for the desk that recorded it."""
     id = desk.id_of(desk.request.path_params["handle"])
     one = await desk.portal.stories.my_consent(id, desk.who.caller)
-    county = desk.portal.services.settings.county
     name = f"receipt-{one.digest[:8]}.pdf"
-    return await printed.document(desk, "receipt.html", name, county, one=one, say=mine_words)
+    return await printed.document(desk, "receipt.html", name, "", one=one, say=mine_words)
 
 
 async def take_back_page(desk: Desk) -> Response:

@@ -44,9 +44,9 @@ async def document(
     """A document to keep, from a template that extends `printed.html`.
 
     Every page of it tells `subject` (whom it is about, as the reader may see it), who printed it
-    when, `source` (where the content comes from) and page x of y. Noted before a byte leaves, as
-    printed of `chart`, or of the one in hand; Problem REFUSED during emergency access. `name` is the
-    file's: no patient's name or number.
+    when, `source` (where the content comes from; empty: from here) and page x of y. Noted before a
+    byte leaves, as printed of `chart`, or of the one in hand; Problem REFUSED during emergency
+    access. `name` is the file's: no patient's name or number.
     """
     memory = desk.who.memory
     title = template.removesuffix(".html")
