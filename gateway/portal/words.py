@@ -459,6 +459,7 @@ def unit(code: str) -> str:
 ACTORS = {
     "operator": N_("运维人员"),
     "worker": N_("本网关"),
+    "gateway": N_("本网关"),
     "statistics": N_("本网关"),
     "demo": N_("演示数据"),
     "starter proposal": N_("产品初稿"),
