@@ -107,10 +107,10 @@ def test_a_key_is_exchanged_and_a_client_revoked_with_a_reason(office: Eyes) -> 
     assert page.locator("section.client", has_text="second").count() == 0
     office.go("/clients/revoke?client=his")
     page.locator("form").evaluate_all("all => all.forEach(f => f.noValidate = true)")
-    office.press("main .primary")
+    office.press("main .danger")
     assert page.locator("[role=alert]").count() == 1
     page.fill("#reason", "厂商更换")
-    office.press("main .primary")
+    office.press("main .danger")
     assert page.locator("section.client .mark.bad").count() == 1
 
 
