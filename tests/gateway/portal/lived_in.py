@@ -128,7 +128,7 @@ class Life:
     def _entitlements(self, page: Page) -> Iterator[str]:
         eyes = self.eyes
         eyes.go("/county/entitlements")
-        eyes.press(page.locator(".matrix td a:has(.good)").last)
+        eyes.press(page.locator(".matrix td:has(.good) a").last)
         page.fill("#reason", "EQA not passed")
         eyes.press("button[value=suspended]")
         yield "suspend"
