@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from itertools import permutations
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,10 +16,21 @@ from consent.model import Reason
 from consent.tracing import State
 from consent.tracing_words import lines
 from gateway.demo.residents import Resident
-from gateway.exchange import consents, desk, doubting, emergency, justifying, standing_consents
+from gateway.errors import Kind as Trouble
+from gateway.errors import Problem
+from gateway.exchange import (
+    consents,
+    desk,
+    doubting,
+    emergency,
+    justifying,
+    standing_consents,
+    telling,
+)
 from gateway.exchange.justifying import Question
 from gateway.exchange.patients import county_id
 from gateway.identity.systems import RESIDENT_ID
+from gateway.portal import mine_words, words
 from gateway.store import charts as rows
 from gateway.store import emergencies, notices
 from tests.gateway.exchange.house import REGISTRAR, House, person
@@ -28,6 +39,7 @@ from tests.gateway.exchange.test_correcting import OTHER, TRUE
 from tests.gateway.exchange.test_emergency import ASKED, LI, break_for, gate
 from tests.gateway.exchange.test_explaining import OFFICER
 from tests.gateway.exchange.test_identities import (
+    DR_LI,
     answer,
     events,
     grouped,
@@ -39,7 +51,6 @@ from tests.gateway.exchange.test_joining import GONE, KEPT, SHEN, UNKNOWN, said
 ON_SQLITE = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 THIRD = person("third", "王珅", date(1990, 3, 3))
 MARK = "number-corrected"
-HOURS = iter(range(8, 24))
 
 
 async def corrected(house: House, who: Resident = OTHER, mrn: str = KEPT, hour: int = 8) -> None:
@@ -135,6 +146,8 @@ async def test_what_was_refused_on_the_folder_holds_for_both_until_each_says_oth
     await corrected(house)
 
     assert await seen(house, mrn=GONE) == set(), "the bearer of the old number keeps it"
+    urgent = replace(DR_LI, purpose="ETREAT")
+    assert await seen(house, urgent, GONE) == set(), "their own word, which an emergency hears"
     assert await seen(house, mrn=TRUE) == set(), "the folder brings it along"
     both = [("share", "active"), ("refuse-all", "refusing")]
     assert (await on_file(house, SHEN), await on_file(house, OTHER)) == (both, both)
@@ -359,33 +372,62 @@ async def test_an_account_and_who_acts_stay_with_the_number_on_the_card(house: H
     await two_persons(house)
     shen = await account(SHEN, house.services)
     other = await account(replace(OTHER, phone="10000000009"), house.services)
+    permitted, refused = (
+        await house.sign(),
+        await house.sign(Choice.REFUSE_ALL, at="2026-01-31T10:00:00+08:00"),
+    )
     assert await seen(house, shen, KEPT) == {"ALT", "AST", "HAMD"}
     await corrected(house)
     assert await seen(house, shen, KEPT) == set()
     assert await seen(house, shen, GONE) == {"AST"}
     assert await seen(house, other, KEPT) == {"ALT", "HAMD", "HAMA"}
 
+    # What may be another's word is not told: what binds them is, for they can take it back.
+    listed = await consents.on_file(house.chart(TRUE), other, house.services)
+    assert [one.id for one in listed] == [refused.id]
+    with pytest.raises(Problem) as caught:
+        await consents.read(permitted.id, other, house.services)
+    assert caught.value.kind is Trouble.UNKNOWN
+    [copy] = await consents.on_file(county_id(SHEN.number, house.services), shen, house.services)
+    assert copy.doubt == "refuses"
+
+
+def test_every_state_and_notice_has_its_words() -> None:
+    states = set(get_args(desk.ConsentState))
+    assert states == words.CONSENT_STATES.keys() == mine_words.STATES.keys()
+    assert telling.TEXTS.keys() <= mine_words.NOTICES.keys()
+    assert doubting.DOUBTED in words.ALARMS
+
 
 @ON_SQLITE
-async def test_what_is_signed_while_the_message_is_filed_is_doubted_too(
-    house: House, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["permit", "grant", "claim"])
+async def test_what_is_said_while_the_message_is_filed_is_doubted_too(
+    house: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     await two_persons(house)
-    prepared, signed = doubting.prepared, []
+    await by_number(house, OTHER)
+    prepared, done = doubting.prepared, []
 
     async def slow(*given: Any) -> doubting.Doubt | None:
         found = await prepared(*given)
-        if not signed:
-            signed.append(await house.sign())
-            await break_for(house, LI, KEPT)
+        if not done:
+            done.append(what)
+            match what:
+                case "permit":
+                    await house.sign()
+                case "grant":
+                    await break_for(house, LI, KEPT)
+                case _:
+                    await seen(house)
         return found
 
     monkeypatch.setattr(doubting, "prepared", slow)
     await corrected(house)
-    assert signed
-    assert await on_file(house, OTHER) == [("share", "doubted")]
-    assert await seen(house, mrn=TRUE) == set()
+    assert done
     assert await gate(house, LI, TRUE) is Reason.NO_GRANT
+    assert await gate(house, replace(LI, purpose="TREAT"), TRUE) is Reason.NO_RELATIONSHIP
+    expected = [("share", "active"), ("share", "doubted")][: 2 if what == "permit" else 1]
+    assert await on_file(house, OTHER) == expected
 
 
 @ON_SQLITE
