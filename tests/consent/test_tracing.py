@@ -73,6 +73,11 @@ def test_what_became_of_each_consent() -> None:
             {"permit": True, "until": "2026-01-02"},
             {"permit": True, "classes": ["Condition"]},
             {"deny": True, "unreadable": True},
+            {"permit": True, "doubted": "2026-02-02"},
+            {"permit": True, "doubted": "2026-02-02", "active": False},
+            {"permit": True, "doubted": "2026-02-02", "classes": ["Condition"]},
+            {"deny": True, "doubted": "2026-02-02"},
+            {"deny": True, "doubted": "2026-02-02", "active": False},
         ]
     )
 
@@ -84,6 +89,11 @@ def test_what_became_of_each_consent() -> None:
         State.NOT_NOW,
         State.SILENT,
         State.UNREADABLE,
+        State.DOUBTED,
+        State.DOUBTED,
+        State.NOT_NOW,
+        State.REFUSES,
+        State.WITHDRAWN,
     ]
 
 

@@ -425,6 +425,8 @@ async def test_what_is_said_while_the_message_is_filed_is_doubted_too(
     await corrected(house)
     assert done
     assert await gate(house, LI, TRUE) is Reason.NO_GRANT
+    kind = {"permit": "consent-withdraw", "grant": "break-glass", "claim": "update"}[what]
+    assert [one["why"] for one in await events(house, kind) if "why" in one] == [MARK]
     assert await gate(house, replace(LI, purpose="TREAT"), TRUE) is Reason.NO_RELATIONSHIP
     expected = [("share", "active"), ("share", "doubted")][: 2 if what == "permit" else 1]
     assert await on_file(house, OTHER) == expected
