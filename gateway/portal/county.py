@@ -166,7 +166,7 @@ class _County(
             ),
             consents=tuple(self._shown.consent(one, names, named) for one in found.on_file),
             organizations=(
-                *self._shown.may_be_told(),
+                *self._shown.hospitals(),
                 *(Choice(PERSON + login, name) for login, name in named.items()),
             ),
             categories=self._shown.restricted(),

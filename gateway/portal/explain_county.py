@@ -49,11 +49,7 @@ class ExplainCounty:
         asserted = {purpose for may in policy.roles.values() for purpose in may}
         return Offered(
             askers=(
-                *(
-                    Choice(ORGANIZATION + one.id, one.zh)
-                    for one in services.register
-                    if one.kind != "authority"
-                ),
+                *self._shown.hospitals(),
                 *(
                     Choice(PERSON + login, self._shown.person(name, at))
                     for login, name, at in people

@@ -157,7 +157,7 @@ class MineCounty:
         return MyConsents(
             consents=tuple([await self._paper(one) for one in found]),
             organizations=(
-                *self._shown.may_be_told(),
+                *self._shown.hospitals(),
                 *(Choice(PERSON + who, self._shown.person(name, at)) for who, name, at in people),
             ),
             categories=self._shown.restricted(),

@@ -207,8 +207,8 @@ class Shown:
             task=one.task,
         )
 
-    def may_be_told(self) -> tuple[Choice, ...]:
-        """The organisations a consent may name."""
+    def hospitals(self) -> tuple[Choice, ...]:
+        """The organisations that may ask, and that a consent may name."""
         return tuple(
             Choice(ORGANIZATION + one.id, one.zh)
             for one in self._services.register
