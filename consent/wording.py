@@ -110,6 +110,7 @@ LABELS = {
     "COGN": Words("认知障碍", "cognitive disability"),
     "DVD": Words("发育障碍", "developmental disability"),
     "EMOTDIS": Words("情绪障碍", "emotional disturbance"),
+    "EMP": Words("职工健康信息", "employee information"),
     "ETH": Words("物质使用（酒精、药物）", "substance use (alcohol, drugs)"),
     "ETHUD": Words("酒精使用障碍", "alcohol use disorder"),
     "GDIS": Words("遗传病与基因信息", "genetic disease"),
@@ -286,7 +287,7 @@ def _labels(policy: PolicySet) -> Iterator[Fact]:
 
 
 def _includes(policy: PolicySet) -> Iterator[Fact]:
-    known, unknown = Words("认得", "is known"), Words("不认得", "is not known")
+    known, unknown = Words("已知", "is known"), Words("未知", "is not known")
     holds, not_ = Words("是", "holds"), Words("否", "does not hold")
     trees = (("label", policy.labels, label), ("purpose", policy.purposes, purpose))
     for kind, tree, name in trees:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import sys
 import traceback
@@ -82,12 +83,23 @@ def main() -> None:
     except (SettingsFault, RegisterFault, VaultError) as fault:
         _end(str(fault), 2)
     except (OSError, sqlite3.Error) as fault:
-        _end(f"{type(fault).__name__}: {getattr(fault, 'strerror', None) or 'cannot go on'}", 2)
+        _end(_of_the_machine(fault), 2)
     except Exception as fault:
         # The text of an unforeseen exception may hold a name or a number: only kind and place.
         at = traceback.extract_tb(fault.__traceback__)[-1]
         where = f"{Path(at.filename).name}:{at.lineno}"
         _end(f"{type(fault).__name__} at {where}; this is a fault of the program", 2)
+
+
+def _of_the_machine(fault: OSError | sqlite3.Error) -> str:
+    """The machine's own trouble: the file, which came from the command line, and its words."""
+    said = getattr(fault, "strerror", None) or "cannot go on"
+    file = getattr(fault, "filename", None)
+    if getattr(fault, "errno", None) == errno.EADDRINUSE:
+        return f"{said}: set another GATEWAY_PORT or GATEWAY_MLLP_PORT"
+    if isinstance(fault, ConnectionError):
+        return f"{said} (is the database at GATEWAY_DATABASE and GATEWAY_KEYRING running?)"
+    return f"{file}: {said}" if file else f"{type(fault).__name__}: {said}"
 
 
 def _end(sentence: str, code: int) -> None:

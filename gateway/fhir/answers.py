@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-from gateway.errors import Kind, Problem
+from gateway.errors import Kind, Problem, issues
 from gateway.exchange.ask import Opened, Page
 from gateway.records.instant import moment
 from gateway.services.log import Leaf
@@ -29,22 +29,16 @@ class Answer(NamedTuple):
     stream: AsyncIterator[bytes] | None = None
 
 
+BROKEN = (
+    '{"resourceType":"OperationOutcome","issue":[{"severity":"fatal","code":"exception",'
+    '"details":{"text":"系统出错，已经记下，请稍后再试。"},'
+    '"diagnostics":"Something broke here; it was noted."}]}'
+).encode()
+
+
 def outcome(problem: Problem) -> bytes:
     """An OperationOutcome: kinds, sentences and places, no value."""
-    return orjson.dumps(
-        {
-            "resourceType": "OperationOutcome",
-            "issue": [
-                {
-                    "severity": "error",
-                    "code": complaint.code or problem.kind.code,
-                    "diagnostics": complaint.text,
-                    **({"expression": [complaint.place]} if complaint.place else {}),
-                }
-                for complaint in problem.complaints
-            ],
-        }
-    )
+    return orjson.dumps({"resourceType": "OperationOutcome", "issue": issues(problem)})
 
 
 def trouble(problem: Problem) -> Answer:

@@ -396,11 +396,7 @@ class FhirDoor:
             # The text of an unforeseen exception may hold a name or a number: only its kind is kept.
             place = place_of(fault)
             log.error("unforeseen", request=name, kind=type(fault).__name__, place=place)
-            answer = Answer(
-                500,
-                b'{"resourceType":"OperationOutcome","issue":[{"severity":"fatal",'
-                b'"code":"exception","diagnostics":"Something broke here; it was noted."}]}',
-            )
+            answer = Answer(500, answers.BROKEN)
         if answers.shows_nothing(answer):
             # Absent, hidden and not this caller's business take the same time.
             await even.even(began, self._services.settings.answer_floor_ms)

@@ -5,11 +5,11 @@ Pure: ids and times come in. The door that receives message Bundles uses it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from gateway.errors import Complaint, Kind, Problem
+from gateway.errors import Kind, Problem, issues
 
 Code = Literal["ok", "transient-error", "fatal-error"]
 """R4 valueset-response-code: kept; send again; sending this again will not help."""
@@ -26,22 +26,14 @@ def code_of(problem: Problem | None) -> Code:
 
 def outcome(problem: Problem | None) -> dict[str, Any]:
     """The OperationOutcome that tells it; with no problem, that the message is kept."""
-    if problem is None:
-        complaints: Sequence[Complaint] = (Complaint("已接收并保存。Received and kept."),)
-    else:
-        complaints = problem.complaints
-    issues = []
-    for one in complaints:
-        told = problem.kind.code if problem else "informational"
-        issue: dict[str, Any] = {
-            "severity": "error" if problem else "information",
-            "code": one.code or told,
-            "diagnostics": one.text,
-        }
-        if one.place:
-            issue["expression"] = [one.place]
-        issues.append(issue)
-    return {"resourceType": "OperationOutcome", "issue": issues}
+    kept = {
+        "severity": "information",
+        "code": "informational",
+        "details": {"text": "已接收并保存。"},
+        "diagnostics": "Received and kept.",
+    }
+    told = [kept] if problem is None else issues(problem)
+    return {"resourceType": "OperationOutcome", "issue": told}
 
 
 def response(

@@ -58,7 +58,7 @@ _WORDS = {
     Ground.SAME_INSURANCE: ("医保号相同", "same insurance number"),
     Ground.NO_NUMBER: ("至少一方没有有效身份证号", "one of them has no valid resident ID number"),
     Ground.OTHER_NUMBER: ("身份证号不同", "different resident ID numbers"),
-    Ground.LEGACY_NUMBER: ("使用15位旧证号，无校验码", "a 15-digit number without check digit"),
+    Ground.LEGACY_NUMBER: ("使用 15 位旧证号，无校验码", "a 15-digit number without check digit"),
     Ground.MOTHERS_NUMBER: ("疑似新生儿使用母亲证件", "a newborn under its mother's number"),
     Ground.OTHER_NAME: ("姓名不同", "different names"),
     Ground.NO_NAME: ("姓名缺失或为无名氏", "no name known"),

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.auth import bearer
-from gateway.errors import Kind, Problem
+from gateway.errors import Kind, Problem, issues
 from gateway.exchange.loading import in_batches
 from gateway.exchange.receive import Receipt, source_named
 from gateway.intake import er7, xmlack
@@ -219,17 +219,7 @@ def _received(receipts: Sequence[Receipt]) -> Response:
 
 def _outcome(problem: Problem) -> Response:
     """The problem as an OperationOutcome (FHIR R4)."""
-    issues = []
-    for one in problem.complaints:
-        issue: dict[str, Any] = {
-            "severity": "error",
-            "code": one.code or problem.kind.code,
-            "diagnostics": one.text,
-        }
-        if one.place:
-            issue["expression"] = [one.place]
-        issues.append(issue)
-    told = {"resourceType": "OperationOutcome", "issue": issues}
+    told = {"resourceType": "OperationOutcome", "issue": issues(problem)}
     return _json(told, problem.kind.status, "application/fhir+json")
 
 

@@ -61,7 +61,7 @@ GROUPS = {
     "serology": N_("感染血清学"),
     "urinalysis": N_("尿液分析"),
     "stool": N_("粪便检验"),
-    "radiography": N_("X线摄影"),
+    "radiography": N_("X 线摄影"),
     "ct": "CT",
     "mr": "MR",
     "ultrasound": N_("超声"),

@@ -22,14 +22,14 @@ NEEDS = {
 }
 
 ROLES = words.ROLES | {
-    "disease-control": N_("疾病预防控制"),
-    "insurer": N_("保险机构"),
-    "quality": N_("质量管理"),
+    "disease-control": N_("疾控中心"),
+    "insurer": N_("医保与保险"),
+    "quality": N_("质控"),
     "researcher": N_("科研人员"),
 }
 
 PURPOSES = words.PURPOSES | {
-    "COC": N_("协作诊疗"),
-    "ERTREAT": N_("急诊"),
-    "HPAYMT": N_("医保支付"),
+    "COC": N_("诊疗协作"),
+    "ERTREAT": N_("急诊室诊疗"),
+    "HPAYMT": N_("费用结算"),
 }

@@ -15,7 +15,7 @@ STATES = {
 }
 SAYS = {
     "possible": N_(
-        "县里的匹配规则认为可能是同一个人，但不足以自动关联。答“同一人”以前，两份档案互不相干。"
+        "本县的匹配规则认为可能是同一个人，但不足以自动关联。答“同一人”以前，两份档案互不相干。"
     ),
     "merge": N_(
         "医院发来合并消息，两份档案已按一人处理；居民本人确认以前，一份里的许可不会打开另一份的受限内容。"
@@ -52,7 +52,7 @@ GROUNDS = {
     Ground.SAME_INSURANCE: N_("医保号相同"),
     Ground.NO_NUMBER: N_("至少一方没有有效身份证号"),
     Ground.OTHER_NUMBER: N_("身份证号不同"),
-    Ground.LEGACY_NUMBER: N_("使用15位旧证号，无校验码"),
+    Ground.LEGACY_NUMBER: N_("使用 15 位旧证号，无校验码"),
     Ground.MOTHERS_NUMBER: N_("疑似新生儿使用母亲证件"),
     Ground.OTHER_NAME: N_("姓名不同"),
     Ground.NO_NAME: N_("姓名缺失或为无名氏"),

@@ -25,7 +25,7 @@ RUNS = {
 }
 KINDS = {
     "ADT": N_("就诊与患者（ADT）"),
-    "ORU": N_("检验检查结果（ORU）"),
+    "ORU": N_("检查检验结果（ORU）"),
     "ORM": N_("医嘱（ORM）"),
     "OML": N_("检验医嘱（OML）"),
     "OMG": N_("检查医嘱（OMG）"),
@@ -51,7 +51,7 @@ KINDS = {
 """What `message_kinds` tells apart, in words."""
 LETTERS = {
     "decision": N_("互认决定"),
-    "revocation": N_("撤回决定"),
+    "revocation": N_("撤销决定"),
     "alert": N_("结果变更提醒"),
 }
 WHY = {

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gateway.errors import Kind
 from gateway.exchange import releases
 from gateway.identity.resident_id import NotAnId
+from gateway.recognition.reasons import Declined
 from gateway.services import catalogues, policies
 
 
@@ -55,7 +56,7 @@ REFUSED = {
     "county-default": N_("该居民尚未签署健康记录共享同意书。"),
     "patient-sealed": N_("该居民的健康记录已封存。"),
     "identity-dispute": N_("该居民的身份正在核实，暂不能查阅。"),
-    "no-relationship": N_("贵院与该居民目前没有诊疗关系。"),
+    "no-relationship": N_("本院与该居民目前没有诊疗关系。"),
     "no-grant": N_("紧急查阅没有开始，或时间已到。"),
     "role-purpose": N_("您的岗位不能以此目的查阅健康记录。"),
     "one-purpose": N_("您的岗位不能以此目的查阅健康记录。"),
@@ -121,21 +122,7 @@ NOT_ELIGIBLE = {
 }
 NOT_ELIGIBLE_OTHERWISE = N_("暂不能判定")
 
-# The clinician's reasons, the commonest first. 98 and 99 are not refusals; 09 is
-# local and is reported upstream as 08.
-REASONS = {
-    "01": N_("病情变化，与临床表现或诊断不符"),
-    "02": N_("该项目在病程中变化快"),
-    "03": N_("手术、输血等重大医疗措施前"),
-    "04": N_("急诊、急救或危重状态"),
-    "05": N_("司法、伤残、病退等鉴定"),
-    "06": N_("法规要求由特定机构检测"),
-    "07": N_("主诊医师认为有必要复查"),
-    "09": N_("影像或标本质量不足"),
-    "98": N_("未取得外院影像资料（不计入不互认）"),
-    "99": N_("连续监测需要（不计入不互认）"),
-    "08": N_("其他确需复查的情形（请说明）"),
-}
+UNCOUNTED = frozenset(one.value for one in Declined if not one.counted)
 
 OUTCOMES = {
     "accepted": Mark("✓", N_("已认可"), "good"),
@@ -245,11 +232,11 @@ ACCESS_OUTCOMES = {
 
 PURPOSES = {
     "TREAT": N_("诊疗"),
-    "ETREAT": N_("急救"),
-    "HOPERAT": N_("医院管理"),
+    "ETREAT": N_("急诊诊疗"),
+    "HOPERAT": N_("医疗管理"),
     "HRESCH": N_("科研"),
-    "PATRQT": N_("本人申请"),
-    "FAMRQT": N_("家人代办"),
+    "PATRQT": N_("本人查阅"),
+    "FAMRQT": N_("家属查阅"),
     "BTG": N_("紧急查阅"),
     "PUBHLTH": N_("公共卫生"),
     "HSYSADMIN": N_("系统管理"),
@@ -287,7 +274,7 @@ ALARMS = {
 }
 
 # What may stand for a content that is not shown; codes of the tables are shown as they are.
-CONTENTS = {"unmapped": N_("未对照"), "absent": N_("没有"), "value": N_("内容")}
+CONTENTS = {"unmapped": N_("未对照"), "absent": N_("缺失"), "value": N_("有内容")}
 
 RELEASE_STATES = {
     "proposed": Mark("?", N_("待批准"), "warn"),
@@ -469,6 +456,15 @@ ACTORS = {
 def actor(texts: NullTranslations, name: str) -> str:
     """Who did it: a person as named, anything else in words."""
     return texts.gettext(ACTORS[name]) if name in ACTORS else name
+
+
+def declined(language: str, code: str) -> str:
+    """Why a result was declined, in the words of the list; a hospital's own reason is told by its code."""
+    try:
+        one = Declined(code)
+    except ValueError:
+        return code
+    return one.en if language == "en" else one.zh
 
 
 def noted(language: str, note: str) -> str:

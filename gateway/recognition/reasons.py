@@ -56,33 +56,33 @@ class Declined(StrEnum):
 _REASONS = {
     Declined.CHANGED: (
         "病情变化，原结果与临床表现或诊断不符",
-        "condition changed; the result does not fit presentation or diagnosis",
+        "Condition changed; the result does not fit presentation or diagnosis",
     ),
     Declined.FAST: (
         "该项目在疾病过程中变化较快",
-        "the item changes fast in the course of the disease",
+        "The item changes fast in the course of the disease",
     ),
     Declined.DECISIVE: (
         "结果对治疗有重大影响（手术、输血等重大措施前）",
-        "decisive for treatment (before surgery, transfusion or other major measures)",
+        "Decisive for treatment (before surgery, transfusion or other major measures)",
     ),
-    Declined.EMERGENCY: ("急诊、急救等危急情况", "emergency, first aid or critical state"),
+    Declined.EMERGENCY: ("急诊、急救等危急情况", "Emergency, first aid or critical state"),
     Declined.APPRAISAL: (
         "司法、伤残、病退、劳动仲裁等鉴定",
-        "judicial, disability, sick-retirement or labour appraisal",
+        "Judicial, disability, sick-retirement or labour appraisal",
     ),
     Declined.QUALIFIED_LABORATORY: (
         "依法须由具备特定资质的机构检查",
-        "the law requires a specially qualified institution",
+        "The law requires a specially qualified institution",
     ),
-    Declined.JUDGEMENT: ("主诊医师认为确需重复检查", "the attending doctor finds it necessary"),
-    Declined.OTHER: ("其他确需重复检查的情形（请说明）", "another reason (say which)"),
-    Declined.QUALITY: ("影像或标本质量不符合要求", "quality of images or specimen insufficient"),
+    Declined.JUDGEMENT: ("主诊医师认为确需重复检查", "The attending doctor finds it necessary"),
+    Declined.OTHER: ("其他确需重复检查的情形（请说明）", "Another reason (say which)"),
+    Declined.QUALITY: ("影像或标本质量不符合要求", "Quality of images or specimen insufficient"),
     Declined.NOT_RECEIVED: (
         "未收到或患者无法提供外院影像资料",
-        "outside images not received and not brought by the patient",
+        "Outside images not received and not brought by the patient",
     ),
-    Declined.MONITORING: ("疾病需连续动态监测", "continuous monitoring needs serial tests"),
+    Declined.MONITORING: ("疾病需连续动态监测", "Continuous monitoring needs serial tests"),
 }
 
 

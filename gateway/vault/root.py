@@ -72,7 +72,8 @@ class KeyFile:
         try:
             number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe must not hang the start
         except OSError as error:
-            raise RootRefused(f"{path} cannot be read: {error.strerror}.") from None
+            hint = "" if path.exists() else " A new county's is made by `health-gateway init`."
+            raise RootRefused(f"{path} cannot be read: {error.strerror}.{hint}") from None
         try:
             state = os.fstat(number)
             if not stat.S_ISREG(state.st_mode):

@@ -29,15 +29,15 @@ RESEMBLES = 65
 """Names that agree by less are other names."""
 
 SENTENCES: dict[str, tuple[str, str]] = {
-    "name": ("名称相同 {0} %（{1}）", "the names agree by {0} % ({1})"),
+    "name": ("名称相似度 {0}%（{1}）", "the names agree by {0}% ({1})"),
     "abbreviation": ("代码就是缩写 {0}", "the code is the abbreviation {0}"),
-    "text": ("写法相同 {0} %", "the texts agree by {0} %"),
+    "text": ("写法相似度 {0}%", "the texts agree by {0}%"),
     "specimen": ("标本相符", "the specimen fits"),
     "specimen-other": ("标本不符（{0}）", "another specimen ({0})"),
     "unit": ("单位相同", "the same unit"),
     "unit-alike": ("单位可换算（{0}）", "the unit can be converted ({0})"),
     "unit-other": ("单位量纲不符（{0}）", "the unit measures something else ({0})"),
-    "neighbour": ("{0} 的对照已批准", "approved at {0}"),
+    "neighbour": ("在{0}已有批准的对照", "approved at {0}"),
     "own": ("与本院代码 {0} 相同的目标", "what the own code {0} means"),
     "zeros": ("与本院代码 {0} 只差前面的零", "differs from the own code {0} only by leading zeros"),
     "case": ("与 {0} 只差大小写，请核对", "differs from {0} only by case: check it"),

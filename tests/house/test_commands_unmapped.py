@@ -47,7 +47,7 @@ def test_a_row_is_given_cell_by_cell_taken_back_ignored_and_reopened(queue: Desk
     li = signed(queue, "li")
     told = unmapped(queue, "list", *li, "--english")
     id = told.out.splitlines()[1].split()[0]
-    assert "the names agree by 100 %" in told.out
+    assert "the names agree by 100%" in told.out
 
     doubt = unmapped(queue, "propose", id, "--cell", "loinc=47238-1", *li)
     assert (doubt.code, "IgG only" in doubt.err) == (1, True)

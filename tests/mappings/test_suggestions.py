@@ -43,9 +43,9 @@ def test_the_right_item_comes_first_or_none_comes(code, name, specimen, unit, lo
 
 def test_every_suggestion_says_why_in_both_languages():
     (best, *_) = suggest(Unmapped("items", "0302", "肌酐", "SER", "mmol/L"), "items")
-    assert best.text("zh") == "名称相同 100 %（肌酐），标本相符，单位可换算（umol/L）"
+    assert best.text("zh") == "名称相似度 100%（肌酐），标本相符，单位可换算（umol/L）"
     assert best.text("en") == (
-        "the names agree by 100 % (肌酐), the specimen fits, the unit can be converted (umol/L)"
+        "the names agree by 100% (肌酐), the specimen fits, the unit can be converted (umol/L)"
     )
     assert all(zh and en and zh.count("{") == en.count("{") for zh, en in SENTENCES.values())
 
@@ -64,7 +64,7 @@ def test_another_hospitals_approved_row_counts_and_is_named():
     (one,) = suggest(met, "items", [Precedent("people", row)])
 
     assert one.cells["loinc"] == "14338-8"
-    assert "people 的对照已批准" in one.text()
+    assert "在people已有批准的对照" in one.text()
     (again,) = suggest(met, "items", [Precedent("people", row)] * 3)
     assert again == one, "a hospital of three maps is one hospital"
 

@@ -109,12 +109,12 @@ class FakeOffice:
     async def unmapped(self, ignored: bool, caller: Caller) -> tuple[UnmappedCode, ...]:
         row = {"loinc": "14682-9", "relation": "equivalent", "unit": "umol/L"}
         why = Said(
-            "名称相同 100 %（肌酐），标本相符，单位可换算（umol/L）",
-            "the names agree by 100 % (肌酐)",
+            "名称相似度 100%（肌酐），标本相符，单位可换算（umol/L）",
+            "the names agree by 100% (肌酐)",
         )
         creatinine = CodeSuggestion("肌酐", 97, why, row)
         gram = CodeSuggestion(
-            "g/L", 85, Said("people 的对照已批准", "approved at people"), {"ucum": "g/L"}
+            "g/L", 85, Said("在people已有批准的对照", "approved at people"), {"ucum": "g/L"}
         )
         if ignored:
             return (

@@ -345,7 +345,7 @@ async def codes(client: httpx.AsyncClient, query: str = "") -> str:
 async def test_codes_are_told_with_suggestions_and_why(client: httpx.AsyncClient, csrf: str):
     told = html.unescape(await codes(client))
     assert "肌酐(酶法)" in told
-    assert "名称相同 100 %（肌酐），标本相符，单位可换算（umol/L）" in told
+    assert "名称相似度 100%（肌酐），标本相符，单位可换算（umol/L）" in told
     assert "已打印<b>" in told
     assert "已打印<b>" not in await codes(client)  # escaped
     assert "比值，不是单位" in await codes(client, "?ignored=yes")

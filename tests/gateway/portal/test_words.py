@@ -104,7 +104,9 @@ def test_every_kind_of_event_outcome_and_misreading_has_words() -> None:
 
 def test_every_machine_reason_of_the_catalogue_rules_has_words() -> None:
     assert set(words.NOT_ELIGIBLE) == {f"E{n:02}" for n in range(1, 15)}
-    assert set(words.REASONS) == {f"{n:02}" for n in range(1, 10)} | {"98", "99"}
+    assert words.declined("zh", "07") == "主诊医师认为确需重复检查"
+    assert words.declined("en", "07") == "The attending doctor finds it necessary"
+    assert words.declined("en", "Z1") == "Z1"
 
 
 @pytest.mark.parametrize(
