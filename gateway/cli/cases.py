@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, print_json, say, with_services
+from gateway.cli.common import AsJson, counted, print_json, say, with_services
 from gateway.cli.sites import folder_of, loaded
 from gateway.errors import Kind, Problem
 from gateway.exchange import covering
@@ -71,7 +71,7 @@ def check(site: str) -> None:
             say(f"{one.name}:")
             for line in lines:
                 say(f"  {line}")
-    say(f"{len(found)} cases, {failed} read otherwise")
+    say(f"{counted(len(found), 'cases')}, {failed} read otherwise")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -106,13 +106,13 @@ def _told(one: Coverage) -> object:
 
 def _print(site_map: Map, tested: Coverage, seen: Coverage) -> None:
     in_cases = {(use.block, use.rule, use.line): use.fired for use in tested.rules}
-    say(f"{seen.messages} messages in {seen.deliveries} deliveries; {len(seen.rules)} rules")
+    say(f"messages: {seen.messages}, deliveries: {seen.deliveries}, rules: {len(seen.rules)}")
     for use in seen.rules:
         fired = in_cases.get((use.block, use.rule, use.line), 0)
         if use.fired == 0:
             made = f"{use.made} made" if use.made else "its block made nothing"
             say(f"never fired: {use.block} {use.rule}  [{use.line}]  ({made})")
         elif fired == 0 and seen is not tested:
-            say(f"in no case: {use.block} {use.rule}  [{use.line}]  ({use.fired} times)")
+            say(f"in no case: {use.block} {use.rule}  [{use.line}]  ({use.fired}×)")
     for field in seen.unread:
-        say(f"no rule reads: {field.address}  ({field.count} times, first {field.place})")
+        say(f"no rule reads: {field.address}  ({field.count}×, first {field.place})")

@@ -14,6 +14,7 @@ import typer
 from gateway.cli.common import (
     AsJson,
     English,
+    counted,
     must_be_new,
     print_columns,
     print_json,
@@ -206,7 +207,9 @@ def export(
 def verify() -> None:
     """Check every signature of versions and of the register, in both databases; exit 1 on findings."""
     found = with_services(catalogues.verify, policy=False)
-    say(f"{len(found.charters)} versions and {found.steps} steps of the register are signed")
+    say(
+        f"signed: {counted(len(found.charters), 'versions')}, {counted(found.steps, 'steps')} of the register"
+    )
     for finding in found.findings:
         say(finding, "red")
     raise typer.Exit(1 if found.findings else 0)

@@ -76,6 +76,11 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], as_json: boo
         print_columns([head, *rows])
 
 
+def counted(n: int, noun: str) -> str:
+    """A number with its noun, which is given for several and loses its `s` for one."""
+    return f"{n} {noun if n != 1 else noun.removesuffix('s')}"
+
+
 def print_columns(lines: Sequence[Sequence[str]]) -> None:
     """Lines of equal columns, never cut to the width of a terminal: a number cut off is a wrong one."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

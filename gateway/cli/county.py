@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.common import AsJson, console, print_json, say, with_services
+from gateway.cli.common import AsJson, console, counted, print_json, say, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import releases, safety, sources, standing_consents
 from gateway.portal import assets
@@ -61,7 +61,7 @@ def migrate() -> None:
             _, wrong = await standing_consents.adopt(OPERATOR, services)
             if wrong:
                 console.print(
-                    f"{wrong} consents do not stand as they were recorded: their charts stay closed."
+                    f"Not as they were recorded: {counted(wrong, 'consents')}; their charts stay closed."
                 )
 
         with_services(adopt, settings)

@@ -19,7 +19,7 @@ from gateway.cli.catalogues import (
     start_of,
     write,
 )
-from gateway.cli.common import AsJson, English, print_table, say, with_services
+from gateway.cli.common import AsJson, English, counted, print_table, say, with_services
 from gateway.cli.proof import PasswordFile, as_person
 from gateway.exchange import catalogues, entitlements, register_files
 from gateway.recognition.catalogue import FOREVER
@@ -157,7 +157,7 @@ def import_register(
             what = terms.item or terms.group or "member"
             say(f"  + {one.organization} {what} {terms.scope} {first} – {last} {terms.evidence}")
         if not apply:
-            say(f"{len(found)} rows would be added; --apply adds them")
+            say(f"{counted(len(found), 'rows')} would be added; --apply adds them")
             return ()
         return await register_files.take_up(found, reason, by, services)
 

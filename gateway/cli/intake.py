@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, console, counted, print_columns, print_json, with_services
 from gateway.errors import Kind, Problem
 from gateway.exchange import loading, pulling, sources
 from gateway.jobs.worker import Worker
@@ -61,7 +61,7 @@ def load(
         )
         if held := tally.get("quarantined"):
             console.print(
-                f"{held} messages of this source are in quarantine, whole: `quarantine list`"
+                f"in quarantine, whole: {held} of this source's messages; see `quarantine list`"
             )
 
 
@@ -181,7 +181,7 @@ def pull(name: str, as_json: AsJson = False) -> None:
     if as_json:
         print_json(pulled._asdict())
     else:
-        console.print(f"{pulled.rows} new rows in {pulled.units} messages")
+        console.print(f"{counted(pulled.rows, 'new rows')} in {counted(pulled.units, 'messages')}")
     if pulled.error:
         print(f"health-gateway: {pulling.SAID[pulled.error]}", file=sys.stderr)
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gateway.audit.events import Body, Kind, Outcome
-from gateway.cli.common import AsJson, console, print_json, say, with_services
+from gateway.cli.common import AsJson, console, counted, print_json, say, with_services
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
 from gateway.services import Services
@@ -60,7 +60,7 @@ def rotate(
         await _note(services, "rotate", tier, count)
         return count
 
-    console.print(f"{with_services(run)} keys wrapped again")
+    console.print(f"{counted(with_services(run), 'keys')} wrapped again")
 
 
 @app.command()
@@ -84,7 +84,7 @@ def shred(
         return count
 
     console.print(
-        f"{with_services(run)} keys destroyed. A running gateway forgets them within five minutes; "
+        f"{counted(with_services(run), 'keys')} destroyed. A running gateway forgets them within five minutes; "
         "backups of the keyring still hold them until those are destroyed too."
     )
 

@@ -6,7 +6,7 @@ import secrets
 
 import typer
 
-from gateway.cli.common import AsJson, console, print_columns, print_json, with_services
+from gateway.cli.common import AsJson, console, counted, print_columns, print_json, with_services
 from gateway.exchange import label_runs
 from gateway.exchange.label_runs import Progress, counts
 from gateway.services import Services
@@ -73,7 +73,7 @@ def _print(found: Progress) -> None:
         figures = (one.records, one.raised, one.faults)
         lines.append((str(one.id), one.rules, one.state, done, *map(str, figures)))
     print_columns(lines)
-    console.print(f"{found.left} charts left", highlight=False)
+    console.print(f"{counted(found.left, 'charts')} left", highlight=False)
 
 
 def _as_json(found: Progress) -> dict[str, object]:

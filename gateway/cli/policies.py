@@ -207,7 +207,7 @@ def verify(as_json: AsJson = False) -> None:
 def recover() -> None:
     """Put the signed versions back into the records, from the copies in the keyring."""
     numbers = with_services(lambda services: policies.recover(OPERATOR, services), policy=False)
-    say(f"policy {numbers[-1]} is in force; {len(numbers)} signed versions stand in the records")
+    say(f"policy {numbers[-1]} is in force; signed versions in the records: {len(numbers)}")
 
 
 def _told(row: VersionRow) -> dict[str, Any]:

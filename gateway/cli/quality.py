@@ -12,6 +12,7 @@ from gateway.cli.common import (
     AsJson,
     English,
     console,
+    counted,
     print_columns,
     print_json,
     say,
@@ -63,7 +64,7 @@ def _print(of: quality.Quality, english: bool) -> None:
         mark = "!" if one.crossed else ""
         lines.append((mark, one.detector, str(one.seen), str(one.struck), share))
     print_columns(lines)
-    read = f"{of.scanned} messages read, {of.unreadable} unreadable, last of {of.last or 'no day'}"
+    read = f"{counted(of.scanned, 'messages')} read, {of.unreadable} unreadable, last of {of.last or 'no day'}"
     console.print(read, highlight=False)
     for one in of.found:
         if one.crossed:
@@ -110,7 +111,7 @@ def scan(source: str, days: Days = scanning.DAYS, as_json: AsJson = False) -> No
         return
     sample = "" if done.whole else " (a sample: there are more)"
     console.print(
-        f"{done.messages} messages since {done.since}{sample}, {done.unreadable} unreadable; "
+        f"{counted(done.messages, 'messages')} since {done.since}{sample}, {done.unreadable} unreadable; "
         f"to look at: {', '.join(done.crossed) or 'nothing'}",
         highlight=False,
     )
@@ -133,4 +134,4 @@ def expect(
             Kind.MALFORMED, "The file has the columns day,reason,count in UTF-8.", file.name
         ) from None
     days = with_services(lambda services: quality.expect(source, told, services))
-    console.print(f"{len(days)} days kept", highlight=False)
+    console.print(f"{counted(len(days), 'days')} kept", highlight=False)

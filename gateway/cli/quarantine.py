@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, print_json, say, with_services
+from gateway.cli.common import AsJson, counted, print_json, say, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.exchange import feeds, reviewing
 from gateway.records.instant import instant_text
@@ -52,7 +52,8 @@ def list_(
 @app.command()
 def withdraw(id: Id, login: Login, password_file: PasswordFile = None) -> None:
     """The laboratory took the missing items out: their results become entered-in-error."""
-    say(f"{_review(id, 'withdraw', login, password_file)} results withdrawn; {id} is settled")
+    withdrawn = counted(_review(id, "withdraw", login, password_file), "results")
+    say(f"{withdrawn} withdrawn; {id} is settled")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import typer
 from gateway.cli.common import (
     AsJson,
     console,
+    counted,
     must_be_new,
     print_columns,
     print_json,
@@ -118,7 +119,9 @@ def import_(
         for one in wrong.faults:
             say(one.text, "red")
         raise typer.Exit(1) from None
-    console.print(f"{kept} lines are drafts; another person approves them", highlight=False)
+    console.print(
+        f"drafted: {counted(kept, 'lines')}; another person approves them", highlight=False
+    )
 
 
 @app.command()
@@ -148,8 +151,8 @@ def approve(
         return len(chosen)
 
     count = as_person(login, password_file, run, "commission")
-    word = "refused" if refuse else "approved; they hold from the next request on"
-    console.print(f"{count} lines {word}", highlight=False)
+    word = "refused" if refuse else "approved, in force from the next request on"
+    console.print(f"{counted(count, 'lines')} {word}", highlight=False)
 
 
 def _tell(one: Draft) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from gateway.cli.common import AsJson, print_columns, print_json, say, with_services
+from gateway.cli.common import AsJson, counted, print_columns, print_json, say, with_services
 from gateway.cli.proof import Login, PasswordFile, as_person
 from gateway.errors import Kind, Problem
 from gateway.exchange import comparing, kept, receive, releases, replays
@@ -238,7 +238,7 @@ def replay(
         print_json({**row._asdict(), "report": msgspec.to_builtins(tally)})
         return
     would = "would be " if row.dry else ""
-    say(f"replay {row.id}: {row.done} messages read, {tally.changed} of them otherwise")
+    say(f"replay {row.id}: {counted(row.done, 'messages')} read, {tally.changed} of them otherwise")
     for type, count in tally.types.items():
         say(f"  {count} new versions of {type} {would}written")
     for what, count in (
@@ -282,7 +282,7 @@ def _quarantined(source: str) -> None:
 def print_report(report: Report) -> None:
     """A report as the approver reads it."""
     for file in report.files:
-        say(f"  {file.path}: {file.added} lines added, {file.removed} removed")
+        say(f"  {file.path}: lines added {file.added}, removed {file.removed}")
     if report.failing:
         say(f"  golden cases that would read otherwise: {', '.join(report.failing)}")
     if report.shadow is None:
@@ -291,10 +291,12 @@ def print_report(report: Report) -> None:
     run, found = report.shadow, report.shadow.found
     cut = " (the newest; there were more)" if run.cut else ""
     at = moment(run.at).isoformat(timespec="seconds")
-    say(f"  shadow run of {at} over {run.days} days: {found.messages} messages{cut},")
+    say(
+        f"  shadow run of {at} over {counted(run.days, 'days')}: {counted(found.messages, 'messages')}{cut},"
+    )
     say(f"  {found.changed} would be read otherwise than under release {report.against}")
     if run.unreadable:
-        say(f"  {run.unreadable} messages could not be opened: their key was destroyed")
+        say(f"  not opened, their key was destroyed: {counted(run.unreadable, 'messages')}")
     for rule in found.rules:
         say(f"  {rule.block} {rule.element}: {rule.count} changed  [{rule.after or rule.before}]")
         for turn in rule.turns:

@@ -162,7 +162,7 @@ def diff(
         if edit.after:
             say(f"  + {edit.block} {edit.path} = {edit.after}  [{edit.line}]")
     for file in difference.files(running.map.contents, site_map.contents):
-        say(f"  {file.path}: {file.added} lines added, {file.removed} removed")
+        say(f"  {file.path}: lines added {file.added}, removed {file.removed}")
         if file.path.endswith(".csv"):
             for line in difference.lines(running.map.contents, site_map.contents, file.path):
                 say(f"    {line}")

@@ -240,7 +240,7 @@ def test_a_view_is_declared_read_and_listed_and_its_trouble_is_one_sentence(desk
     assert desk("source", "view", "tcm-lis", *given).code == 0
     assert "never read" in desk("source", "list").out
 
-    assert desk("source", "pull", "tcm-lis").out == "1 new rows in 1 messages\n"
+    assert desk("source", "pull", "tcm-lis").out == "1 new row in 1 message\n"
     assert desk("source", "pull", "tcm-lis", "--json").json == {"rows": 0, "units": 0, "error": ""}
 
     lis.unlink()
@@ -454,7 +454,7 @@ def test_quarantined_messages_are_read_again_with_a_corrected_map(desk, messages
 
     assert edited.out == as_it_is.out, "a file that nobody approved changes nothing"
     assert (proposed.code, approved.code) == (0, 0), (proposed.err, approved.err)
-    assert "1 messages of this source are in quarantine, whole" in loaded.out
+    assert "in quarantine, whole: 1 of this source's messages" in loaded.out
     assert as_it_is.out == "1 replayed, 1 still in quarantine\n"
     assert desk("mappings", "replay", "nobody").code == 1
     assert corrected.out == "1 replayed, 0 still in quarantine\n"

@@ -36,7 +36,7 @@ def lost(desk: Desk, messages: Callable[..., Path]) -> Desk:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"), [("withdraw", "1 results withdrawn"), ("keep", "the results stand")]
+    ("verdict", "said"), [("withdraw", "1 result withdrawn"), ("keep", "the results stand")]
 )
 def test_a_held_report_is_listed_decided_and_settled(lost: Desk, verdict: str, said: str):
     li = signed(lost, "li")

@@ -106,7 +106,7 @@ def test_a_delivery_becomes_a_golden_case_and_speaks_when_the_map_changes(desk, 
 
     assert made.code == 0, made.err
     assert (again.code, "--again" in again.err) == (1, True)
-    assert (well.code, well.out) == (0, "1 cases, 0 read otherwise\n")
+    assert (well.code, well.out) == (0, "1 case, 0 read otherwise\n")
     assert changed.code == 1
     assert "by hand" in changed.out
     kept = sites / "people" / "cases" / "a-liver-panel.expect.json"

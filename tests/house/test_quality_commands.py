@@ -61,7 +61,7 @@ def test_expected_counts_are_kept_and_compared(desk, messages, tmp_path):
     desk("quality", "scan", "people-his", "--days", days)
     shown = desk("quality", "show", "people-his", "--days", days, "--json").json
 
-    assert (told.code, told.out) == (0, "1 days kept\n")
+    assert (told.code, told.out) == (0, "1 day kept\n")
     (row,) = [one for one in shown["detectors"] if one["detector"] == "reconcile"]
     assert (row["seen"], row["struck"]) == (26, 6)
     assert row["places"] == {"not received": 6, "not sent: no-resident-id": 4}

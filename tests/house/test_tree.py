@@ -47,6 +47,23 @@ def test_every_python_file_opens_with_one_sentence():
         assert re.search(r"[.:?!]$", first), f"{path.relative_to(ROOT)} does not say what it is for"
 
 
+def test_chinese_sentences_have_chinese_punctuation():
+    sentence = re.compile("[，。；].*[\u4e00-\u9fff]|[\u4e00-\u9fff].*[，。；]")
+    half = re.compile(
+        "[\u4e00-\u9fff”）] ?[,;?!]|[\u4e00-\u9fff]: |[,;?!] ?[\u4e00-\u9fff]|[\u4e00-\u9fff][(][\u4e00-\u9fff]"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in PYTHON
+        if path.relative_to(ROOT).parts[0] in PACKAGES and not {"demo", "bench"} & set(path.parts)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if sentence.search(node.value) and half.search(node.value)
+    ]
+
+    assert found == []
+
+
 def test_every_folder_of_code_is_a_package():
     for path in PYTHON:
         folder = path.parent
