@@ -113,7 +113,7 @@ class Settings:
             try:
                 pairs.append((source.strip(), ip_network(cidr.strip())))
             except ValueError:
-                raise SettingsFault(f"mllp_plain: {item!r} is not `source=range`") from None
+                raise SettingsFault(f"GATEWAY_MLLP_PLAIN: {item!r} is not `source=range`") from None
         return tuple(pairs)
 
 
@@ -130,30 +130,37 @@ def read(environ: Mapping[str, str] | None = None, file: Path | None = None) -> 
     if path is not None:
         try:
             given |= tomllib.loads(path.read_text("utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as fault:
-            raise SettingsFault(f"{path}: {fault}") from None
+        except OSError as fault:
+            raise SettingsFault(f"GATEWAY_SETTINGS: {path}: {fault.strerror}") from None
+        except tomllib.TOMLDecodeError as fault:
+            raise SettingsFault(f"GATEWAY_SETTINGS: {path}: {fault}") from None
     for name, value in environ.items():
         if name.startswith("GATEWAY_") and name != "GATEWAY_SETTINGS":
             given[name.removeprefix("GATEWAY_").lower()] = value
-    unknown = sorted(set(given) - set(known))
+    unknown = sorted(f"GATEWAY_{name.upper()}" for name in set(given) - set(known))
     if unknown:
-        raise SettingsFault(f"no such setting: {', '.join(unknown)}")
+        raise SettingsFault(f"no such setting: {', '.join(unknown)}; the README lists them all")
     settings = Settings(**{name: _fit(name, known[name], value) for name, value in given.items()})
     for name, address in (("database", settings.database), ("keyring", settings.keyring)):
         if address and not address.startswith(("sqlite:///", "postgresql://")):
-            raise SettingsFault(f"{name}: an address is sqlite:///path or postgresql://…")
+            raise SettingsFault(
+                f"GATEWAY_{name.upper()}: an address is sqlite:///path or postgresql://…"
+            )
     try:
         _ = settings.zone, settings.plain_ranges
     except (ZoneInfoNotFoundError, ValueError):
-        raise SettingsFault(f"timezone: {settings.timezone!r} is not known") from None
+        raise SettingsFault(f"GATEWAY_TIMEZONE: {settings.timezone!r} is not known") from None
     return settings
+
+
+_TYPES = {"int": "a whole number", "bool": "true or false"}
 
 
 def _fit(name: str, known: Any, value: Any) -> Any:
     """`value` as the type of the setting `name`."""
-    wanted = str(known.type)
+    wanted, shown = str(known.type), f"GATEWAY_{name.upper()}"
     if isinstance(value, (dict, list)):
-        raise SettingsFault(f"{name}: one value is wanted")
+        raise SettingsFault(f"{shown}: one value is wanted")
     try:
         if wanted == "bool":
             text = str(value).lower()
@@ -167,10 +174,10 @@ def _fit(name: str, known: Any, value: Any) -> Any:
         if wanted.startswith("Literal"):
             choices = [part.strip(" '\"") for part in wanted[8:-1].split(",")]
             if value not in choices:
-                raise SettingsFault(f"{name}: one of {', '.join(choices)}, not {value!r}")
+                raise SettingsFault(f"{shown}: one of {', '.join(choices)}, not {value!r}")
         return str(value)
     except ValueError:
-        raise SettingsFault(f"{name}: {value!r} is not {wanted}") from None
+        raise SettingsFault(f"{shown}: {value!r} is not {_TYPES.get(wanted, wanted)}") from None
 
 
 def describe(settings: Settings) -> list[tuple[str, str, str]]:

@@ -26,15 +26,20 @@ def findings(settings: Settings) -> list[str]:
     if settings.demo and not local:
         found.append("The pretend county listens on this machine only.")
     if not settings.demo and not tls and not settings.behind_proxy:
-        found.append("Set tls_certificate and tls_key, or behind_proxy when TLS ends before us.")
+        found.append(
+            "Set GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY, or GATEWAY_BEHIND_PROXY=true when TLS"
+            " ends before us."
+        )
     if (settings.behind_proxy or tls) and not settings.base_url.startswith("https://"):
         # Token audiences and the origin of forms are compared with it.
-        found.append("Where TLS is used, here or in a proxy, base_url begins with https://.")
+        found.append(
+            "Where TLS is used, here or in a proxy, GATEWAY_BASE_URL begins with https://."
+        )
     if settings.mllp_port and not settings.demo and not settings.plain_ranges and not tls:
-        found.append("The MLLP door needs tls_certificate, or mllp_port = 0.")
+        found.append("The MLLP door needs GATEWAY_TLS_CERTIFICATE, or GATEWAY_MLLP_PORT=0.")
     if settings.mllp_port and tls and settings.tls_client_ca == Path() and not settings.demo:
         found.append(
-            "The MLLP door needs tls_client_ca: hospitals prove themselves by certificate."
+            "The MLLP door needs GATEWAY_TLS_CLIENT_CA: hospitals prove themselves by certificate."
         )
     for source, network in settings.plain_ranges:
         if network.prefixlen == 0:

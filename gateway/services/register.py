@@ -185,7 +185,9 @@ def load(path: Path) -> Register:
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as fault:
+    except OSError as fault:
+        raise RegisterFault(f"GATEWAY_COUNTY_FILE: {path}: {fault.strerror}") from None
+    except tomllib.TOMLDecodeError as fault:
         raise RegisterFault(f"{path}: {fault}") from None
     organizations: dict[str, Organization] = {}
     for row in table.get("organization", []):

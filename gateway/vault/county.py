@@ -161,7 +161,8 @@ class CountyKeys:
         except (SealBroken, KeyMissing):
             pass
         raise RootRefused(
-            f"The root key does not open {row.name}: another root, another county, or damage."
+            f"The root key does not open {row.name}: another GATEWAY_KEY_FILE, another"
+            " GATEWAY_COUNTY, or damage."
         )
 
     def _about(self, use: Literal["wrap", "root"], name: str, generation: int, under: str) -> bytes:

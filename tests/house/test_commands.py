@@ -40,7 +40,10 @@ def test_an_unknown_command_or_option_is_told_with_2(empty):
 def test_an_unknown_setting_stops_the_start(empty):
     told = empty("check-config", prot="8080")
 
-    assert (told.code, told.err) == (2, "health-gateway: no such setting: prot\n")
+    assert (told.code, told.err) == (
+        2,
+        "health-gateway: no such setting: GATEWAY_PROT; the README lists them all\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,9 +147,9 @@ def test_check_config_masks_passwords_and_states_what_key_custody_does_not_prote
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({}, "Set tls_certificate and tls_key"),
-        ({"behind_proxy": "true"}, "base_url begins with https://"),
-        ({"mllp_port": "2575"}, "The MLLP door needs tls_certificate"),
+        ({}, "Set GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY"),
+        ({"behind_proxy": "true"}, "GATEWAY_BASE_URL begins with https://"),
+        ({"mllp_port": "2575"}, "The MLLP door needs GATEWAY_TLS_CERTIFICATE"),
         ({"mllp_plain": "people-his=0.0.0.0/0"}, "declared for every address"),
         ({"tls_certificate": "none.pem", "tls_key": "none.key"}, "none.pem is not there"),
         ({"database": "sqlite:///x", "keyring": "sqlite:///x"}, "a database of its own"),
@@ -181,7 +184,7 @@ def test_serve_refuses_what_check_config_refuses(desk):
     told = desk("serve")
 
     assert told.code == 2
-    assert "Set tls_certificate" in told.err
+    assert "Set GATEWAY_TLS_CERTIFICATE" in told.err
 
 
 # Sources, systems, people

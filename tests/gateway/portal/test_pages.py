@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
 from gateway.portal import desk, image_stories, stories
+from gateway.recognition.reasons import Declined
 from tests.gateway.portal import harness, paper
 from tests.gateway.portal.conftest import County, Eyes
 from tests.gateway.portal.fake_records import NUMBER, STRANGER, UNSIGNED
@@ -468,6 +469,8 @@ def test_no_page_says_anything_that_is_not_marked_for_translation(
                 said.push(e.getAttribute(a) || '');
             return said.join(' '); }"""
         )
+        for reason in Declined:  # the list has both languages itself
+            text = text.replace(reason.zh, " ")
         while "⟦" in text:
             text, before = re.sub(r"⟦[^⟦⟧]*⟧", " ", text), text
             if text == before:
