@@ -174,7 +174,9 @@ def _fit(name: str, known: Any, value: Any) -> Any:
         if wanted.startswith("Literal"):
             choices = [part.strip(" '\"") for part in wanted[8:-1].split(",")]
             if value not in choices:
-                raise SettingsFault(f"{shown}: one of {', '.join(choices)}, not {value!r}")
+                raise SettingsFault(
+                    f"{shown}: one of {', '.join(filter(None, choices))}, not {value!r}"
+                )
         return str(value)
     except ValueError:
         raise SettingsFault(f"{shown}: {value!r} is not {_TYPES.get(wanted, wanted)}") from None

@@ -62,7 +62,7 @@ def test_a_value_that_does_not_fit_stops_the_start_in_one_sentence(empty, name, 
 
     assert told.code == 2
     assert told.err.count("\n") == 1
-    assert name in told.err
+    assert f"GATEWAY_{name.upper()}" in told.err
 
 
 def test_a_settings_file_is_read_and_the_environment_wins(empty, tmp_path):
