@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from typing import Any
@@ -103,6 +104,29 @@ async def test_a_question_is_answered_once_and_its_yes_is_told_once(house: House
     assert await kind_of(presence.look(asked.token, shen, services)) is Kind.UNKNOWN
     assert (await presence.state(asked.token, LI, services)).state == "yes"
     assert (await presence.state(asked.token, LI, services)).state == "over"
+
+
+async def test_of_yes_and_no_at_once_one_is_kept_and_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = house.services
+    _, shen = await known(house)
+    chart, asked = await own(house, shen), await presence.ask(LI, services)
+    both, subjects = asyncio.Barrier(2), presence.subjects
+
+    async def looked(*given: Any) -> Any:
+        await both.wait()  # neither answers before the other has found the question open
+        return await subjects(*given)
+
+    monkeypatch.setattr(presence, "subjects", looked)
+    said = await asyncio.gather(
+        *(presence.answer(asked.token, yes, chart, shen, services) for yes in (True, False)),
+        return_exceptions=True,
+    )
+    assert [one.kind for one in said if isinstance(one, Problem)] == [Kind.UNKNOWN]
+    kept = "no" if isinstance(said[0], Problem) else "yes"
+    assert (await presence.state(asked.token, LI, services)).state == kept
+    assert await opens(house, chart, LI) is (kept == "yes")
 
 
 async def test_no_opens_nothing_and_is_told(house: House) -> None:
