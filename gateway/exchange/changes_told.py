@@ -117,7 +117,7 @@ def _write(
         write_own(tx, plan, services)
     vouched.vouch(tx, [AlertRow(*row) for row in told], services)
     append(tx, services.log.filing_writer, [draft], services.now)
-    write_back.write(tx, letters)
+    write_back.write(tx, letters, services)
     return 1
 
 

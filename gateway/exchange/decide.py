@@ -276,7 +276,7 @@ def _write(
         tx.run(decisions.USED, act.caller.organization, act.verdict.code)
     append(tx, services.log.filing_writer, [one.draft for one in work], services.now)
     ledger.add(tx, events)
-    write_back.write(tx, letters)
+    write_back.write(tx, letters, services)
 
 
 def supersede(

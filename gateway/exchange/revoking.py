@@ -185,4 +185,4 @@ def _write(tx: Tx, work: _Revocation, services: Services) -> None:
     end(tx, [work.task], ended, work.at, services)
     append(tx, services.log.filing_writer, [work.draft], services.now)
     ledger.add(tx, work.events)
-    write_back.write(tx, work.letters)
+    write_back.write(tx, work.letters, services)

@@ -165,6 +165,7 @@ _ROWS = {
     "relied_alert": ("结果变更提醒", "alerts of changed results"),
     "statistics_objection": ("统计异议", "objections to figures"),
     "statistics_snapshot": ("冻结的统计", "frozen figures"),
+    "write_back": ("发给医院系统的消息", "messages to hospitals' systems"),
 }
 _WHAT = {
     "gone": ("已不在库中，说明被人删除", "are gone: they were deleted"),

@@ -1,7 +1,7 @@
 """Rows that nobody deletes, alters or adds unseen: the access log vouches for each of them.
 
-The figures' events, alerts of changed results, the standing of decisions, frozen months and the
-objections to them are single rows, and whoever may write to the database could take one away. So whoever
+The figures' events, alerts of changed results, messages to hospitals' systems, the standing of decisions,
+frozen months and the objections to them are single rows, and whoever may write to the database could take one away. So whoever
 writes or changes one appends a `vouched` event in the same transaction: it names the row and holds a
 keyed digest of it. Row and event commit together or not at all. After a crash there are both or neither,
 and an event whose row is not there tells of a row that was deleted; a look or a prompt whose row was
@@ -18,15 +18,16 @@ import msgspec
 from gateway.audit.events import Kind, Outcome, body_hash
 from gateway.services import Services
 from gateway.services.log import Draft, append
-from gateway.store import decisions, ledger, log, statistics
+from gateway.store import decisions, ledger, log, statistics, write_backs
 from gateway.store.decisions import AlertRow, EvidenceRow
 from gateway.store.engine import Tx
 from gateway.store.ledger import EventRow
 from gateway.store.statements import Statement
 from gateway.store.statistics import ObjectionRow, SnapshotRow
+from gateway.store.write_backs import MessageRow
 from gateway.vault import SealBroken
 
-Row = EventRow | EvidenceRow | AlertRow | SnapshotRow | ObjectionRow
+Row = EventRow | EvidenceRow | AlertRow | MessageRow | SnapshotRow | ObjectionRow
 PAGE = 1_000
 _DAY = 86_400_000_000  # µs; by so much a clock may have been set back
 _PLACE = "audit_event", "vouched"  # where the body of such an event belongs
@@ -44,6 +45,10 @@ class _Kind(NamedTuple):
     said: Callable[[Any], tuple[object, ...]] = tuple
 
 
+def _delivered(row: MessageRow) -> int:
+    return int(row.state == "delivered")
+
+
 _KINDS: dict[type, _Kind] = {
     EventRow: _Kind("recognition_event", lambda row: row.id, lambda row: 0, ledger.ALL),
     EvidenceRow: _Kind(
@@ -59,6 +64,14 @@ _KINDS: dict[type, _Kind] = {
         decisions.ALL_ALERTS,
         first=0,
         said=lambda row: tuple(row[1:]),  # its number is the database's own
+    ),
+    MessageRow: _Kind(
+        "write_back",
+        lambda row: row.id,
+        _delivered,
+        write_backs.ALL,
+        # Its tries come and go; that it was taken does not.
+        said=lambda row: (*row[:5], row.sealed, row.kind, _delivered(row)),
     ),
     SnapshotRow: _Kind(
         "statistics_snapshot",

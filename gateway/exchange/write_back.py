@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from gateway.errors import Kind, Problem
-from gateway.exchange import mllp_client, own_numbers, rights
+from gateway.exchange import mllp_client, own_numbers, rights, vouched
 from gateway.exchange.own_numbers import Number
 from gateway.exchange.person import ALL_TIERS
 from gateway.recognition.rights import DataClass, Use
@@ -99,10 +99,11 @@ async def message(
     ]  # fmt: skip
 
 
-def write(tx: Tx, messages: Sequence[MessageRow]) -> None:
-    """Keep them, in the caller's transaction."""
+def write(tx: Tx, messages: Sequence[MessageRow], services: Services) -> None:
+    """Keep them, in the caller's transaction; the access log vouches for each, and that it was taken."""
     if messages:
         tx.many(rows.ADD, [tuple(one) for one in messages])
+        vouched.vouch(tx, messages, services)
 
 
 async def send_due(services: Services) -> int:
@@ -132,7 +133,7 @@ async def _send(one: MessageRow, now: int, services: Services) -> int:
         return 0  # another worker has it
     endpoint = services.register.get(one.organization).write_back
     if endpoint is None:
-        await services.db.do(_end, one.id, "failed", "no-endpoint")
+        await services.db.do(_end, one.id, "failed", "no-endpoint", services)
         return 0
     try:
         error, final = await _hand_over(await _opened(one, services), one.id, endpoint, services)
@@ -141,11 +142,11 @@ async def _send(one: MessageRow, now: int, services: Services) -> int:
     except (SealBroken, Shredded) as fault:
         error, final = type(fault).__name__, True
     if not error:
-        await services.db.do(_end, one.id, "delivered", "")
+        await services.db.do(_end, one.id, "delivered", "", services)
         return 1
     given_up = final or one.attempts + 1 >= ATTEMPTS
     log.warning("message not taken", message=one.id, kind=error, attempts=one.attempts + 1)
-    await services.db.do(_end, one.id, "failed" if given_up else "waiting", error)
+    await services.db.do(_end, one.id, "failed" if given_up else "waiting", error, services)
     return 0
 
 
@@ -181,8 +182,10 @@ def _take(tx: Tx, one: MessageRow, next_at: int) -> int | None:
     return int(row[0]) if row else None
 
 
-def _end(tx: Tx, id: str, state: str, error: str) -> None:
-    tx.run(rows.END, id, state, error)
+def _end(tx: Tx, id: str, state: str, error: str, services: Services) -> None:
+    ended = [MessageRow(*row) for row in tx.all(rows.END, id, state, error)]
+    if state == "delivered":
+        vouched.vouch(tx, ended, services)
 
 
 async def _hand_over(

@@ -75,10 +75,19 @@ HOLD = Statement(
 END = Statement(
     update(_message)
     .where(_message.c.id == bindparam("id_"))
-    .values(state=bindparam("state_"), error=bindparam("error_")),
+    .values(state=bindparam("state_"), error=bindparam("error_"))
+    .returning(*_ROW),
     "id_",
     "state_",
     "error_",
+)
+ALL = Statement(
+    select(*_ROW)
+    .where(_message.c.id > bindparam("after"))
+    .order_by(_message.c.id)
+    .limit(bindparam("most")),
+    "after",
+    "most",
 )
 COUNTS = Statement(
     select(_message.c.state, func.count()).group_by(_message.c.state).order_by(_message.c.state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,11 +21,14 @@ from gateway.recognition.decisions import Choice
 from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import OPERATOR, Caller
+from gateway.services.register import Endpoint, Register
 from tests.gateway.exchange.portal_county import LI, Town, panel, town
 from tests.gateway.exchange.test_portal_clinician import correct
 from tests.gateway.exchange.test_proving import ALT, ON_SQLITE
 from tests.gateway.exchange.test_statistics import COMMISSION, decided, keep
+from tests.gateway.exchange.test_write_back import His, his
 
+__all__ = ["his"]
 OFFICE = Caller("portal", "tcm", "it", "it-tcm", "某")
 TABLES = (
     "recognition_event",
@@ -32,6 +36,7 @@ TABLES = (
     "relied_alert",
     "statistics_snapshot",
     "statistics_objection",
+    "write_back",
 )
 ONE_EVENT = "(SELECT min(id) FROM recognition_event)"
 COPY = "SELECT '{id}', kind, at, organization, question, patient, sealed FROM recognition_event"
@@ -75,6 +80,11 @@ ATTACKS: dict[str, tuple[Fault, int]] = {
     "DELETE FROM statistics_objection": (Fault.MISSING, 1),
     "UPDATE statistics_objection SET state = 'open'": (Fault.CHANGED, 1),
     "UPDATE statistics_objection SET answer = sealed": (Fault.CHANGED, 1),
+    "DELETE FROM write_back WHERE kind = 'alert'": (Fault.MISSING, 1),
+    "UPDATE write_back SET id = 'renamed' WHERE kind = 'alert'": (Fault.MISSING, 1),
+    "UPDATE write_back SET organization = 'mch' WHERE kind = 'revocation'": (Fault.CHANGED, 1),
+    "UPDATE write_back SET state = 'waiting' WHERE state = 'delivered'": (Fault.CHANGED, 1),
+    "UPDATE write_back SET state = 'delivered' WHERE state = 'failed'": (Fault.CHANGED, 1),
     # With what vouches for them: the access log itself is not whole then.
     "DELETE FROM audit_event WHERE kind = 'vouched'; DELETE FROM relied_alert": (
         Fault.MISSING, 1,
@@ -114,9 +124,12 @@ class Altered:
 
 
 @pytest.fixture
-async def lived_in(services: Services) -> Town:
+async def lived_in(services: Services, his: His) -> Town:
     """Two results decided on, one of the decisions revoked, the other's result corrected; last month
-    frozen, objected to and answered."""
+    frozen, objected to and answered. The hospital's system took some of what it was told of it."""
+    known = {one.id: one for one in services.register}
+    known["tcm"] = replace(known["tcm"], write_back=Endpoint(his.url))
+    services = replace(services, register=Register(known))
     here = await town(services, "shen")
     await here.sign("shen")
     shown = await here.results("shen", LI)
@@ -139,6 +152,7 @@ async def lived_in(services: Services) -> Town:
     assert (await verify_log(services)).ok, "also before the alert is told"
     month, start = last_month(services)
     await keep([one for n in range(6) for one in decided(n, start + n * 3_600_000_000)], services)
+    his.answers = [(400, b"")]  # the first message is given up
     await Worker(services).write_back_some()  # the alert is told
     await frozen.freeze(month, COMMISSION, services)
     objection = await frozen.object_(month, "少算了两例", OFFICE, services)
