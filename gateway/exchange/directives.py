@@ -81,9 +81,13 @@ def opened(
 async def ended(
     charts: Sequence[rows.ChartRow], keys: Mapping[str, ManifestKey], services: Services
 ) -> tuple[Directive, ...]:
-    """What ended because its folder's number was corrected, to be explained: no decision reads it."""
+    """What ended because its folder's number was corrected, to be explained: no decision reads it.
+
+    Of charts without a key, as those of a gated person, nothing is opened.
+    """
     found = []
-    for chart, id, text in await services.db.read(rows.INACTIVE, [row.id for row in charts]):
+    open_ = [row.id for row in charts if row.id in keys]
+    for chart, id, text in await services.db.read(rows.INACTIVE, open_):
         try:
             found.append(consent_fhir.decode(keys[chart].open(text, sealed_name(id))))
         except (SealBroken, msgspec.MsgspecError, ValueError):
