@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
 from typing import Final
 
 from consent.model import Reason
@@ -138,6 +139,7 @@ def _recent(
 
     of_all = max(longest.values(), default=0)
 
+    @cache
     def limit(nature: Nature) -> int:
         codes = [code for system, code in pairs(nature.codes) if system == LOINC]
         return max((longest.get(code, 0) for code in codes), default=0) * DAY

@@ -124,7 +124,7 @@ class Shown:
 
     def matches(self, places: Sequence[int]) -> list[Match]:
         """The entries at these of its places."""
-        if len(places) * 8 < len(self.segment.ids):
+        if len(places) * 3 < len(self.segment.ids):
             return [self.match(place) for place in places]
         entries = self.segment.entries
         return [self._match(place, entries[place]) for place in places]
