@@ -377,7 +377,9 @@ def parse(text: bytes, zone: str) -> PolicySet:
     """Read a policy file; raises PolicyFault naming the key that is unknown, missing or wrong."""
     try:
         file = msgspec.convert(tomllib.loads(text.decode()), _File)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as fault:
+    except UnicodeDecodeError as fault:
+        raise PolicyFault("the file is not UTF-8; save it as UTF-8") from fault
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
         raise PolicyFault(str(fault)) from fault
     purposes, labels = Tree(file.purposes.includes), Tree(file.labels.includes)
     _check(file, purposes, labels)
