@@ -1,8 +1,9 @@
-"""Commands on keys: status, rotate, shred."""
+"""Commands on keys: status, rotate, shred, close the inbox's past days."""
 
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -11,8 +12,10 @@ from gateway.audit.events import Body, Kind, Outcome
 from gateway.cli.common import AsJson, console, counted, print_json, say, with_services
 from gateway.errors import Kind as Trouble
 from gateway.errors import Problem
+from gateway.records.instant import moment
 from gateway.services import Services
 from gateway.services.caller import OPERATOR
+from gateway.store import inbox
 from gateway.vault import KeyFile, Tier
 
 app = typer.Typer(help="Keys: where they are, renewing, destroying.", no_args_is_help=True)
@@ -85,8 +88,47 @@ def shred(
 
     console.print(
         f"{counted(with_services(run), 'keys')} destroyed. A running gateway forgets them within five minutes; "
-        "backups of the keyring still hold them until those are destroyed too."
+        "backups of the keyring still hold them until those are destroyed too, and old backups of the "
+        "inbox open by the key of the day a message came in until `keys close-inbox` destroys that."
     )
+
+
+@app.command("close-inbox")
+def close_inbox(
+    days: Annotated[int, typer.Option(min=2, help="days that stay open, today being the first")],
+    yes: Annotated[bool, typer.Option("--yes", help="I know that this cannot be undone")] = False,
+) -> None:
+    """Destroy the keys that messages of past days came in under, where charts hold all of them.
+
+    A day with a message that no chart holds (it waits, or nobody could be named) keeps its key.
+    Afterwards messages in a backup of the records from before they were filed cannot be read:
+    keep more days than such a backup is kept.
+    """
+
+    async def run(services: Services) -> tuple[int, int]:
+        today = moment(services.now(), services.settings.zone).date()
+        before = (today - timedelta(days=days - 1)).isoformat()
+        owing = {tuple(row) for row in await services.db.read(inbox.UNOWNED_DAYS, before)}
+        past = [
+            (source, day)
+            for source, day in sorted(
+                name.split("/")[1:] for name in await services.wrapped_keys.names("intake/")
+            )
+            if day < before
+        ]
+        free = [place for place in past if place not in owing]
+        if yes and free:
+            count = 0
+            for source, day in free:
+                count += await services.vault.close_intake(source, day)
+            await _note(services, "close-inbox", f"before {before}", count)
+        return len(free), len(past) - len(free)
+
+    free, kept = with_services(run)
+    done = "destroyed" if yes else "can be destroyed (say --yes: this cannot be undone)"
+    say(f"{counted(free, 'keys')} {done}")
+    if kept:
+        say(f"{counted(kept, 'keys')} kept: no chart holds all messages of that source and day")
 
 
 async def _note(services: Services, act: str, about: str, count: int) -> None:

@@ -188,6 +188,13 @@ REOPEN = Statement(
     .returning(_inbox.c.source),
     "id_",
 )
+UNOWNED_DAYS = Statement(
+    select(_inbox.c.source, _inbox.c.day)
+    .where(_inbox.c.owner == "", _inbox.c.day < bindparam("before"))
+    .distinct(),
+    "before",
+)
+"""The sources and days, earlier than an ISO day, of messages that no chart's key holds yet."""
 INBOX_IDS = Statement(
     select(_inbox.c.id)
     .where(_inbox.c.source == bindparam("source"), _inbox.c.state == bindparam("state"))

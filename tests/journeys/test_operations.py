@@ -30,7 +30,7 @@ from gateway.demo.check import free_port
 from gateway.demo.hospital import Line
 from gateway.demo.volume import volume
 from gateway.errors import Problem
-from gateway.exchange import ask, sources
+from gateway.exchange import ask, kept, sources
 from gateway.exchange.receive import Unit, receive
 from gateway.exchange.verification import verify_log
 from gateway.intake import mllp
@@ -40,7 +40,7 @@ from gateway.services.caller import Caller
 from gateway.settings import Settings
 from gateway.store import clients, inbox
 from gateway.store.engine import Tx
-from gateway.vault import KeyMissing
+from gateway.vault import KeyMissing, VaultError
 from tests.conftest import new_database
 from tests.shell import call
 
@@ -297,6 +297,49 @@ async def test_a_shredded_chart_is_as_if_it_had_never_been_also_in_a_restored_ba
             assert await told_of(after, gone) == await told_of(after, secrets.token_hex(16))
         code, told = await command(place, "audit", "verify")
         assert code == 0, told
+
+
+async def test_a_past_day_of_the_inbox_is_closed_once_charts_hold_all_of_it(
+    services: Services,
+) -> None:
+    settings = services.settings
+
+    def days_ago(days: int) -> Services:
+        return replace(services, now=lambda: services.now() - days * 86_400_000_000)
+
+    (filed,) = await send(days_ago(5), 0, 1)
+    as_backed_up = await services.db.read(inbox.RAW, filed)
+    await Worker(services).drain()
+    (waits,) = await send(days_ago(9), 1, 1)
+    await send(services, 2, 1)  # today's
+
+    assert (await command(settings, "keys", "close-inbox", "--days", "1", "--yes"))[0] == 2
+    code, told = await command(settings, "keys", "close-inbox", "--days", "2")
+    assert (code, "1 key can be destroyed" in told, "1 key kept" in told) == (0, True, True), told
+    assert (
+        "0 keys destroyed"
+        in (await command(settings, "keys", "close-inbox", "--days", "9", "--yes"))[1]
+    ), "five days ago is not yet past"
+    async with opened(settings) as before:
+        assert await kept.opened(inbox.RawRow(*as_backed_up[0]), before)
+    assert (
+        "1 key destroyed"
+        in (await command(settings, "keys", "close-inbox", "--days", "2", "--yes"))[1]
+    )
+
+    async with opened(settings) as after:
+        with pytest.raises(VaultError):
+            await kept.opened(inbox.RawRow(*as_backed_up[0]), after)
+        for id in (filed, waits):
+            (row,) = await after.db.read(inbox.RAW, id)
+            assert await kept.opened(inbox.RawRow(*row), after)
+        await Worker(after).drain()
+    assert (
+        "1 key destroyed"
+        in (await command(settings, "keys", "close-inbox", "--days", "2", "--yes"))[1]
+    ), "the message that waited is filed now"
+    code, told = await command(settings, "audit", "verify")
+    assert code == 0, told
 
 
 async def charts_of(services: Services, ids: Sequence[str]) -> dict[str, str]:

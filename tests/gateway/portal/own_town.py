@@ -106,6 +106,7 @@ class OwnTown:
                 house.adt(who, mrn, visit="V" + mrn),
                 house.oru(who, mrn, ("ALT", "62.40", "F"), report="R" + mrn, visit="V" + mrn),
             )
+        await house.work()
         # Once she came without her card: nobody knows yet whether that folder is hers.
         await house.send(house.adt(replace(MOTHER, number=""), "0000000003", visit="V3"))
         await house.work()
