@@ -131,6 +131,7 @@ def _tell(services: Services, county: story.County, console: Console) -> None:
         ),
         "",
         f"Look up as dr-li: {shen.name}, resident ID {shen.number}",
+        "(that hospital has no visit of his on file: say that you treat him, or look him up as dr-wang)",
         "Everything here is invented. Ctrl-C ends it.",
     ]
     for line in lines:
