@@ -71,7 +71,10 @@ def shred(
     chart: Annotated[str, typer.Argument(help="chart id, 32 hex")],
     yes: Annotated[bool, typer.Option("--yes", help="I know that this cannot be undone")] = False,
 ) -> None:
-    """Destroy the keys of a chart: its facts become unreadable here and in every backup."""
+    """Destroy the keys of a chart: its facts become unreadable here and in every backup of the records.
+
+    Messages in a backup from before they were filed open by their day's key: see `close-inbox`.
+    """
     if not re.fullmatch(r"[0-9a-f]{32}", chart):
         raise typer.BadParameter("a chart id is 32 characters of 0-9 and a-f")
     if not yes:
